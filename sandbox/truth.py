@@ -1,0 +1,104 @@
+"""The truth about who is who, which no system of the sandbox tells. Only tests read it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import orjson
+
+from millstream.sandbox.company import Company
+from millstream.sandbox.person import Person
+from millstream.sandbox.system import JsonObject
+
+
+def record(company: Company, index: int) -> JsonObject:
+    """Everything a test may want to know about person `index`. Times are in ms since 1970 (UTC)."""
+    person = company.person(index)
+    member = company.mailchimp_member(index)
+    survey_contact = company.survey_contact(index)
+    answers = company.survey_answers(index)
+    return {
+        "person_id": person.person_id,
+        "index": index,
+        "first_name": person.first_name,
+        "last_name": person.last_name,
+        "hubspot_contact_ids": [str(contact_id) for contact_id in person.contact_ids],
+        "duplicate_link": person.duplicate_link,
+        "emails": list(person.emails),
+        "phones": [] if person.phone is None else [person.phone],
+        "contact_phone": person.contact_phone,
+        "customer_id": person.customer_id,
+        "country": person.country,
+        "city": person.city,
+        "created_ms": person.created_ms,
+        "modified_ms": person.modified_ms,
+        "lifecyclestages": _lifecycle_stages(person),
+        "subscription": person.subscription,
+        "email_optout": person.email_optout,
+        "event_attendee": person.event_attendee,
+        "ga4_devices": [
+            {"device_id": device.device_id, "user_id": device.user_id} for device in company.devices(index)
+        ],
+        "ga4_audiences": list(company.ga4_audiences(index)),
+        "deals": _deals(company, index),
+        "survey_responses": [
+            {
+                "survey": answer.survey,
+                "response_id": str(answer.response_id),
+                "score": answer.score,
+                "link": answer.link,
+                "linked": answer.link not in {"mailbox", "none"},
+                "answered_ms": answer.answered_ms,
+            }
+            for answer in answers
+        ],
+        "nps_score": next((answer.score for answer in answers if answer.survey == "nps"), None),
+        "surveymonkey_contact": None
+        if survey_contact is None
+        else {"id": str(survey_contact.contact_id), "email": survey_contact.email, "status": survey_contact.status},
+        "mailchimp": None
+        if member is None
+        else {"email": member.email_address, "status": member.status, "tags": list(member.tags)},
+        "email_events": _email_events(company, index),
+    }
+
+
+def lines(company: Company) -> Iterator[bytes]:
+    """The truth as JSON Lines, one person a line."""
+    for index in range(company.population):
+        yield orjson.dumps(record(company, index), option=orjson.OPT_APPEND_NEWLINE)
+
+
+def write(company: Company, file: Path) -> None:
+    """Write the truth to a file."""
+    with file.open("wb") as handle:
+        handle.writelines(lines(company))
+
+
+def _lifecycle_stages(person: Person) -> dict[str, str]:
+    stages = (person.lifecycle_stage, person.duplicate_lifecycle_stage)
+    return {str(contact_id): stage for contact_id, stage in zip(person.contact_ids, stages, strict=False)}
+
+
+def _deals(company: Company, index: int) -> list[JsonObject]:
+    return [
+        {
+            "id": str(deal.deal_id),
+            "stage": deal.stage,
+            "amount": deal.amount,
+            "created_ms": deal.created_ms,
+            "close_ms": deal.close_ms,
+            "contact_id": str(deal.contact_id),
+        }
+        for deal in company.deals(index)
+    ]
+
+
+def _email_events(company: Company, index: int) -> JsonObject:
+    events = company.email_events(index)
+    return {
+        "counts": dict(Counter(event.type for event in events)),
+        "last_ms": {event.type: event.occurred_ms for event in sorted(events, key=lambda one: one.occurred_ms)},
+    }

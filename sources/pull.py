@@ -1,0 +1,336 @@
+"""A pull: one source read once. Gives readers their client and window, and makes the source an ordinary dlt source."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, time
+from typing import TYPE_CHECKING, Any
+
+from dlt.sources.helpers.rest_client import RESTClient
+
+from millstream.sources.contract import Endpoint, Source, SourceSettings, Stream
+from millstream.sources.pages import PULLED_AT, PageReader
+from millstream.state.errors import (
+    FatalError,
+    IncompleteError,
+    MalformedAnswerError,
+    MillstreamError,
+    PermissionDeniedError,
+    QuotaExhaustedError,
+)
+from millstream.state.http import Pacer, Retries, VendorSession
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from dlt.extract import DltResource, DltSource
+
+AnySource = Source[SourceSettings]
+
+
+@dataclass(frozen=True)
+class Window:
+    """A backfill: rows from ``since`` (inclusive) to ``until`` (exclusive), in UTC. Leaves the kept cursors alone."""
+
+    since: datetime
+    until: datetime
+
+    @classmethod
+    def of_days(cls, first: date, last: date) -> Window:
+        """The days from ``first`` to ``last``, both included."""
+        from datetime import timedelta
+
+        return cls(
+            datetime.combine(first, time.min, UTC),
+            datetime.combine(last + timedelta(days=1), time.min, UTC),
+        )
+
+
+@dataclass
+class StreamReport:
+    """What became of one stream in a pull.
+
+    Attributes:
+        rows: Rows read.
+        distinct: Different primary keys read.
+        loaded: Rows found in the store after the load; None before.
+        status: ``complete``, ``partial`` (a budget ended it; what was read is kept), ``skipped`` (a scope is
+            missing) or ``failed``.
+        error: What ended it early.
+        since: Where it started, or None for a full read.
+        cursor: The place kept for the next pull.
+    """
+
+    stream: str
+    rows: int = 0
+    distinct: int = 0
+    loaded: int | None = None
+    status: str = "complete"
+    error: MillstreamError | None = None
+    since: datetime | None = None
+    cursor: str | None = None
+
+
+Progress = Callable[[str, int], None]
+"""Called with a stream's name and its rows so far, after each page."""
+
+
+class Pull:
+    """What a stream's reader gets.
+
+    Attributes:
+        stream: The stream being read.
+        client: dlt's REST client over the engine's session.
+        since: Start of the window (the kept cursor less the lookback, or a backfill's first moment); None: read all.
+        until: End of a backfill's window, exclusive; None: up to now.
+        state: The stream's own notes, kept by dlt together with the rows; left alone by backfills.
+        pulled_at: When this pull started.
+    """
+
+    def __init__(
+        self,
+        stream: Stream | None,
+        client: RESTClient,
+        *,
+        pacer: Pacer,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        state: MutableMapping[str, Any] | None = None,
+        pulled_at: datetime | None = None,
+    ) -> None:
+        self._stream = stream
+        self.client = client
+        self.since = since
+        self.until = until
+        self.state: MutableMapping[str, Any] = {} if state is None else state
+        self.pulled_at = pulled_at or datetime.now(UTC)
+        self._pacer = pacer
+        self.expected: int | None = None
+
+    @property
+    def stream(self) -> Stream:
+        """The stream being read; a connector's ``probe`` has none."""
+        assert self._stream is not None
+        return self._stream
+
+    @property
+    def calls_left_today(self) -> int | None:
+        """The vendor's own count of requests left today, or None before it said so."""
+        return self._pacer.daily_left
+
+    def expect(self, rows: int) -> None:
+        """Announce how many (more) rows the vendor says there are; a smaller number read fails the stream."""
+        self.expected = (self.expected or 0) + rows
+
+    def get(self, path: str, params: Mapping[str, Any] | None = None) -> Any:
+        """The parsed answer of a GET."""
+        return self.client.get(path, params=dict(params or {})).json()
+
+    def post(self, path: str, body: Mapping[str, Any]) -> Any:
+        """The parsed answer of a POST that only reads."""
+        return self.client.post(path, json=dict(body)).json()
+
+    def pages(self, endpoint: Endpoint | None = None) -> Iterator[list[Any]]:
+        """Pages of vendor rows of an endpoint (the stream's own by default), following its paging.
+
+        Raises:
+            MalformedAnswerError: The list of records is not where it is declared.
+        """
+        endpoint = endpoint or self.stream.endpoint
+        assert endpoint is not None, "a stream without an endpoint reads with its own function"
+        for page in self.client.paginate(
+            endpoint.path,
+            method=endpoint.method,
+            params=dict(endpoint.params),
+            json=None if endpoint.body is None else dict(endpoint.body),
+            paginator=endpoint.paging(),
+            data_selector="$",
+        ):
+            yield records_at(page.response.json(), endpoint)
+
+
+def records_at(body: Any, endpoint: Endpoint) -> list[Any]:
+    """The list of records in an answer.
+
+    Raises:
+        MalformedAnswerError: It is not there.
+    """
+    found = body
+    for part in endpoint.records.split("."):
+        found = found.get(part) if isinstance(found, dict) else None
+    if found is None and endpoint.may_lack_records and isinstance(body, dict):
+        return []
+    if not isinstance(found, list):
+        seen = ", ".join(sorted(body)[:8]) if isinstance(body, dict) else type(body).__name__
+        raise MalformedAnswerError(
+            f"{endpoint.method} {endpoint.path} answered without a list at {endpoint.records!r} (seen: {seen}).",
+            remedy="the API may have changed: update the connector, or check the base_url.",
+        )
+    return found
+
+
+def client_of(source: AnySource, *, retries: Retries | None = None) -> tuple[RESTClient, Pacer]:
+    """dlt's REST client for a source, over the engine's session."""
+    pacer = Pacer(source.rate_limit)
+    session = VendorSession(
+        system=source.name, auth=source.auth(), pacer=pacer, classify=source.classify, retries=retries
+    )
+    return RESTClient(base_url=source.settings.base_url, session=session), pacer
+
+
+@dataclass
+class SourcePull:
+    """One reading of a source: builds the dlt resources and keeps what became of each stream.
+
+    Attributes:
+        source: The connector with its settings.
+        window: A backfill's window, or None to go on from the kept cursors.
+        full: Read everything again, whatever the cursors say.
+        accept_empty: Let a ``replace`` stream that used to have rows become empty.
+        progress: Told after each page.
+        reports: What became of each stream, by name.
+    """
+
+    source: AnySource
+    window: Window | None = None
+    full: bool = False
+    accept_empty: bool = False
+    progress: Progress | None = None
+    retries: Retries | None = None
+    pulled_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    reports: dict[str, StreamReport] = field(default_factory=dict)
+
+    def dlt_source(self) -> DltSource:
+        """The source for ``dlt.pipeline(...).run(...)``."""
+        import dlt
+
+        client, pacer = client_of(self.source, retries=self.retries)
+        streams = self.source.selected_streams()
+
+        @dlt.source(name=self.source.name)
+        def pulled() -> list[DltResource]:
+            return [self._resource(stream, client, pacer) for stream in streams]
+
+        return pulled()
+
+    def _resource(self, stream: Stream, client: RESTClient, pacer: Pacer) -> DltResource:
+        import dlt
+
+        def tables() -> Iterator[pa.Table]:
+            states = dlt.current.source_state().setdefault("streams", {})
+            yield from self._tables(stream, client, pacer, states)
+
+        return dlt.resource(
+            tables,
+            name=stream.name,
+            primary_key=stream.primary_key,
+            write_disposition=stream.disposition,
+            columns=_dlt_columns(stream),
+        )
+
+    def _tables(
+        self, stream: Stream, client: RESTClient, pacer: Pacer, states: MutableMapping[str, Any]
+    ) -> Iterator[pa.Table]:
+        before = dict(states.get(stream.name, {}))
+        state: dict[str, Any] = {} if self.full or self.window else dict(before)
+        pull = Pull(
+            stream,
+            client,
+            pacer=pacer,
+            since=self._since(stream, state),
+            until=self.window.until if self.window else None,
+            state=state.setdefault("notes", {}),
+            pulled_at=self.pulled_at,
+        )
+        reader = PageReader(stream, self.pulled_at)
+        report = self.reports[stream.name] = StreamReport(stream.name, since=pull.since)
+        held: list[pa.Table] = []
+        try:
+            for table in self._read(stream, pull, reader):
+                if stream.disposition == "replace":
+                    held.append(table)
+                else:
+                    yield table
+            self._check(stream, pull, reader, before)
+            yield from held
+        except MillstreamError as error:
+            report.error = error.at(f"{self.source.name}.{stream.name}")
+            report.status = _status_after(error)
+        report.rows, report.distinct = reader.rows, reader.distinct_keys()
+        self._keep_state(stream, states, before, state, reader)
+
+    def _read(self, stream: Stream, pull: Pull, reader: PageReader) -> Iterator[pa.Table]:
+        for page in stream.read(pull) if stream.read else pull.pages():
+            if not page:
+                continue
+            yield reader.table([stream.shape(row) for row in page] if stream.shape else page)
+            if self.progress:
+                self.progress(stream.name, reader.rows)
+
+    def _since(self, stream: Stream, state: Mapping[str, Any]) -> datetime | None:
+        if self.window:
+            return self.window.since
+        if stream.cursor is None or "cursor" not in state:
+            return None
+        return datetime.fromisoformat(state["cursor"]) - stream.cursor.lookback
+
+    def _check(self, stream: Stream, pull: Pull, reader: PageReader, before: Mapping[str, Any]) -> None:
+        reader.check_complete()
+        if pull.expected is not None and reader.rows < pull.expected:
+            raise IncompleteError(
+                f"The vendor announced {pull.expected} rows and {reader.rows} arrived.",
+                remedy="run again; the stream's place was not moved, so that nothing is missed.",
+            )
+        if stream.disposition == "replace" and not reader.rows and before.get("rows") and not self.accept_empty:
+            raise IncompleteError(
+                f"The answer is empty, and the last pull had {before['rows']} rows; the stored ones were kept.",
+                remedy="if the account really is empty now, run `millstream ingest --accept-empty`.",
+            )
+
+    def _keep_state(
+        self,
+        stream: Stream,
+        states: MutableMapping[str, Any],
+        before: Mapping[str, Any],
+        state: dict[str, Any],
+        reader: PageReader,
+    ) -> None:
+        """Move the stream's place forward, where what was read allows it."""
+        report = self.reports[stream.name]
+        if self.window:
+            return
+        if stream.follows and report.status in ("failed", "partial"):
+            states[stream.follows] = self._place_before.get(stream.follows, {})
+        self._place_before[stream.name] = before
+        ordered = stream.cursor is not None and stream.cursor.ordered
+        if report.status == "complete" or (report.status == "partial" and ordered):
+            kept = before.get("cursor")
+            highest = _as_moment(reader.highest).isoformat() if reader.highest else None
+            new = max(filter(None, (kept, highest)), default=None)
+            states[stream.name] = {"notes": state["notes"], "rows": reader.rows or before.get("rows", 0)}
+            if new:
+                states[stream.name]["cursor"] = report.cursor = new
+        elif report.status == "partial":
+            states[stream.name] = {**before, "notes": state["notes"]}
+
+    _place_before: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+
+
+def _status_after(error: MillstreamError) -> str:
+    if isinstance(error, QuotaExhaustedError):
+        return "partial"
+    return "skipped" if isinstance(error, PermissionDeniedError) else "failed"
+
+
+def _as_moment(value: datetime | date) -> datetime:
+    return value if isinstance(value, datetime) else datetime.combine(value, time.min, UTC)
+
+
+def _dlt_columns(stream: Stream) -> list[dict[str, Any]]:
+    columns: list[dict[str, Any]] = [
+        {"name": c.name, "data_type": c.type, "nullable": not c.required} for c in stream.columns
+    ]
+    return [*columns, {"name": PULLED_AT, "data_type": "timestamp", "nullable": False}]
+
+
+__all__ = ["FatalError", "Progress", "Pull", "SourcePull", "StreamReport", "Window", "client_of", "records_at"]

@@ -1,0 +1,162 @@
+"""Every error Millstream raises on purpose, grouped by what the engine does about it.
+
+    MillstreamError
+    ├── ConfigurationError        stop before anything starts; exit code 2
+    ├── PluginError               report the plugin, go on without it
+    ├── FatalError                stop this source or sync now, keep what is stored
+    │   ├── AuthenticationError       the vendor does not accept the credential
+    │   ├── PermissionDeniedError     the credential is valid but lacks a scope or a plan
+    │   ├── NotFoundError             the vendor does not know the thing asked for
+    │   ├── SchemaError               an answer or a table is not what was declared
+    │   ├── IncompleteError           fewer rows arrived than the vendor or the reader counted
+    │   └── GuardError                a guard stopped a sync before its first request
+    ├── RefusedError              the vendor refused this request or these rows (HTTP 400, 409, 422)
+    ├── RetryableError            wait and try again
+    │   ├── RateLimitedError          told to slow down
+    │   ├── UnavailableError          no network, a reset, a timeout, HTTP 5xx
+    │   ├── MalformedAnswerError      a body that cannot be read, often cut short
+    │   └── StoreLockedError          another process writes to the store
+    ├── QuotaExhaustedError       a daily budget is used up: keep what was done, go on tomorrow
+    └── UnknownOutcomeError       a request that may not be repeated was sent and got no answer
+
+Messages say what happened, the value, what is allowed and the remedy. They never carry a secret or an e-mail
+address in clear: text from outside passes ``millstream.state.privacy.redact`` on its way in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from millstream.state.privacy import redact
+
+
+class MillstreamError(Exception):
+    """An error with facts: ``what`` happened, ``where``, the ``allowed`` values and the ``remedy``."""
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        where: str | None = None,
+        allowed: Iterable[str] = (),
+        remedy: str | None = None,
+    ) -> None:
+        super().__init__(what)
+        self.what = redact(what)
+        self.where = where
+        self.allowed = tuple(allowed)
+        self.remedy = remedy
+
+    def at(self, where: str) -> MillstreamError:
+        """Add where it happened (``hubspot.contacts``) unless that is known already, and return self."""
+        self.where = self.where or where
+        return self
+
+    def __str__(self) -> str:
+        text = f"{self.where}: {self.what}" if self.where else self.what
+        if self.allowed:
+            text += f" Allowed: {', '.join(self.allowed)}."
+        if self.remedy:
+            text += f" What to do: {self.remedy}"
+        return text
+
+
+class ConfigurationError(MillstreamError):
+    """The project file, a setting or a command's arguments are wrong."""
+
+
+class PluginError(MillstreamError):
+    """A plugin cannot be imported or does not keep the contract."""
+
+
+class FatalError(MillstreamError):
+    """This source or sync cannot go on; what was stored before stays."""
+
+
+class AuthenticationError(FatalError):
+    """The vendor does not accept the credential."""
+
+
+class PermissionDeniedError(FatalError):
+    """The credential is valid but lacks a scope, a permission or a plan."""
+
+
+class NotFoundError(FatalError):
+    """The vendor does not know the account, list or object asked for."""
+
+
+class SchemaError(FatalError):
+    """An answer or a table does not have the declared columns or types."""
+
+
+class IncompleteError(FatalError):
+    """Counts differ: fewer rows were read or loaded than were announced."""
+
+
+class GuardError(FatalError):
+    """A guard (largest removal, empty source, size) stopped a sync before its first request."""
+
+
+class RefusedError(MillstreamError):
+    """The vendor refused a request: the data in it, not the credential, is at fault.
+
+    Attributes:
+        status: HTTP status of the answer.
+        body: The parsed answer, for connectors that map its parts to rows; never printed.
+    """
+
+    def __init__(self, what: str, *, status: int, body: object = None, remedy: str | None = None) -> None:
+        super().__init__(what, remedy=remedy)
+        self.status = status
+        self.body = body
+
+
+class RetryableError(MillstreamError):
+    """Something that may work when tried again.
+
+    Attributes:
+        retry_after: Seconds the vendor asked us to wait, or None.
+    """
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        retry_after: float | None = None,
+        where: str | None = None,
+        remedy: str | None = None,
+    ) -> None:
+        super().__init__(what, where=where, remedy=remedy)
+        self.retry_after = retry_after
+
+
+class RateLimitedError(RetryableError):
+    """The vendor asks us to slow down."""
+
+
+class UnavailableError(RetryableError):
+    """No network, a reset connection, a timeout or HTTP 5xx."""
+
+
+class MalformedAnswerError(RetryableError):
+    """A body that is not the JSON it should be."""
+
+
+class StoreLockedError(RetryableError):
+    """Another process holds the store's write lock for longer than we wait."""
+
+
+class QuotaExhaustedError(MillstreamError):
+    """A budget of requests (usually a day's) is used up.
+
+    Attributes:
+        resets_in: Seconds until the vendor renews the budget, or None when it does not say.
+    """
+
+    def __init__(self, what: str, *, resets_in: float | None = None, remedy: str | None = None) -> None:
+        super().__init__(what, remedy=remedy)
+        self.resets_in = resets_in
+
+
+class UnknownOutcomeError(MillstreamError):
+    """A request that may not be repeated was sent and no answer came back."""

@@ -1,0 +1,21 @@
+"""The one place that speaks HTTP: pacing, retry, authentication, typed errors, redaction.
+
+Sources use it underneath dlt's REST client, destinations through ``millstream.destinations.http``.
+"""
+
+from millstream.state.http.auth import BasicAuth, BearerAuth, RefreshableAuth, TokenGrantAuth
+from millstream.state.http.pacing import Pacer, RateLimit
+from millstream.state.http.session import Answer, Classify, Retries, VendorSession
+
+__all__ = [
+    "Answer",
+    "BasicAuth",
+    "BearerAuth",
+    "Classify",
+    "Pacer",
+    "RateLimit",
+    "RefreshableAuth",
+    "Retries",
+    "TokenGrantAuth",
+    "VendorSession",
+]

@@ -1,0 +1,108 @@
+"""How a request says who it is. Secrets stay inside ``SecretStr`` until a header is written."""
+
+from __future__ import annotations
+
+import base64
+import threading
+import time
+from collections.abc import Callable, Mapping
+
+import requests
+from pydantic import SecretStr
+from requests.auth import AuthBase
+
+from millstream.state.errors import AuthenticationError, UnavailableError
+
+
+class BearerAuth(AuthBase):
+    """``Authorization: Bearer <token>`` with a token that does not expire."""
+
+    def __init__(self, token: SecretStr, *, scheme: str = "Bearer") -> None:
+        self._token = token
+        self._scheme = scheme
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        """Sign the request."""
+        request.headers["Authorization"] = f"{self._scheme} {self._token.get_secret_value()}"
+        return request
+
+
+class BasicAuth(AuthBase):
+    """HTTP Basic with a fixed user name and a secret password."""
+
+    def __init__(self, user: str, password: SecretStr) -> None:
+        self._user = user
+        self._password = password
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        """Sign the request."""
+        pair = f"{self._user}:{self._password.get_secret_value()}".encode()
+        request.headers["Authorization"] = f"Basic {base64.b64encode(pair).decode()}"
+        return request
+
+
+class RefreshableAuth(AuthBase):
+    """A credential that the session may renew once when the vendor answers 401."""
+
+    def renew(self) -> None:
+        """Forget the current token, so that the next request fetches a new one."""
+        raise NotImplementedError
+
+
+class TokenGrantAuth(RefreshableAuth):
+    """OAuth 2.0: fetch an access token from ``token_url`` and renew it before it ends.
+
+    Args:
+        token_url: The token endpoint.
+        form: Makes the form to post, for instance a refresh-token or JWT-bearer grant.
+        early: Seconds before the announced end at which a token counts as over.
+        timeout: Seconds to wait for the token endpoint.
+    """
+
+    def __init__(
+        self,
+        token_url: str,
+        form: Callable[[], Mapping[str, str]],
+        *,
+        early: float = 60.0,
+        timeout: float = 30.0,
+    ) -> None:
+        self._token_url = token_url
+        self._form = form
+        self._early = early
+        self._timeout = timeout
+        self._token: str | None = None
+        self._ends = 0.0
+        self._lock = threading.Lock()
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        """Sign the request with a token that is still good."""
+        with self._lock:
+            if self._token is None or time.monotonic() >= self._ends - self._early:
+                self._fetch()
+            request.headers["Authorization"] = f"Bearer {self._token}"
+        return request
+
+    def renew(self) -> None:
+        """Forget the token."""
+        with self._lock:
+            self._token = None
+
+    def _fetch(self) -> None:
+        try:
+            answer = requests.post(self._token_url, data=dict(self._form()), timeout=self._timeout)
+        except requests.RequestException as error:
+            raise UnavailableError(
+                f"The token endpoint cannot be reached ({type(error).__name__}).",
+                remedy="check the network and the base_url of the connection.",
+            ) from error
+        if answer.status_code >= 500:
+            raise UnavailableError(f"The token endpoint answered HTTP {answer.status_code}.")
+        if answer.status_code != 200:
+            raise AuthenticationError(
+                f"The token endpoint refused the credential (HTTP {answer.status_code}).",
+                remedy="check client id, client secret and refresh token or key of the connection.",
+            )
+        body = answer.json()
+        self._token = str(body["access_token"])
+        self._ends = time.monotonic() + float(body.get("expires_in", 3600))

@@ -1,0 +1,272 @@
+"""A requests session that paces, retries, renews credentials and raises typed errors."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from urllib.parse import urlsplit
+
+import orjson
+import requests
+from requests.adapters import HTTPAdapter
+from requests.auth import AuthBase
+from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt
+
+from millstream.state.errors import (
+    AuthenticationError,
+    MalformedAnswerError,
+    MillstreamError,
+    NotFoundError,
+    PermissionDeniedError,
+    RateLimitedError,
+    RefusedError,
+    RetryableError,
+    UnavailableError,
+    UnknownOutcomeError,
+)
+from millstream.state.http.auth import RefreshableAuth
+from millstream.state.http.pacing import Pacer
+from millstream.state.privacy import redact
+
+RETRYABLE_STATUSES = frozenset({408, 423, 425, 429, 500, 502, 503, 504, 520, 521, 522, 523, 524})
+NOT_DONE_STATUSES = frozenset({423, 425, 429, 503})
+"""Statuses that say the work was not begun, so that even a request that is not idempotent may be repeated."""
+
+
+class Answer(requests.Response):
+    """A response whose JSON is parsed once, with orjson."""
+
+    _parsed: object = None
+    _is_parsed = False
+
+    def json(self, **_: object) -> object:
+        """The parsed body.
+
+        Raises:
+            MalformedAnswerError: The body is not JSON.
+        """
+        if not self._is_parsed:
+            try:
+                self._parsed = orjson.loads(self.content)
+            except orjson.JSONDecodeError as error:
+                kind = self.headers.get("Content-Type", "no content type")
+                raise MalformedAnswerError(
+                    f"The answer is not valid JSON ({len(self.content)} bytes, {kind}): {error.msg}.",
+                    remedy="run again; if it stays, the API or a proxy before it answers with something else.",
+                ) from error
+            self._is_parsed = True
+        return self._parsed
+
+
+Classify = Callable[[Answer], MillstreamError | None]
+"""A connector's own reading of an answer, for errors under status 200 or statuses with an odd meaning."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Retries:
+    """How often and how long to try again: ``attempts`` in all, waits in seconds."""
+
+    attempts: int = 7
+    first_wait: float = 0.5
+    longest_wait: float = 60.0
+    longest_retry_after: float = 900.0
+
+
+class _Adapter(HTTPAdapter):
+    def build_response(self, req: requests.PreparedRequest, resp: object) -> Answer:
+        answer = Answer()
+        answer.__dict__.update(super().build_response(req, resp).__dict__)  # type: ignore[arg-type]
+        return answer
+
+
+class VendorSession(requests.Session):
+    """One vendor's HTTP.
+
+    Args:
+        system: The vendor's name in messages.
+        auth: Signs requests; a ``RefreshableAuth`` is renewed once on a 401.
+        pacer: Keeps the vendor's limits; share it between sessions of one credential.
+        classify: The connector's own reading of answers, asked first.
+        retries: How often and how long.
+        timeout: Seconds for connecting and for each read.
+    """
+
+    def __init__(
+        self,
+        *,
+        system: str,
+        auth: AuthBase,
+        pacer: Pacer,
+        classify: Classify | None = None,
+        retries: Retries | None = None,
+        timeout: tuple[float, float] = (10.0, 120.0),
+    ) -> None:
+        super().__init__()
+        self.auth = auth
+        self.pacer = pacer
+        self._vendor_auth = auth
+        self._system = system
+        self._classify = classify
+        self._retries = retries or Retries()
+        self._timeout = timeout
+        self.trust_env = False
+        self.headers.update({"Accept": "application/json", "User-Agent": "millstream"})
+        adapter = _Adapter(pool_maxsize=max(10, pacer.limit.concurrency))
+        self.mount("https://", adapter)
+        self.mount("http://", adapter)
+
+    def send(self, request: requests.PreparedRequest, **kwargs: object) -> Answer:
+        """Send with retries; every request is taken as safe to repeat (reads, idempotent writes)."""
+        return self.deliver(request, replay=True, **kwargs)
+
+    def deliver(self, request: requests.PreparedRequest, *, replay: bool, **kwargs: object) -> Answer:
+        """Send with retries.
+
+        Args:
+            request: What to send.
+            replay: Whether the request may be repeated when nobody knows if it was carried out.
+            kwargs: As ``requests.Session.send``.
+
+        Raises:
+            MillstreamError: See ``millstream.state.errors``; nothing of ``requests`` comes through.
+        """
+        renewed = False
+        while True:
+            try:
+                return self._retrying()(self._attempt, request, replay, kwargs)
+            except AuthenticationError:
+                if renewed or not isinstance(self._vendor_auth, RefreshableAuth):
+                    raise
+                self._vendor_auth.renew()
+                renewed = True
+
+    def _retrying(self) -> Retrying:
+        return Retrying(
+            retry=retry_if_exception_type(RetryableError),
+            stop=stop_after_attempt(self._retries.attempts),
+            wait=self._wait,
+            sleep=self.pacer.sleep,
+            reraise=True,
+        )
+
+    def _wait(self, state: RetryCallState) -> float:
+        error = state.outcome.exception() if state.outcome else None
+        asked = error.retry_after if isinstance(error, RetryableError) else None
+        if asked is not None:
+            self.pacer.pause(min(asked, self._retries.longest_retry_after))
+            return 0.0
+        top = min(self._retries.longest_wait, self._retries.first_wait * 2 ** (state.attempt_number - 1))
+        return random.uniform(top / 2, top)
+
+    def _attempt(
+        self, request: requests.PreparedRequest, replay: bool, kwargs: Mapping[str, object]
+    ) -> Answer:
+        options: dict[str, object] = {"timeout": self._timeout, **kwargs}
+        if options["timeout"] is None:
+            options["timeout"] = self._timeout
+        self._vendor_auth(request)
+        with self.pacer:
+            try:
+                answer = super().send(request, **options)  # type: ignore[arg-type]
+            except requests.RequestException as error:
+                raise self._no_answer(request, error, replay) from error
+        assert isinstance(answer, Answer)
+        self.pacer.observe(answer.headers)
+        problem = (self._classify(answer) if self._classify else None) or self._problem(answer)
+        if problem is None:
+            return answer
+        problem.at(self._system)
+        if isinstance(problem, RetryableError) and not replay and answer.status_code not in NOT_DONE_STATUSES:
+            raise UnknownOutcomeError(f"{problem.what} The request may or may not have been carried out.")
+        raise problem
+
+    def _no_answer(
+        self, request: requests.PreparedRequest, error: requests.RequestException, replay: bool
+    ) -> MillstreamError:
+        never_sent = isinstance(error, requests.ConnectTimeout) or "NewConnectionError" in repr(error)
+        what = f"No answer from {_place(request)} ({type(error).__name__})."
+        if replay or never_sent:
+            remedy = "check the network and the base_url of the connection."
+            return UnavailableError(what, where=self._system, remedy=remedy)
+        return UnknownOutcomeError(what, where=self._system)
+
+    def _problem(self, answer: Answer) -> MillstreamError | None:
+        """The error that an answer stands for, or None when it is good."""
+        status = answer.status_code
+        if status < 400:
+            return self._unreadable(answer)
+        what = f"{_place(answer.request)} answered HTTP {status}{_reason(answer)}"
+        if status == 401:
+            return AuthenticationError(
+                what,
+                remedy="the credential is wrong, expired or revoked: replace the secret of the connection.",
+            )
+        if status == 403:
+            return PermissionDeniedError(
+                what,
+                remedy="give the credential the scope or permission named here, or leave the stream out.",
+            )
+        if status == 429:
+            return RateLimitedError(what, retry_after=retry_after(answer.headers))
+        if status in RETRYABLE_STATUSES:
+            return UnavailableError(what, retry_after=retry_after(answer.headers))
+        if status == 404:
+            return NotFoundError(what, remedy="check the ids and the base_url of the connection.")
+        return RefusedError(what, status=status, body=_body(answer))
+
+    def _unreadable(self, answer: Answer) -> MillstreamError | None:
+        wants_json = answer.request.headers.get("Accept") == "application/json"
+        if not wants_json or not answer.content:
+            return None
+        try:
+            answer.json()
+        except MalformedAnswerError as error:
+            return error
+        return None
+
+
+def retry_after(headers: Mapping[str, str]) -> float | None:
+    """Seconds asked for by ``Retry-After``, which is a number or an HTTP date (RFC 9110, 10.2.3)."""
+    value = headers.get("Retry-After")
+    if not value:
+        return None
+    try:
+        return max(0.0, float(value))
+    except ValueError:
+        pass
+    try:
+        return max(0.0, (parsedate_to_datetime(value) - datetime.now(UTC)).total_seconds())
+    except (ValueError, TypeError):
+        return None
+
+
+def _place(request: requests.PreparedRequest) -> str:
+    parts = urlsplit(request.url or "")
+    return redact(f"{request.method} {parts.netloc}{parts.path}")
+
+
+def _body(answer: Answer) -> object:
+    try:
+        return answer.json()
+    except MalformedAnswerError:
+        return None
+
+
+def _reason(answer: Answer) -> str:
+    """The vendor's own words, where its error body has them in one of the usual places."""
+    body = _body(answer)
+    found = _words(body) if isinstance(body, dict) else None
+    return f": {redact(found)[:300]}" if found else "."
+
+
+def _words(body: Mapping[str, object]) -> str | None:
+    error = body.get("error")
+    if isinstance(error, dict):
+        return _words(error)
+    kind = body.get("category") or body.get("status") or body.get("title") or body.get("name")
+    text = body.get("message") or body.get("detail") or body.get("error_description") or error
+    parts = [str(part) for part in (kind, text) if isinstance(part, str) and part != "error"]
+    return " - ".join(parts) or None
