@@ -78,7 +78,11 @@ class _Control:
     async def list_faults(self, request: Request) -> Response:
         del request
         armed = [
-            {**fault.order.model_dump(by_alias=True, exclude_defaults=True), "seen": fault.seen, "hits": fault.hits}
+            {
+                **fault.order.model_dump(by_alias=True, exclude_defaults=True),
+                "seen": fault.seen,
+                "hits": fault.hits,
+            }
             for fault in self._environment.faults.armed
         ]
         return _json({"faults": armed})

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-UInts = NDArray[np.uint64]
+# Unsigned 64-bit throughout; numpy's stubs cannot say that arithmetic with a Python integer keeps it so.
+UInts = NDArray[Any]
 Number = TypeVar("Number", int, UInts)
 
 MASK = (1 << 64) - 1
@@ -25,7 +26,8 @@ def mix(value: Number) -> Number:
     """Scatter 64 bits (the finaliser of SplitMix64, Steele, Lea and Flood 2014)."""
     value = ((value ^ (value >> 30)) * 0xBF58476D1CE4E5B9) & MASK
     value = ((value ^ (value >> 27)) * 0x94D049BB133111EB) & MASK
-    return value ^ (value >> 31)
+    scattered: Number = value ^ (value >> 31)
+    return scattered
 
 
 def topic(number: int) -> int:
@@ -45,12 +47,14 @@ def bases_of(seed_key: int, indexes: UInts) -> UInts:
 
 def draw(base: Number, of_topic: int) -> Number:
     """64 bits about one topic for one person (or for many)."""
-    return mix((base + of_topic) & MASK)
+    root: Number = (base + of_topic) & MASK
+    return mix(root)
 
 
 def share(bits: Number, slot: int) -> Number:
     """One of the four 16-bit slices of a draw, 0 to 65,535, to be compared with a `cut`."""
-    return (bits >> (16 * slot)) & 0xFFFF
+    part: Number = (bits >> (16 * slot)) & 0xFFFF
+    return part
 
 
 def cut(probability: float) -> int:

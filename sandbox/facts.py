@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import date, timedelta
 
 from millstream.sandbox import names
-from millstream.sandbox.draws import MASK, GOLDEN, Number, choose, cut, cuts, draw, mix, share, topic
+from millstream.sandbox.draws import GOLDEN, MASK, Number, choose, cut, cuts, draw, mix, share, topic
 from millstream.sandbox.person import (
     Deal,
     DealStage,
@@ -35,6 +35,7 @@ FUNCTIONAL_MAILBOX = "info@shop.example.com"
 DAY_MS = 86_400_000
 HISTORY_MS = 1095 * DAY_MS
 EVENT_WINDOW_MS = 60 * DAY_MS
+REACTION_MS = 5 * DAY_MS // 2
 SURVEY_WINDOW_MS = 120 * DAY_MS
 
 # Ids of one kind of thing stand in one range, so that they can be traced back to the person.
@@ -47,9 +48,9 @@ SATISFACTION_RESPONSE_ID = 120_000_000_000
 RECIPIENT_ID = 500_000_000
 SURVEY_CONTACT_ID = 700_000_000
 
-NAME, PLACE, KINDS, LINKS, CREATED, MODIFIED, DEALS, SENDS, DEVICES, AUDIENCES, NPS, SATISFACTION, SURVEYS, MAILCHIMP = (
-    topic(number) for number in range(1, 15)
-)
+NAME, PLACE, KINDS, LINKS, CREATED, MODIFIED = (topic(number) for number in range(1, 7))
+DEALS, SENDS, DEVICES, AUDIENCES = (topic(number) for number in range(7, 11))
+NPS, SATISFACTION, SURVEYS, MAILCHIMP = (topic(number) for number in range(11, 15))
 DEAL = tuple(topic(100 + number) for number in range(DEALS_PER_PERSON))
 SEND = tuple(topic(200 + number) for number in range(2))
 
@@ -64,21 +65,29 @@ ATTENDEE_CUT = cut(0.05)
 TILL_CUT = cut(0.02)
 DEAL_CUT = cut(0.35)
 DEAL_COUNT_CUTS = cuts(0.50, 0.25, 0.15)
+OPEN_CUT = cut(0.50)
+CLICK_CUT = cut(0.17)
 DEVICE_CUT = cut(0.60)
 CART_CUT = cut(0.12)
 NPS_CUT = cut(0.30)
 SATISFACTION_CUT = cut(0.15)
 MAILBOX_CUT = cut(0.01)
+ADDRESS_BOOK_CUT = cut(0.20)
+SURVEY_CONTACT_CUTS = cuts(0.06, 0.04)
 MAILCHIMP_CUT = cut(0.40)
 MAILCHIMP_STATUS_CUTS = cuts(0.10, 0.03)
 MAILCHIMP_STATUSES: tuple[MailchimpStatus, ...] = ("unsubscribed", "cleaned", "subscribed")
-MAILCHIMP_TAGS = ("VIP", "Webinar 2026")
+MAILCHIMP_TAGS = {"VIP": 26, "Webinar 2026": 38}  # chances in 256
 
 AUDIENCE_PURCHASERS = "Purchasers"
 AUDIENCE_CART = "Cart abandoners"
 AUDIENCE_ALL = "All users"
 
-PROMOTER_COMMENTS = ("Quick delivery, friendly people.", "Would buy again.", "Exactly what I was looking for.")
+PROMOTER_COMMENTS = (
+    "Quick delivery, friendly people.",
+    "Would buy again.",
+    "Exactly what I was looking for.",
+)
 PASSIVE_COMMENTS = ("Fine overall.", "Good, but a little slow.", "Does what it should.")
 DETRACTOR_COMMENTS = ("Parcel came late.", "Support never answered.", "Too expensive for what it is.")
 
@@ -142,7 +151,9 @@ def make_second_email(name: int, first: str, index: int) -> str:
 def index_in_email(email: str) -> int | None:
     """The index of the only person whose address this could be."""
     digits = email.partition("@")[0].rpartition(".")[2]
-    return int(digits) - 1 if digits.isascii() and digits.isdigit() and 0 < len(digits) < 9 and int(digits) else None
+    if not (digits.isascii() and digits.isdigit() and len(digits) < 9):
+        return None
+    return int(digits) - 1 if int(digits) else None
 
 
 def contact_ids(index: int, contacts: int) -> tuple[int, ...]:
@@ -161,7 +172,8 @@ def index_of_contact(contact_id: int) -> int:
 
 def signup_age(created: Number) -> Number:
     """How long before today somebody signed up, 1 day to 3 years, in ms."""
-    return created % (HISTORY_MS - DAY_MS) + DAY_MS
+    age: Number = created % (HISTORY_MS - DAY_MS) + DAY_MS
+    return age
 
 
 def deal_count(deals: int, contacts: int) -> int:
@@ -184,12 +196,14 @@ def deal_stage(deals: int, number: int) -> DealStage:
 
 def deal_created_age(deal: Number, signup: Number) -> Number:
     """How long before today a deal was made, below the age of the sign-up, in ms."""
-    return deal % signup + 1
+    age: Number = deal % signup + 1
+    return age
 
 
 def deal_modified_age(deal: Number, created_age: Number) -> Number:
     """How long before today a deal was closed or last touched, in ms."""
-    return (deal >> 20) % created_age + 1
+    age: Number = (deal >> 20) % created_age + 1
+    return age
 
 
 def lifecycle_stage(deals: int, contacts: int, kinds: int) -> LifecycleStage:
@@ -234,26 +248,26 @@ def send_count(sends: int, contacts: int, subscription: SubscriptionStatus) -> i
 
 def sent_age(send: Number) -> Number:
     """How long before today an e-mail was sent: 2.5 to 60 days, so that every reaction has happened, in ms."""
-    return send % (EVENT_WINDOW_MS - 5 * DAY_MS // 2) + 5 * DAY_MS // 2
+    age: Number = send % (EVENT_WINDOW_MS - REACTION_MS) + REACTION_MS
+    return age
 
 
 def delivery_delay(send: Number) -> Number:
     """From sent to delivered, in ms."""
-    return (send >> 8) % 90_000 + 1_000
+    delay: Number = (send >> 8) % 90_000 + 1_000
+    return delay
 
 
 def open_delay(send: Number) -> Number:
     """From delivered to opened, up to a day and a half, in ms."""
-    return (send >> 16) % (3 * DAY_MS // 2) + 5_000
+    delay: Number = (send >> 16) % (3 * DAY_MS // 2) + 5_000
+    return delay
 
 
 def click_delay(send: Number) -> Number:
     """From opened to clicked, in ms."""
-    return (send >> 24) % 3_600_000 + 2_000
-
-
-OPEN_CUT = cut(0.50)
-CLICK_CUT = cut(0.17)
+    delay: Number = (send >> 24) % 3_600_000 + 2_000
+    return delay
 
 
 def email_events_of_send(
@@ -276,7 +290,8 @@ def email_events_of_send(
 def email_event_id(index: int, number: int, order: int) -> str:
     """A stable id in the shape of a UUID."""
     bits = mix((index * 1_000 + number * 10 + order + GOLDEN) & MASK)
-    return f"{bits >> 32:08x}-{bits >> 16 & 0xFFFF:04x}-{bits & 0xFFFF:04x}-{number:04x}-{index * 10 + order:012x}"
+    start = f"{bits >> 32:08x}-{bits >> 16 & 0xFFFF:04x}-{bits & 0xFFFF:04x}"
+    return f"{start}-{number:04x}-{index * 10 + order:012x}"
 
 
 def make_email_events(base: int, person: Person, today_ms: int) -> tuple[EmailEvent, ...]:
@@ -325,7 +340,8 @@ def make_ga4_audiences(base: int, deals: tuple[Deal, ...]) -> tuple[str, ...]:
 
 def answered_age(answer: Number) -> Number:
     """How long before today a survey was answered, in ms."""
-    return (answer >> 16) % SURVEY_WINDOW_MS + 1
+    age: Number = (answer >> 16) % SURVEY_WINDOW_MS + 1
+    return age
 
 
 def make_survey_answers(base: int, person: Person, today_ms: int) -> tuple[SurveyAnswer, ...]:
@@ -361,7 +377,9 @@ def make_answer(survey: Survey, bits: int, person: Person, answered_ms: int) -> 
         answered_ms=answered_ms,
         link=link,
         email=email,
-        crm_id=str(person.contact_ids[(scattered >> 40) % len(person.contact_ids)]) if link == "crm_id" else None,
+        crm_id=str(person.contact_ids[(scattered >> 40) % len(person.contact_ids)])
+        if link == "crm_id"
+        else None,
         recipient_id=RECIPIENT_ID + person.index if link == "recipient" else None,
     )
 
@@ -391,11 +409,12 @@ def make_survey_contact(base: int, person: Person, answers: tuple[SurveyAnswer, 
     """Everybody invited by e-mail is in the address book, and a fifth of the others."""
     bits = draw(base, SURVEYS)
     invited = next((answer for answer in answers if answer.link == "recipient"), None)
-    if invited is None and share(bits, 0) >= cut(0.20):
+    if invited is None and share(bits, 0) >= ADDRESS_BOOK_CUT:
         return None
     statuses: tuple[SurveyContactStatus, ...] = ("optout", "bounced", "active")
     email = person.email if invited is None or invited.email is None else invited.email
-    return SurveyContact(SURVEY_CONTACT_ID + person.index, email, statuses[choose(cuts(0.06, 0.04), share(bits, 1))])
+    status = statuses[choose(SURVEY_CONTACT_CUTS, share(bits, 1))]
+    return SurveyContact(SURVEY_CONTACT_ID + person.index, email, status)
 
 
 def make_mailchimp_member(base: int, person: Person, today_ms: int) -> MailchimpMember | None:
@@ -404,7 +423,8 @@ def make_mailchimp_member(base: int, person: Person, today_ms: int) -> Mailchimp
     if share(bits, 0) >= MAILCHIMP_CUT:
         return None
     status = MAILCHIMP_STATUSES[choose(MAILCHIMP_STATUS_CUTS, share(bits, 1))]
-    tags = tuple(tag for slot, tag in enumerate(MAILCHIMP_TAGS) if (bits >> (32 + 8 * slot)) & 0xFF < (26, 38)[slot])
+    chances = enumerate(MAILCHIMP_TAGS.items())
+    tags = tuple(tag for slot, (tag, chance) in chances if (bits >> (32 + 8 * slot)) & 0xFF < chance)
     email = person.email.upper() if (bits >> 56) & 7 == 0 else person.email
     opted_in = person.created_ms
     changed = opted_in + (bits >> 10) % (today_ms - opted_in)

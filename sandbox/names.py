@@ -4,20 +4,23 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-FIRST_NAMES = (
-    "Ana Ben Carla David Elena Felix Grace Hugo Irene Jonas Karen Liam Maria Noah Olivia Paul Quinn Rosa Simon "
-    "Tara Uma Victor Wanda Xavier Yara Zoe Adrian Bella Chloe Daniel Emma Frank Georgia Henry Ida Jack Kira Leo "
-    "Mila Nina Oscar Petra Robin Sofia Thomas Vera William Amelie Bruno Clara Dominik Esther Finn Gloria Hannah "
-    "Isaac Julia Kevin Laura Marco Nora Otto"
-).split()
+_FIRST_NAMES = (
+    "Ana Ben Carla David Elena Felix Grace Hugo Irene Jonas Karen Liam Maria Noah Olivia Paul Quinn Rosa "
+    "Simon Tara Uma Victor Wanda Xavier Yara Zoe Adrian Bella Chloe Daniel Emma Frank Georgia Henry Ida "
+    "Jack Kira Leo Mila Nina Oscar Petra Robin Sofia Thomas Vera William Amelie Bruno Clara Dominik "
+    "Esther Finn Gloria Hannah Isaac Julia Kevin Laura Marco Nora Otto"
+)
 
-LAST_NAMES = (
-    "Adams Baker Carter Davies Evans Fischer Garcia Harris Ivanova Jones Keller Lambert Martin Neumann Owens "
-    "Parker Quick Roberts Schmidt Taylor Usher Vogel Walker Xu Young Zimmer Allen Becker Clarke Dubois Edwards "
-    "Fontaine Green Hofmann Ingram Jackson Klein Laurent Moreau Nguyen Olsen Petit Richter Scott Thompson Ullrich "
-    "Vincent Weber Wagner Bernard Cooper Dumont Engel Foster Girard Hughes Jensen Kramer Leroy Mitchell Novak "
-    "Patel Rossi Simpson"
-).split()
+_LAST_NAMES = (
+    "Adams Baker Carter Davies Evans Fischer Garcia Harris Ivanova Jones Keller Lambert Martin Neumann "
+    "Owens Parker Quick Roberts Schmidt Taylor Usher Vogel Walker Xu Young Zimmer Allen Becker Clarke "
+    "Dubois Edwards Fontaine Green Hofmann Ingram Jackson Klein Laurent Moreau Nguyen Olsen Petit Richter "
+    "Scott Thompson Ullrich Vincent Weber Wagner Bernard Cooper Dumont Engel Foster Girard Hughes Jensen "
+    "Kramer Leroy Mitchell Novak Patel Rossi Simpson"
+)
+
+FIRST_NAMES = tuple(_FIRST_NAMES.split())
+LAST_NAMES = tuple(_LAST_NAMES.split())
 
 MAIL_DOMAINS = (
     "example.com",

@@ -107,7 +107,7 @@ class EmailEvent:
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """One browser or phone seen by the analytics tag; `user_id` is the customer id once somebody signed in."""
+    """One browser or phone; `user_id` is the customer id where somebody has signed in."""
 
     device_id: str
     user_id: str | None

@@ -37,7 +37,7 @@ HOST = "127.0.0.1"
 
 
 def find_systems() -> dict[str, type[System]]:
-    """The built-in systems and those that plugins bring; one that cannot be imported is reported and left out."""
+    """The built-in systems and those of plugins; one that cannot be imported is reported and left out."""
     places = dict(BUILT_IN)
     for entry_point in entry_points(group=ENTRY_POINT_GROUP):
         places.setdefault(entry_point.name, entry_point.value)
@@ -81,7 +81,11 @@ def _server(app: Starlette) -> uvicorn.Server:
     import uvicorn
 
     config = uvicorn.Config(
-        _WithTransport(app), log_level="warning", access_log=False, lifespan="off", timeout_graceful_shutdown=2
+        _WithTransport(app),
+        log_level="warning",
+        access_log=False,
+        lifespan="off",
+        timeout_graceful_shutdown=2,
     )
     return uvicorn.Server(config)
 

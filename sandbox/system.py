@@ -354,7 +354,7 @@ class System:
         return {}
 
     def credentials(self, base_url: str) -> JsonObject:
-        """What `GET /_sandbox/credentials/<name>` gives: credentials that work, for a system at this address."""
+        """What `GET /_sandbox/credentials/<name>` gives: credentials that work at this address."""
         del base_url
         return {}
 

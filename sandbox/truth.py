@@ -9,15 +9,13 @@ from pathlib import Path
 import orjson
 
 from millstream.sandbox.company import Company
-from millstream.sandbox.person import Person
+from millstream.sandbox.person import Person, SurveyAnswer
 from millstream.sandbox.system import JsonObject
 
 
 def record(company: Company, index: int) -> JsonObject:
     """Everything a test may want to know about person `index`. Times are in ms since 1970 (UTC)."""
     person = company.person(index)
-    member = company.mailchimp_member(index)
-    survey_contact = company.survey_contact(index)
     answers = company.survey_answers(index)
     return {
         "person_id": person.person_id,
@@ -43,24 +41,10 @@ def record(company: Company, index: int) -> JsonObject:
         ],
         "ga4_audiences": list(company.ga4_audiences(index)),
         "deals": _deals(company, index),
-        "survey_responses": [
-            {
-                "survey": answer.survey,
-                "response_id": str(answer.response_id),
-                "score": answer.score,
-                "link": answer.link,
-                "linked": answer.link not in {"mailbox", "none"},
-                "answered_ms": answer.answered_ms,
-            }
-            for answer in answers
-        ],
+        "survey_responses": [_survey_response(answer) for answer in answers],
         "nps_score": next((answer.score for answer in answers if answer.survey == "nps"), None),
-        "surveymonkey_contact": None
-        if survey_contact is None
-        else {"id": str(survey_contact.contact_id), "email": survey_contact.email, "status": survey_contact.status},
-        "mailchimp": None
-        if member is None
-        else {"email": member.email_address, "status": member.status, "tags": list(member.tags)},
+        "surveymonkey_contact": _survey_contact(company, index),
+        "mailchimp": _mailchimp(company, index),
         "email_events": _email_events(company, index),
     }
 
@@ -96,9 +80,34 @@ def _deals(company: Company, index: int) -> list[JsonObject]:
     ]
 
 
+def _survey_response(answer: SurveyAnswer) -> JsonObject:
+    return {
+        "survey": answer.survey,
+        "response_id": str(answer.response_id),
+        "score": answer.score,
+        "link": answer.link,
+        "linked": answer.link not in {"mailbox", "none"},
+        "answered_ms": answer.answered_ms,
+    }
+
+
+def _survey_contact(company: Company, index: int) -> JsonObject | None:
+    contact = company.survey_contact(index)
+    if contact is None:
+        return None
+    return {"id": str(contact.contact_id), "email": contact.email, "status": contact.status}
+
+
+def _mailchimp(company: Company, index: int) -> JsonObject | None:
+    member = company.mailchimp_member(index)
+    if member is None:
+        return None
+    return {"email": member.email_address, "status": member.status, "tags": list(member.tags)}
+
+
 def _email_events(company: Company, index: int) -> JsonObject:
-    events = company.email_events(index)
+    events = sorted(company.email_events(index), key=lambda event: event.occurred_ms)
     return {
         "counts": dict(Counter(event.type for event in events)),
-        "last_ms": {event.type: event.occurred_ms for event in sorted(events, key=lambda one: one.occurred_ms)},
+        "last_ms": {event.type: event.occurred_ms for event in events},
     }

@@ -1,0 +1,101 @@
+"""HTTP for destinations: the engine's session with a base URL and parsed answers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+import requests
+from requests.auth import AuthBase
+
+from millstream.state.http import Answer, Classify, Pacer, RateLimit, Retries, VendorSession
+
+
+class Http:
+    """Calls one vendor.
+
+    Args:
+        system: The vendor's name in messages.
+        base_url: Paths are appended to it.
+        auth: Signs requests.
+        limit: The vendor's limits.
+        classify: The connector's own reading of answers.
+        retries: How often and how long to try.
+    """
+
+    def __init__(
+        self,
+        *,
+        system: str,
+        base_url: str,
+        auth: AuthBase,
+        limit: RateLimit,
+        classify: Classify | None = None,
+        retries: Retries | None = None,
+    ) -> None:
+        self.pacer = Pacer(limit)
+        self._base_url = base_url.rstrip("/")
+        self._session = VendorSession(
+            system=system, auth=auth, pacer=self.pacer, classify=classify, retries=retries
+        )
+
+    @property
+    def calls(self) -> int:
+        """Requests made so far, tries included."""
+        return self.pacer.calls
+
+    def get(self, path: str, params: Mapping[str, Any] | None = None) -> Any:
+        """The parsed answer of a GET; None when it has no body."""
+        return self.request("GET", path, params=params)
+
+    def post(
+        self, path: str, body: object = None, *, params: Mapping[str, Any] | None = None, replay: bool = True
+    ) -> Any:
+        """The parsed answer of a POST; see ``request``."""
+        return self.request("POST", path, body=body, params=params, replay=replay)
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        body: object = None,
+        params: Mapping[str, Any] | None = None,
+        replay: bool = True,
+    ) -> Any:
+        """Make a request and parse its answer.
+
+        Args:
+            method: HTTP method.
+            path: Appended to the base URL; a whole URL is taken as it is.
+            body: Sent as JSON when given.
+            params: Query parameters.
+            replay: Whether it may be repeated when nobody knows if it was carried out.
+
+        Returns:
+            The parsed body, or None when it is empty.
+
+        Raises:
+            MillstreamError: See ``millstream.state.errors``.
+        """
+        answer = self._deliver(method, path, body, params, replay)
+        return answer.json() if answer.content else None
+
+    def download(self, url: str) -> bytes:
+        """The bytes at a URL that an answer gave."""
+        request = requests.Request("GET", url, headers={"Accept": "*/*"})
+        return self._session.send(self._session.prepare_request(request)).content
+
+    def _deliver(
+        self, method: str, path: str, body: object, params: Mapping[str, Any] | None, replay: bool
+    ) -> Answer:
+        url = path if path.startswith(("http://", "https://")) else f"{self._base_url}/{path.lstrip('/')}"
+        request = requests.Request(
+            method,
+            url,
+            params=dict(params or {}),
+            data=None if body is None else orjson.dumps(body),
+            headers={} if body is None else {"Content-Type": "application/json"},
+        )
+        return self._session.deliver(self._session.prepare_request(request), replay=replay)

@@ -1,0 +1,39 @@
+"""Words of delivery that the project file shares with the engine; light to import."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class SyncMode(StrEnum):
+    """What a sync may do at the destination."""
+
+    UPSERT = "upsert"
+    """Create people and keep their fields; never take anyone out."""
+    UPDATE = "update"
+    """Keep the fields of people the destination already has; never create one."""
+    MIRROR = "mirror"
+    """Create, keep, and take out of the audience whoever left; only those this sync put in."""
+    ADD = "add"
+    """Put people into the audience; never take anyone out."""
+    REMOVE = "remove"
+    """Take people out of the audience; never put anyone in."""
+
+
+class Operation(StrEnum):
+    """What happens to one row of a plan."""
+
+    ADD = "add"
+    UPDATE = "update"
+    REMOVE = "remove"
+
+
+class Status(StrEnum):
+    """What became of a row."""
+
+    ACCEPTED = "accepted"
+    ACCEPTED_ASYNC = "accepted_async"
+    REJECTED = "rejected"
+    RETRY_LATER = "retry_later"
+    SUPPRESSED = "suppressed"
+    UNKNOWN = "unknown"
