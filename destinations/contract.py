@@ -6,6 +6,7 @@ the session raises: the engine then halves a refused batch, retries later, or st
 
 from __future__ import annotations
 
+import threading
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -47,9 +48,7 @@ def accepted(external_id: str | None = None) -> Outcome:
     return Outcome(status=Status.ACCEPTED, external_id=external_id)
 
 
-def rejected(
-    code: str, reason: str, *, fault: Literal["data", "vendor", "configuration"] = "data"
-) -> Outcome:
+def rejected(code: str, reason: str, *, fault: Literal["data", "vendor", "configuration"] = "data") -> Outcome:
     """The vendor refused the row."""
     return Outcome(status=Status.REJECTED, code=code, reason=reason, fault=fault)
 
@@ -57,6 +56,11 @@ def rejected(
 def suppressed(code: str, reason: str) -> Outcome:
     """The vendor may not address this person: unsubscribed, bounced, erased."""
     return Outcome(status=Status.SUPPRESSED, code=code, reason=reason)
+
+
+def retry_later(code: str, reason: str) -> Outcome:
+    """The row was not sent, or may be sent again: a later run does."""
+    return Outcome(status=Status.RETRY_LATER, code=code, reason=reason, fault="vendor")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,23 +141,34 @@ class Destination(ABC, Generic[SettingsT]):
     def __init__(self, settings: SettingsT) -> None:
         self.settings = settings
         self._http: Http | None = None
+        self._making_http = threading.Lock()
 
     @property
     def http(self) -> Http:
         """The engine's HTTP, made on first use; threads may share it."""
-        if self._http is None:
-            self._http = Http(
-                system=self.name,
-                base_url=self.settings.base_url,
-                auth=self.auth(),
-                limit=self.rate_limit,
-                classify=self.classify,
-            )
-        return self._http
+        with self._making_http:
+            if self._http is None:
+                self._http = Http(
+                    system=self.name,
+                    base_url=self.settings.base_url,
+                    auth=self.auth(),
+                    limit=self.pace(),
+                    classify=self.classify,
+                )
+            return self._http
+
+    @property
+    def calls(self) -> int:
+        """Requests made so far."""
+        return self._http.calls if self._http else 0
 
     @abstractmethod
     def auth(self) -> AuthBase:
         """The credential, as something that signs requests."""
+
+    def pace(self) -> RateLimit:
+        """The limits to keep; a connector whose settings carry the account's plan changes the declared ones."""
+        return self.rate_limit
 
     @abstractmethod
     def probe(self) -> None:
@@ -169,9 +184,7 @@ class Destination(ABC, Generic[SettingsT]):
 
     def update(self, rows: Sequence[DeliveryRow], *, match_key: str) -> list[Outcome]:
         """Change fields of people who are there; needed for the mode ``update``. Never creates one."""
-        raise MillstreamError(
-            f"{self.title} cannot update without creating.", where=f"destination {self.name}"
-        )
+        raise MillstreamError(f"{self.title} cannot update without creating.", where=f"destination {self.name}")
 
     @abstractmethod
     def add_members(self, audience_id: str, rows: Sequence[DeliveryRow]) -> list[Outcome]:

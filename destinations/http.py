@@ -36,9 +36,7 @@ class Http:
     ) -> None:
         self.pacer = Pacer(limit)
         self._base_url = base_url.rstrip("/")
-        self._session = VendorSession(
-            system=system, auth=auth, pacer=self.pacer, classify=classify, retries=retries
-        )
+        self._session = VendorSession(system=system, auth=auth, pacer=self.pacer, classify=classify, retries=retries)
 
     @property
     def calls(self) -> int:
@@ -87,9 +85,7 @@ class Http:
         request = requests.Request("GET", url, headers={"Accept": "*/*"})
         return self._session.send(self._session.prepare_request(request)).content
 
-    def _deliver(
-        self, method: str, path: str, body: object, params: Mapping[str, Any] | None, replay: bool
-    ) -> Answer:
+    def _deliver(self, method: str, path: str, body: object, params: Mapping[str, Any] | None, replay: bool) -> Answer:
         url = path if path.startswith(("http://", "https://")) else f"{self._base_url}/{path.lstrip('/')}"
         request = requests.Request(
             method,

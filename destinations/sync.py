@@ -32,9 +32,7 @@ class Guards(_Part):
     removals_always_allowed: int = Field(
         default=50, ge=0, description="Up to so many removals the share is not looked at."
     )
-    allow_empty: bool = Field(
-        default=False, description="Let an empty source take everyone out, instead of stopping."
-    )
+    allow_empty: bool = Field(default=False, description="Let an empty source take everyone out, instead of stopping.")
 
 
 class Sync(_Part):
@@ -70,9 +68,7 @@ class Sync(_Part):
         if len(given) != 1:
             raise ValueError("give exactly one of audience, table and sql")
         if self.mode in (SyncMode.MIRROR, SyncMode.ADD, SyncMode.REMOVE) and not self.audience_name:
-            raise ValueError(
-                f"mode {self.mode.value} needs 'into': the list or tag to keep at the destination"
-            )
+            raise ValueError(f"mode {self.mode.value} needs 'into': the list or tag to keep at the destination")
         return self
 
     @property

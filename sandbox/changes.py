@@ -85,9 +85,7 @@ def advance(
     return newcomers, changes, {**counts, "newcomers": newcomers}
 
 
-def _next_change(
-    company: Company, index: int, bits: int, at_ms: int, counts: dict[str, int]
-) -> PersonChange | None:
+def _next_change(company: Company, index: int, bits: int, at_ms: int, counts: dict[str, int]) -> PersonChange | None:
     person = company.person(index)
     before = company.changes.get(index, PersonChange())
     change = before
@@ -126,8 +124,8 @@ def _changed_contact(change: PersonChange, person: Person, bits: int, at_ms: int
 def _opening(company: Company, person: Person, at_ms: int) -> EmailEvent:
     number = 100 + company.advances
     sent_ms = at_ms - facts.DAY_MS
-    event_id = facts.email_event_id(person.index, number, 0)
-    return EmailEvent(event_id, "OPEN", person.email, 4_999, at_ms, sent_ms)
+    sent_id, event_id = (facts.email_event_id(person.index, number, order) for order in (0, 2))
+    return EmailEvent(event_id, "OPEN", person.email, 4_999, at_ms, sent_ms, sent_id)
 
 
 def _with_new_phone(person: Person) -> Person:

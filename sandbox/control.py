@@ -140,7 +140,7 @@ class _Control:
         self._environment.faults.clear()
         self._environment.log.clear()
         for system in self._systems.values():
-            system.reset()
+            system.restart()
         return _json({})
 
     async def truth(self, request: Request) -> Response:

@@ -270,9 +270,7 @@ def click_delay(send: Number) -> Number:
     return delay
 
 
-def email_events_of_send(
-    send: int, number: int, index: int, recipient: str, sent_ms: int
-) -> tuple[EmailEvent, ...]:
+def email_events_of_send(send: int, number: int, index: int, recipient: str, sent_ms: int) -> tuple[EmailEvent, ...]:
     """Sent and delivered always; some are opened, and some of those clicked."""
     moments: list[tuple[EmailEventType, int]] = [("SENT", sent_ms)]
     moments.append(("DELIVERED", delivered := sent_ms + delivery_delay(send)))
@@ -281,8 +279,9 @@ def email_events_of_send(
         if share(send, 3) < CLICK_CUT:
             moments.append(("CLICK", opened + click_delay(send)))
     campaign = 4_000 + sent_ms // (7 * DAY_MS) % 1_000
+    sent_id = email_event_id(index, number, 0)
     return tuple(
-        EmailEvent(email_event_id(index, number, order), kind, recipient, campaign, when, sent_ms)
+        EmailEvent(email_event_id(index, number, order), kind, recipient, campaign, when, sent_ms, sent_id)
         for order, (kind, when) in enumerate(moments)
     )
 
@@ -360,14 +359,15 @@ def make_answer(survey: Survey, bits: int, person: Person, answered_ms: int) -> 
     scattered = mix(bits)
     link = _survey_link(scattered, person)
     score, comment = _score_and_comment(survey, scattered)
-    known = person.emails if person.contact_ids else person.emails[:1]
-    email: str | None = known[(scattered >> 24) % len(known)]
+    email: str | None = None
     if link == "mailbox":
         email = FUNCTIONAL_MAILBOX
+    elif link == "recipient":
+        email = person.email
     elif link == "email":
+        # Only a contact can tell that a second address is the same person's.
+        known = person.emails if person.contact_ids else person.emails[:1]
         email = odd_case(known[(scattered >> 24) % len(known)], scattered >> 32)
-    elif link != "recipient":
-        email = None
     first_id = NPS_RESPONSE_ID if survey == "nps" else SATISFACTION_RESPONSE_ID
     return SurveyAnswer(
         survey=survey,
@@ -377,9 +377,7 @@ def make_answer(survey: Survey, bits: int, person: Person, answered_ms: int) -> 
         answered_ms=answered_ms,
         link=link,
         email=email,
-        crm_id=str(person.contact_ids[(scattered >> 40) % len(person.contact_ids)])
-        if link == "crm_id"
-        else None,
+        crm_id=str(person.contact_ids[(scattered >> 40) % len(person.contact_ids)]) if link == "crm_id" else None,
         recipient_id=RECIPIENT_ID + person.index if link == "recipient" else None,
     )
 
@@ -408,13 +406,12 @@ def _score_and_comment(survey: Survey, bits: int) -> tuple[int, str | None]:
 def make_survey_contact(base: int, person: Person, answers: tuple[SurveyAnswer, ...]) -> SurveyContact | None:
     """Everybody invited by e-mail is in the address book, and a fifth of the others."""
     bits = draw(base, SURVEYS)
-    invited = next((answer for answer in answers if answer.link == "recipient"), None)
-    if invited is None and share(bits, 0) >= ADDRESS_BOOK_CUT:
+    invited = any(answer.link == "recipient" for answer in answers)
+    if not invited and share(bits, 0) >= ADDRESS_BOOK_CUT:
         return None
     statuses: tuple[SurveyContactStatus, ...] = ("optout", "bounced", "active")
-    email = person.email if invited is None or invited.email is None else invited.email
     status = statuses[choose(SURVEY_CONTACT_CUTS, share(bits, 1))]
-    return SurveyContact(SURVEY_CONTACT_ID + person.index, email, status)
+    return SurveyContact(SURVEY_CONTACT_ID + person.index, person.email, status)
 
 
 def make_mailchimp_member(base: int, person: Person, today_ms: int) -> MailchimpMember | None:

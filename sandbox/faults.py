@@ -54,8 +54,10 @@ class FaultOrder(BaseModel):
             raise ValueError("rename_field needs `from` and `to`")
         if self.kind == "drop_field" and not self.field:
             raise ValueError("drop_field needs `field`")
-        if self.path is not None:
-            re.compile(self.path)
+        try:
+            re.compile(self.path or "")
+        except re.error as error:
+            raise ValueError(f"path is not a regular expression: {error}") from error
         return self
 
 

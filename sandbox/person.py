@@ -95,7 +95,7 @@ class Deal:
 
 @dataclass(frozen=True, slots=True)
 class EmailEvent:
-    """One thing that happened to one marketing e-mail."""
+    """One thing that happened to one marketing e-mail; `sent_id` is the id of its SENT event."""
 
     event_id: str
     type: EmailEventType
@@ -103,6 +103,7 @@ class EmailEvent:
     campaign_id: int
     occurred_ms: int
     sent_ms: int
+    sent_id: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ import logging
 import socket
 import threading
 import time
+from contextlib import suppress
 from datetime import date
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -104,7 +105,8 @@ def serve(options: SandboxOptions) -> None:
     with _listen(options.port) as listener:
         names = ", ".join(app.state.systems)
         logger.info("sandbox at http://%s:%d with %s", HOST, listener.getsockname()[1], names)
-        _server(app).run(sockets=[listener])
+        with suppress(KeyboardInterrupt):
+            _server(app).run(sockets=[listener])
 
 
 class Sandbox:

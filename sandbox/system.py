@@ -259,9 +259,7 @@ class RequestLog:
         """Counts for each system by method, route and status."""
         rows: dict[str, list[JsonObject]] = {}
         for (system, method, template, status), count in sorted(self.counts.items()):
-            rows.setdefault(system, []).append(
-                {"method": method, "route": template, "status": status, "count": count}
-            )
+            rows.setdefault(system, []).append({"method": method, "route": template, "status": status, "count": count})
         return rows
 
 
@@ -279,7 +277,7 @@ class System:
     """A stand-in for one vendor's API: an ASGI application mounted at `/<name>`.
 
     A subclass sets `name` and `title`, lists its `routes()`, and gives the vendor's words for refusals. State
-    lives on the instance and is made in `reset()`, which `__init__` calls.
+    lives on the instance and is made in `reset()`, which runs at the start and on `/_sandbox/reset`.
     """
 
     name: ClassVar[str]
@@ -293,10 +291,8 @@ class System:
         self.in_flight = 0
         self.tokens = Tokens()
         self._unmatched = Route("*", "(no such route)", self._no_route)
-        self.reset()
         self._routes: dict[str, list[tuple[re.Pattern[str], Route]]] = {}
-        for one in self.routes():
-            self._routes.setdefault(one.method, []).append((_pattern(one.template), one))
+        self.restart()
 
     # What a vendor's module says
 
@@ -359,6 +355,13 @@ class System:
         return {}
 
     # The engine
+
+    def restart(self) -> None:
+        """Put all state back to the start. Routes are read again, since handlers may be part of the state."""
+        self.reset()
+        self._routes = {}
+        for one in self.routes():
+            self._routes.setdefault(one.method, []).append((_pattern(one.template), one))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -459,8 +462,7 @@ class System:
 def _pattern(template: str) -> re.Pattern[str]:
     parts = re.split(r"\{(\w+)\}", template)
     return re.compile(
-        "".join(f"(?P<{part}>[^/]+?)" if number % 2 else re.escape(part) for number, part in enumerate(parts))
-        + "/?"
+        "".join(f"(?P<{part}>[^/]+?)" if number % 2 else re.escape(part) for number, part in enumerate(parts)) + "/?"
     )
 
 

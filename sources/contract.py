@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field
 from requests.auth import AuthBase
 
-from millstream.state.http import Answer, RateLimit
 from millstream.state.errors import MillstreamError
+from millstream.state.http import Answer, RateLimit
 from millstream.state.model.declarations import People
 
 if TYPE_CHECKING:
@@ -144,15 +144,14 @@ class SourceSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     base_url: str = Field(description="Root of the API: the vendor, a regional host, a proxy or the sandbox.")
-    streams: tuple[str, ...] | None = Field(
-        default=None, description="Streams to pull; all when left out."
-    )
+    streams: tuple[str, ...] | None = Field(default=None, description="Streams to pull; all when left out.")
     start_date: date | None = Field(
-        default=None, description="First day to read where a stream is read by day; the connector's default else."
+        default=None,
+        description="First day to read where a stream is read by day; the connector's default else.",
     )
 
 
-SettingsT = TypeVar("SettingsT", bound=SourceSettings)
+SettingsT = TypeVar("SettingsT", bound=SourceSettings, covariant=True)  # noqa: PLC0105
 
 
 class Source(ABC, Generic[SettingsT]):
@@ -191,6 +190,10 @@ class Source(ABC, Generic[SettingsT]):
     def probe(self, pull: Pull) -> None:
         """Make one cheap request that needs the credential; raise what the session raises."""
 
+    def pace(self) -> RateLimit:
+        """The limits to keep; a connector whose limits depend on the account's plan takes them from its settings."""
+        return self.rate_limit
+
     def probe_stream(self, pull: Pull) -> None:
         """Make one cheap request that needs the stream's scope; streams without a scope are not probed.
 
@@ -221,9 +224,7 @@ class Source(ABC, Generic[SettingsT]):
             return tuple(streams.values())
         unknown = [name for name in wanted if name not in streams]
         if unknown:
-            raise ConfigurationError(
-                f"Unknown stream {unknown[0]!r}.", where=f"source {self.name}", allowed=streams
-            )
+            raise ConfigurationError(f"Unknown stream {unknown[0]!r}.", where=f"source {self.name}", allowed=streams)
         return tuple(stream for name, stream in streams.items() if name in wanted)
 
 

@@ -95,6 +95,11 @@ class PageReader:
         self._keep_cursor(table)
         return table
 
+    @property
+    def lacks_columns(self) -> bool:
+        """Whether a declared column has stood in no row so far."""
+        return bool(self._missing)
+
     def check_complete(self) -> None:
         """Complain about a declared column that stood in no row at all: it was renamed or is not asked for.
 
@@ -105,7 +110,6 @@ class PageReader:
             raise SchemaError(
                 f"Column {', '.join(sorted(self._missing))} stood in none of {self.rows} rows"
                 + (f"; unknown names seen: {', '.join(sorted(self._unknown)[:10])}." if self._unknown else "."),
-                where=self.stream.name,
                 remedy="the API may have renamed it: update the connector, or leave the stream out for now.",
             )
 
@@ -129,7 +133,6 @@ class PageReader:
         if column.required and any(value is None for value in values):
             raise SchemaError(
                 f"Required field {column.name!r} is missing in {values.count(None)} of {len(page)} rows of a page.",
-                where=self.stream.name,
                 remedy="the API may have changed or renamed it; nothing of this stream was loaded past this page.",
             )
         try:
@@ -150,7 +153,6 @@ class PageReader:
         bad = next((value for value in values if value is not None and not fits(value)), None)
         return SchemaError(
             f"A value of {column.name!r} is not a {column.type}: {redact(repr(bad))[:60]}.",
-            where=self.stream.name,
             remedy="the API may have changed the field's type: update the connector's column.",
         )
 
@@ -159,9 +161,7 @@ class PageReader:
 
         columns = [pc.cast(table[name].combine_chunks(), pa.string()) for name in self.stream.primary_key]
         if columns and len(table):
-            self.keys.append(
-                columns[0] if len(columns) == 1 else pc.binary_join_element_wise(*columns, "\x1f")
-            )
+            self.keys.append(columns[0] if len(columns) == 1 else pc.binary_join_element_wise(*columns, "\x1f"))
 
     def _keep_cursor(self, table: pa.Table) -> None:
         import pyarrow.compute as pc

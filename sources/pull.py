@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
+from copy import deepcopy
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time
 from typing import TYPE_CHECKING, Any
 
-from dlt.sources.helpers.rest_client import RESTClient
+from dlt.sources.helpers.rest_client.client import RESTClient
+from requests import Request
 
 from millstream.sources.contract import Endpoint, Source, SourceSettings, Stream
 from millstream.sources.pages import PULLED_AT, PageReader
 from millstream.state.errors import (
-    FatalError,
     IncompleteError,
     MalformedAnswerError,
     MillstreamError,
@@ -23,9 +24,11 @@ from millstream.state.http import Pacer, Retries, VendorSession
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    from dlt.common.schema.typing import TColumnSchema
     from dlt.extract import DltResource, DltSource
 
 AnySource = Source[SourceSettings]
+CHUNK_ROWS = 2_000
 
 
 @dataclass(frozen=True)
@@ -69,6 +72,18 @@ class StreamReport:
     error: MillstreamError | None = None
     since: datetime | None = None
     cursor: str | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """For programs."""
+        return {
+            "stream": self.stream,
+            "status": self.status,
+            "rows": self.rows,
+            "loaded": self.loaded,
+            "since": self.since.isoformat() if self.since else None,
+            "cursor": self.cursor,
+            "error": str(self.error) if self.error else None,
+        }
 
 
 Progress = Callable[[str, int], None]
@@ -118,6 +133,15 @@ class Pull:
         """The vendor's own count of requests left today, or None before it said so."""
         return self._pacer.daily_left
 
+    @property
+    def calls(self) -> int:
+        """Requests made so far by the whole pull of the source, repeated ones too."""
+        return self._pacer.calls
+
+    def wait(self, seconds: float) -> None:
+        """Pause this reader, for instance between two looks at work the vendor does for us."""
+        self._pacer.sleep(seconds)
+
     def expect(self, rows: int) -> None:
         """Announce how many (more) rows the vendor says there are; a smaller number read fails the stream."""
         self.expected = (self.expected or 0) + rows
@@ -129,6 +153,18 @@ class Pull:
     def post(self, path: str, body: Mapping[str, Any]) -> Any:
         """The parsed answer of a POST that only reads."""
         return self.client.post(path, json=dict(body)).json()
+
+    def begin(self, path: str, body: Mapping[str, Any]) -> Any:
+        """The parsed answer of a POST that starts work at the vendor, such as an export.
+
+        Raises:
+            UnknownOutcomeError: It was sent and got no answer: look whether the work has begun.
+        """
+        session = self.client.session
+        assert isinstance(session, VendorSession)
+        url = f"{self.client.base_url.rstrip('/')}/{path.lstrip('/')}"
+        prepared = session.prepare_request(Request("POST", url, json=dict(body)))
+        return session.deliver(prepared, replay=False).json()
 
     def pages(self, endpoint: Endpoint | None = None) -> Iterator[list[Any]]:
         """Pages of vendor rows of an endpoint (the stream's own by default), following its paging.
@@ -145,6 +181,7 @@ class Pull:
             json=None if endpoint.body is None else dict(endpoint.body),
             paginator=endpoint.paging(),
             data_selector="$",
+            hooks={"response": []},  # dlt's own would raise before the session has read the error
         ):
             yield records_at(page.response.json(), endpoint)
 
@@ -171,7 +208,7 @@ def records_at(body: Any, endpoint: Endpoint) -> list[Any]:
 
 def client_of(source: AnySource, *, retries: Retries | None = None) -> tuple[RESTClient, Pacer]:
     """dlt's REST client for a source, over the engine's session."""
-    pacer = Pacer(source.rate_limit)
+    pacer = Pacer(source.pace())
     session = VendorSession(
         system=source.name, auth=source.auth(), pacer=pacer, classify=source.classify, retries=retries
     )
@@ -199,6 +236,8 @@ class SourcePull:
     retries: Retries | None = None
     pulled_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     reports: dict[str, StreamReport] = field(default_factory=dict)
+    _place_before: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    _dlt_source: DltSource | None = None
 
     def dlt_source(self) -> DltSource:
         """The source for ``dlt.pipeline(...).run(...)``."""
@@ -211,7 +250,11 @@ class SourcePull:
         def pulled() -> list[DltResource]:
             return [self._resource(stream, client, pacer) for stream in streams]
 
-        return pulled()
+        source = pulled()
+        # One stream after the other, since some follow others; dlt would else take a page of each in turn.
+        dlt.config[f"sources.{source.section}.{source.name}.extract.next_item_mode"] = "fifo"
+        self._dlt_source = source
+        return source
 
     def _resource(self, stream: Stream, client: RESTClient, pacer: Pacer) -> DltResource:
         import dlt
@@ -232,7 +275,8 @@ class SourcePull:
         self, stream: Stream, client: RESTClient, pacer: Pacer, states: MutableMapping[str, Any]
     ) -> Iterator[pa.Table]:
         before = dict(states.get(stream.name, {}))
-        state: dict[str, Any] = {} if self.full or self.window else dict(before)
+        # A copy: what a reader notes must not change the kept state before its stream has succeeded.
+        state: dict[str, Any] = {} if self.full or self.window else deepcopy(before)
         pull = Pull(
             stream,
             client,
@@ -247,23 +291,29 @@ class SourcePull:
         held: list[pa.Table] = []
         try:
             for table in self._read(stream, pull, reader):
-                if stream.disposition == "replace":
-                    held.append(table)
-                else:
-                    yield table
+                held.append(table)
+                # Rows that lack a declared column must not replace good ones.
+                if stream.disposition == "merge" and not reader.lacks_columns:
+                    yield from held
+                    held.clear()
             self._check(stream, pull, reader, before)
             yield from held
+            held.clear()
         except MillstreamError as error:
             report.error = error.at(f"{self.source.name}.{stream.name}")
-            report.status = _status_after(error)
-        report.rows, report.distinct = reader.rows, reader.distinct_keys()
+            report.status = "failed" if held and stream.disposition == "merge" else _status_after(error)
+            self._leave_table(stream)
+        report.rows, report.distinct = (0, 0) if held else (reader.rows, reader.distinct_keys())
         self._keep_state(stream, states, before, state, reader)
 
+    def _leave_table(self, stream: Stream) -> None:
+        """Keep a replaced table as it is: dlt would empty it, because the stream gave no rows."""
+        if stream.disposition == "replace" and self._dlt_source is not None:
+            self._dlt_source.resources[stream.name].apply_hints(write_disposition="append")
+
     def _read(self, stream: Stream, pull: Pull, reader: PageReader) -> Iterator[pa.Table]:
-        for page in stream.read(pull) if stream.read else pull.pages():
-            if not page:
-                continue
-            yield reader.table([stream.shape(row) for row in page] if stream.shape else page)
+        for rows in _in_chunks(stream.read(pull) if stream.read else pull.pages()):
+            yield reader.table([stream.shape(row) for row in rows] if stream.shape else rows)
             if self.progress:
                 self.progress(stream.name, reader.rows)
 
@@ -299,13 +349,17 @@ class SourcePull:
         report = self.reports[stream.name]
         if self.window:
             return
-        if stream.follows and report.status in ("failed", "partial"):
-            states[stream.follows] = self._place_before.get(stream.follows, {})
+        if stream.follows in self._place_before and report.status in ("failed", "partial"):
+            states[stream.follows] = self._place_before[stream.follows]
         self._place_before[stream.name] = before
         ordered = stream.cursor is not None and stream.cursor.ordered
         if report.status == "complete" or (report.status == "partial" and ordered):
             kept = before.get("cursor")
-            highest = _as_moment(reader.highest).isoformat() if reader.highest else None
+            moment = _as_moment(reader.highest) if reader.highest else None
+            if moment and not ordered:
+                # Rows read early in this pull may have changed since: no place is kept after it began.
+                moment = min(moment, self.pulled_at)
+            highest = moment.isoformat() if moment else None
             new = max(filter(None, (kept, highest)), default=None)
             states[stream.name] = {"notes": state["notes"], "rows": reader.rows or before.get("rows", 0)}
             if new:
@@ -313,7 +367,25 @@ class SourcePull:
         elif report.status == "partial":
             states[stream.name] = {**before, "notes": state["notes"]}
 
-    _place_before: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+
+def _in_chunks(pages: Iterable[list[Any]]) -> Iterator[list[Any]]:
+    """Pages put together to some thousand rows: dlt's cost is by table, not by row.
+
+    An error comes after the rows read before it, so that a pull that a budget ends keeps them.
+    """
+    chunk: list[Any] = []
+    try:
+        for page in pages:
+            chunk.extend(page)
+            if len(chunk) >= CHUNK_ROWS:
+                yield chunk
+                chunk = []
+    except MillstreamError as error:
+        if chunk:
+            yield chunk
+        raise error
+    if chunk:
+        yield chunk
 
 
 def _status_after(error: MillstreamError) -> str:
@@ -326,11 +398,11 @@ def _as_moment(value: datetime | date) -> datetime:
     return value if isinstance(value, datetime) else datetime.combine(value, time.min, UTC)
 
 
-def _dlt_columns(stream: Stream) -> list[dict[str, Any]]:
-    columns: list[dict[str, Any]] = [
+def _dlt_columns(stream: Stream) -> list[TColumnSchema]:
+    columns: list[TColumnSchema] = [
         {"name": c.name, "data_type": c.type, "nullable": not c.required} for c in stream.columns
     ]
     return [*columns, {"name": PULLED_AT, "data_type": "timestamp", "nullable": False}]
 
 
-__all__ = ["FatalError", "Progress", "Pull", "SourcePull", "StreamReport", "Window", "client_of", "records_at"]
+__all__ = ["Progress", "Pull", "SourcePull", "StreamReport", "Window", "client_of", "records_at"]

@@ -11,7 +11,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from filelock import FileLock, Timeout
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_random_exponential
@@ -19,7 +19,9 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_r
 from millstream.state.errors import ConfigurationError, StoreLockedError
 
 if TYPE_CHECKING:
-    from duckdb import DuckDBPyConnection as Connection
+    from duckdb import DuckDBPyConnection
+
+    Connection: TypeAlias = DuckDBPyConnection
 
 _PREFIX = "duckdb:///"
 _thread_locks: dict[str, threading.RLock] = {}

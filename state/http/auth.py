@@ -11,7 +11,8 @@ import requests
 from pydantic import SecretStr
 from requests.auth import AuthBase
 
-from millstream.state.errors import AuthenticationError, UnavailableError
+from millstream.state.errors import AuthenticationError, MalformedAnswerError, UnavailableError
+from millstream.state.http.pacing import retry_after
 
 
 class BearerAuth(AuthBase):
@@ -96,13 +97,21 @@ class TokenGrantAuth(RefreshableAuth):
                 f"The token endpoint cannot be reached ({type(error).__name__}).",
                 remedy="check the network and the base_url of the connection.",
             ) from error
-        if answer.status_code >= 500:
-            raise UnavailableError(f"The token endpoint answered HTTP {answer.status_code}.")
+        if answer.status_code == 429 or answer.status_code >= 500:
+            raise UnavailableError(
+                f"The token endpoint answered HTTP {answer.status_code}.", retry_after=retry_after(answer.headers)
+            )
         if answer.status_code != 200:
             raise AuthenticationError(
                 f"The token endpoint refused the credential (HTTP {answer.status_code}).",
                 remedy="check client id, client secret and refresh token or key of the connection.",
             )
-        body = answer.json()
-        self._token = str(body["access_token"])
-        self._ends = time.monotonic() + float(body.get("expires_in", 3600))
+        try:
+            body = answer.json()
+            self._token = str(body["access_token"])
+            self._ends = time.monotonic() + float(body.get("expires_in", 3600))
+        except (ValueError, KeyError, TypeError) as error:
+            raise MalformedAnswerError(
+                "The token endpoint answered without JSON that holds an access token.",
+                remedy="check the token_url of the connection; a proxy may answer in its place.",
+            ) from error

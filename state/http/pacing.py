@@ -7,6 +7,8 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 
 from millstream.state.errors import QuotaExhaustedError
 
@@ -92,11 +94,11 @@ class Pacer:
             self.sleep(delay)
 
     def _delay(self, now: float) -> float:
-        while self._recent and self._recent[0] <= now - self.limit.seconds:
+        while self._recent and self._recent[0] + self.limit.seconds <= now:
             self._recent.popleft()
         wait = self._blocked_until - now
         if len(self._recent) >= self.limit.requests:
-            wait = max(wait, self._recent[0] + self.limit.seconds - now)
+            wait = max(wait, self._recent[-self.limit.requests] + self.limit.seconds - now)
         return wait
 
     def observe(self, headers: Mapping[str, str]) -> None:
@@ -117,6 +119,21 @@ class Pacer:
         """Let nothing through for a time: one thread was told to slow down, so all do."""
         with self._lock:
             self._blocked_until = max(self._blocked_until, self._clock() + seconds)
+
+
+def retry_after(headers: Mapping[str, str]) -> float | None:
+    """Seconds asked for by ``Retry-After``, which is a number or an HTTP date (RFC 9110, 10.2.3)."""
+    value = headers.get("Retry-After")
+    if not value:
+        return None
+    try:
+        return max(0.0, float(value))
+    except ValueError:
+        pass
+    try:
+        return max(0.0, (parsedate_to_datetime(value) - datetime.now(UTC)).total_seconds())
+    except (ValueError, TypeError):
+        return None
 
 
 def _number(headers: Mapping[str, str], name: str | None) -> float | None:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from urllib.parse import urlsplit
 
 import orjson
@@ -28,7 +26,7 @@ from millstream.state.errors import (
     UnknownOutcomeError,
 )
 from millstream.state.http.auth import RefreshableAuth
-from millstream.state.http.pacing import Pacer
+from millstream.state.http.pacing import Pacer, retry_after
 from millstream.state.privacy import redact
 
 RETRYABLE_STATUSES = frozenset({408, 423, 425, 429, 500, 502, 503, 504, 520, 521, 522, 523, 524})
@@ -105,8 +103,8 @@ class VendorSession(requests.Session):
         timeout: tuple[float, float] = (10.0, 120.0),
     ) -> None:
         super().__init__()
-        self.auth = auth
         self.pacer = pacer
+        # Signed at each attempt, not once when prepared: fetching a token may fail and be tried again, too.
         self._vendor_auth = auth
         self._system = system
         self._classify = classify
@@ -161,9 +159,7 @@ class VendorSession(requests.Session):
         top = min(self._retries.longest_wait, self._retries.first_wait * 2 ** (state.attempt_number - 1))
         return random.uniform(top / 2, top)
 
-    def _attempt(
-        self, request: requests.PreparedRequest, replay: bool, kwargs: Mapping[str, object]
-    ) -> Answer:
+    def _attempt(self, request: requests.PreparedRequest, replay: bool, kwargs: Mapping[str, object]) -> Answer:
         options: dict[str, object] = {"timeout": self._timeout, **kwargs}
         if options["timeout"] is None:
             options["timeout"] = self._timeout
@@ -225,21 +221,6 @@ class VendorSession(requests.Session):
             answer.json()
         except MalformedAnswerError as error:
             return error
-        return None
-
-
-def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds asked for by ``Retry-After``, which is a number or an HTTP date (RFC 9110, 10.2.3)."""
-    value = headers.get("Retry-After")
-    if not value:
-        return None
-    try:
-        return max(0.0, float(value))
-    except ValueError:
-        pass
-    try:
-        return max(0.0, (parsedate_to_datetime(value) - datetime.now(UTC)).total_seconds())
-    except (ValueError, TypeError):
         return None
 
 

@@ -1,0 +1,41 @@
+# Every target makes .venv first when it is missing or when the dependencies changed.
+PYTHON ?= python3
+BIN := .venv/bin
+STAMP := .venv/.ready
+export PREFECT_SERVER_ANALYTICS_ENABLED := false
+export DO_NOT_TRACK := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint types bench docs check
+
+help:  ## Say what the targets do
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 16
+
+setup: $(STAMP)  ## Make .venv with exact versions and Millstream in it
+
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Millstream needs Python 3.11 or newer: make setup PYTHON=python3.11"; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	touch $(STAMP)
+
+demo: $(STAMP)  ## Run the whole way against the sandbox, with Prefect's UI open on the runs
+	$(BIN)/python -m millstream.flows.demo
+
+test: $(STAMP)  ## Run the tests (WHAT=tests/state for a part of them)
+	$(BIN)/python -m pytest $(WHAT)
+
+lint: $(STAMP)  ## Look for mistakes and odd formatting
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(STAMP)  ## Check types, strictly
+	$(BIN)/mypy
+
+bench: $(STAMP)  ## Measure ingest, resolve and delivery beside a bare floor
+	$(BIN)/python -m benchmarks
+
+docs: $(STAMP)  ## Write the generated parts of the docs: commands, connectors, the project file's schema
+	$(BIN)/python -m millstream.flows.reference
+
+check: lint types test  ## All that a change must pass

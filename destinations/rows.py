@@ -1,0 +1,97 @@
+"""What connectors do with the rows of a batch: values as text, one row a key, one request a row side by side."""
+
+from __future__ import annotations
+
+import math
+import re
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from decimal import Decimal
+
+from millstream.destinations.contract import DeliveryRow, FieldValue, Outcome, retry_later
+from millstream.state.errors import MillstreamError, RetryableError
+from millstream.state.privacy import redact
+
+
+def text_value(value: FieldValue) -> str:
+    """A value for vendors that take text: ``true``, ``120.5``, no exponent; None and NaN are empty."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            return ""
+        text = format(Decimal(repr(value)), "f")
+        return text.removesuffix(".0")
+    return str(value)
+
+
+def text_values(fields: Mapping[str, FieldValue]) -> dict[str, str]:
+    """All fields of a row as text."""
+    return {name: text_value(value) for name, value in fields.items()}
+
+
+def match_of(row: DeliveryRow) -> str:
+    """The key by which two rows are the same person."""
+    return row.match_value.strip().lower()
+
+
+def masked(text: str, match_value: str) -> str:
+    """The vendor's words without the person: also an address too malformed for ``redact`` to know it as one."""
+    if match_value:
+        text = re.sub(re.escape(match_value), lambda found: f"{found.group(0)[0]}***", text, flags=re.IGNORECASE)
+    return redact(text)
+
+
+def last_of_each(rows: Iterable[DeliveryRow]) -> list[DeliveryRow]:
+    """One row a person; the last one wins, because vendors refuse or confuse a key that comes twice."""
+    return list({match_of(row): row for row in rows}.values())
+
+
+def in_order(rows: Iterable[DeliveryRow], outcomes: Mapping[str, Outcome]) -> list[Outcome]:
+    """One outcome for each row, by key: a row that lost to a later one shares the later one's outcome."""
+    return [outcomes[match_of(row)] for row in rows]
+
+
+def send_each(
+    rows: Sequence[DeliveryRow], send: Callable[[DeliveryRow], Outcome], *, workers: int
+) -> dict[str, Outcome]:
+    """Send one request a row, side by side, and keep what was achieved when the vendor gives up in between.
+
+    The first row goes alone, so that a wrong credential costs one request. After an error that may pass, the rows
+    not yet sent are left for later instead of each waiting through its own retries.
+
+    Args:
+        rows: Rows with different keys.
+        send: Sends one row.
+        workers: Most requests in flight.
+
+    Returns:
+        Outcomes by key.
+
+    Raises:
+        MillstreamError: What ``send`` raised, where trying again does not help.
+    """
+    stopped = threading.Event()
+
+    def one(row: DeliveryRow) -> Outcome:
+        if stopped.is_set():
+            return retry_later("not_sent", "The vendor could not be reached for another row of the batch.")
+        try:
+            return send(row)
+        except RetryableError as error:
+            stopped.set()
+            return retry_later("unavailable", error.what)
+        except MillstreamError:
+            stopped.set()
+            raise
+
+    if not rows:
+        return {}
+    outcomes = {match_of(rows[0]): one(rows[0])}
+    if len(rows) > 1:
+        with ThreadPoolExecutor(max_workers=min(workers, len(rows) - 1)) as pool:
+            outcomes.update(zip(map(match_of, rows[1:]), pool.map(one, rows[1:]), strict=True))
+    return outcomes

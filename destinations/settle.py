@@ -1,0 +1,197 @@
+"""Settle: the journal's outcomes of a plan become the store's acknowledged state.
+
+It may be done twice without harm: a run that died between the two databases is settled again by the next one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from millstream.destinations.modes import Operation, Status, SyncMode
+from millstream.state.errors import FatalError
+from millstream.state.ledger.acknowledged import create_tables
+from millstream.state.ledger.journal import Journal, PlanEntry, RowOutcome
+from millstream.state.store import Store
+
+if TYPE_CHECKING:
+    from millstream.state.store import Connection
+
+FIRST_RETRY = timedelta(hours=1)
+LONGEST_RETRY = timedelta(days=1)
+MOST_ATTEMPTS = 7
+"""After so many tries a rejected row is held until it changes."""
+
+_ACCEPTED = (Status.ACCEPTED.value, Status.ACCEPTED_ASYNC.value)
+_LISTED = (Status.REJECTED.value, Status.SUPPRESSED.value, Status.UNKNOWN.value)
+
+
+@dataclass
+class Settled:
+    """Rows of a plan by what became of them, and the codes of those not accepted."""
+
+    counts: dict[str, int] = field(default_factory=dict)
+    codes: dict[str, int] = field(default_factory=dict)
+
+
+def settle(
+    store: Store,
+    journal: Journal,
+    plan: PlanEntry,
+    *,
+    mode: SyncMode,
+    idempotent: frozenset[Operation],
+    now: datetime,
+) -> Settled:
+    """Bring a plan's outcomes into the store, list what was not accepted, and drop the plan's file.
+
+    Raises:
+        FatalError: The plan's file is gone although rows of it were sent.
+    """
+    outcomes = final_outcomes(journal, plan.plan_id, idempotent)
+    settled = Settled()
+    rows: list[dict[str, Any]] = []
+    if outcomes:
+        if not plan.path.exists():
+            raise FatalError(
+                f"The file of plan {plan.plan_id} is gone, and rows of it were sent.",
+                where=f"sync {plan.sync}",
+                remedy="put the file back; without it nobody knows which people its outcomes belong to.",
+            )
+        with store.transaction() as connection:
+            rows = _merge(connection, plan, outcomes, mode, now)
+    for row in rows:
+        settled.counts[row["status"]] = settled.counts.get(row["status"], 0) + 1
+        if row["code"]:
+            settled.codes[row["code"]] = settled.codes.get(row["code"], 0) + 1
+    _list_rejected(journal, plan.sync, rows, now)
+    journal.plan_settled(plan.plan_id)
+    plan.path.unlink(missing_ok=True)
+    return settled
+
+
+def final_outcomes(journal: Journal, plan_id: str, idempotent: frozenset[Operation]) -> list[RowOutcome]:
+    """The last outcome of each row that was sent.
+
+    A row that got no answer is unknown; where its operation may be sent again, it is tried again later instead.
+    """
+    latest: dict[int, RowOutcome] = {}
+    for batch in journal.batches_of(plan_id):
+        may_repeat = Operation(batch.operation) in idempotent
+        outcomes = [_unanswered(number) for number in batch.numbers] if batch.outcomes is None else batch.outcomes
+        for outcome in outcomes:
+            unsure = outcome.status == Status.UNKNOWN.value and may_repeat
+            latest[outcome.number] = replace(outcome, status=Status.RETRY_LATER.value) if unsure else outcome
+    return list(latest.values())
+
+
+def _unanswered(number: int) -> RowOutcome:
+    reason = "The run ended before the answer came."
+    return RowOutcome(number, Status.UNKNOWN.value, "no_answer", reason, "vendor")
+
+
+def _merge(
+    connection: Connection, plan: PlanEntry, outcomes: Sequence[RowOutcome], mode: SyncMode, now: datetime
+) -> list[dict[str, Any]]:
+    """Write the acknowledged state and the outcomes; return each row with what became of it."""
+    create_tables(connection)
+    answers = pa.table(  # noqa: F841 - DuckDB finds it by its name
+        {
+            "number": pa.array([o.number for o in outcomes], pa.int32()),
+            **{
+                name: pa.array([getattr(o, name) for o in outcomes], pa.string())
+                for name in ("status", "code", "reason", "fault")
+            },
+            "given_id": pa.array([o.external_id for o in outcomes], pa.string()),
+        }
+    )
+    connection.execute(
+        "CREATE OR REPLACE TEMP TABLE settling AS SELECT * FROM read_parquet(?) JOIN answers USING (number)",
+        [str(plan.path)],
+    )
+    facts = {"sync": plan.sync, "plan": plan.plan_id, "now": now}
+    accepted = f"status IN {_ACCEPTED}"
+    connection.execute(
+        f"""
+        INSERT OR REPLACE INTO delivery.acknowledged
+        SELECT $sync, match_value, profile_id, payload_hash, coalesce(given_id, external_id),
+            operation <> 'remove', $now, $plan
+        FROM settling WHERE {accepted} AND (operation <> 'remove' OR $keeps_removed)
+        """,
+        {**facts, "keeps_removed": mode is SyncMode.REMOVE},
+    )
+    # Nobody knows whether these are there: the next plan puts them in again, or takes them out.
+    connection.execute(
+        """
+        INSERT OR REPLACE INTO delivery.acknowledged
+        SELECT $sync, match_value, profile_id, '', external_id,
+            CASE WHEN operation = 'update' THEN true END, $now, $plan
+        FROM settling WHERE status = 'retry_later'
+        """,
+        facts,
+    )
+    connection.execute(
+        f"""
+        DELETE FROM delivery.acknowledged WHERE sync = $sync AND NOT $keeps_removed AND match_value IN (
+            SELECT match_value FROM settling WHERE {accepted} AND operation = 'remove')
+        """,
+        {"sync": plan.sync, "keeps_removed": mode is SyncMode.REMOVE},
+    )
+    connection.execute("DELETE FROM delivery.outcomes WHERE plan_id = ?", [plan.plan_id])
+    connection.execute(
+        """
+        INSERT INTO delivery.outcomes
+        SELECT $sync, $plan, operation, match_value, profile_id, status, code, reason, $now FROM settling
+        """,
+        facts,
+    )
+    rows = connection.execute(
+        "SELECT match_value, profile_id, operation, payload_hash, status, code, reason, fault FROM settling"
+    ).fetchall()
+    connection.execute("DROP TABLE settling")
+    names = ("match_value", "profile_id", "operation", "payload_hash", "status", "code", "reason", "fault")
+    return [dict(zip(names, row, strict=True)) for row in rows]
+
+
+def _list_rejected(journal: Journal, sync: str, rows: Sequence[dict[str, Any]], now: datetime) -> None:
+    known = {(row["match_hash"], row["operation"]): row for row in journal.rejected_rows(sync)}
+    gone, listed = [], []
+    for row in rows:
+        match_hash = hashlib.sha256(row["match_value"].encode()).hexdigest()
+        before = known.get((match_hash, row["operation"]))
+        if before is not None:
+            gone.append((match_hash, row["operation"]))
+        if row["status"] in _LISTED:
+            listed.append(_rejected_row(sync, match_hash, row, before, now))
+    if gone or listed:
+        journal.replace_rejected(sync, gone, listed)
+
+
+def _rejected_row(
+    sync: str, match_hash: str, row: dict[str, Any], before: dict[str, Any] | None, now: datetime
+) -> dict[str, Any]:
+    """The list's entry: how often it was tried with these values, and when it is tried again."""
+    same = before is not None and before["payload_hash"] == row["payload_hash"]
+    attempts = before["attempts"] + 1 if before is not None and same else 1
+    held = row["status"] == Status.UNKNOWN.value or attempts >= MOST_ATTEMPTS
+    wait = min(FIRST_RETRY * 4 ** (attempts - 1), LONGEST_RETRY)
+    return {
+        "sync": sync,
+        "match_hash": match_hash,
+        "profile_id": row["profile_id"],
+        "operation": row["operation"],
+        "payload_hash": row["payload_hash"],
+        "status": row["status"],
+        "code": row["code"],
+        "reason": row["reason"],
+        "fault": row["fault"],
+        "attempts": attempts,
+        "first_at": before["first_at"] if before is not None and same else now,
+        "last_at": now,
+        "next_try_at": None if held else now + wait,
+    }

@@ -1,0 +1,325 @@
+"""The tests of the contract suite."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import count
+from typing import Any, ClassVar
+from uuid import uuid4
+
+import pytest
+from pydantic import SecretStr
+
+from millstream.destinations.contract import (
+    DeliveryRow,
+    Destination,
+    DestinationSettings,
+    FieldValue,
+    Outcome,
+    rejected,
+)
+from millstream.destinations.modes import Operation, Status, SyncMode
+from millstream.destinations.testing.stand_in import StandIn
+from millstream.state.errors import AuthenticationError, MillstreamError, RefusedError, UnknownOutcomeError
+
+AnyDestination = Destination[Any]
+
+_NAME = re.compile(r"[a-z][a-z0-9_]*")
+_SECRET_NAME = re.compile(r"(^|_)(key|token|secret|password)$")
+_EMAIL = re.compile(r"[\w.+%-]+@[\w-]+\.\w+")
+
+
+def deliver(destination: AnyDestination, rows: Sequence[DeliveryRow]) -> list[Outcome]:
+    """Upsert as the engine does: a batch refused whole is halved until the bad row stands alone."""
+    try:
+        return destination.upsert(rows, match_key=destination.match_keys[0])
+    except RefusedError as error:
+        if len(rows) == 1:
+            return [rejected(str(error.status), error.what)]
+        middle = len(rows) // 2
+        return deliver(destination, rows[:middle]) + deliver(destination, rows[middle:])
+
+
+class DestinationContract:
+    """Tests of one destination; a subclass gives the fixtures that raise here.
+
+    Attributes:
+        bad_match_value: A match value that the vendor refuses.
+        sample_fields: Fields that every account of the vendor takes.
+        known_people: How many people of each standing the suite writes to.
+        says_how_long_to_wait: Whether the vendor's 429 carries ``Retry-After``.
+    """
+
+    bad_match_value: ClassVar[str] = "bad@@example"
+    sample_fields: ClassVar[Mapping[str, FieldValue]] = {}
+    known_people: ClassVar[int] = 3
+    says_how_long_to_wait: ClassVar[bool] = True
+
+    @pytest.fixture
+    def destination(self) -> AnyDestination:
+        """The connector against the stand-in, with a good credential."""
+        raise NotImplementedError("give a fixture 'destination'")
+
+    @pytest.fixture
+    def impostor(self) -> AnyDestination:
+        """The same with a wrong credential."""
+        raise NotImplementedError("give a fixture 'impostor'")
+
+    @pytest.fixture
+    def stand_in(self) -> StandIn:
+        """The control of the stand-in."""
+        raise NotImplementedError("give a fixture 'stand_in'")
+
+    @pytest.fixture
+    def steered(self, stand_in: StandIn) -> Iterator[StandIn]:
+        """The stand-in, which behaves again after the test."""
+        yield stand_in
+        stand_in.clear()
+
+    @pytest.fixture
+    def audience(self, destination: AnyDestination) -> str:
+        """The id of an audience that only this test uses."""
+        return destination.ensure_audience(f"Contract {uuid4().hex[:12]}")
+
+    def new_match_value(self) -> str:
+        """The match value of a person whom the vendor does not know."""
+        return f"contract-{uuid4().hex[:12]}@example.com"
+
+    def people(self, *match_values: str) -> list[DeliveryRow]:
+        """Rows for these people, or for three new ones."""
+        values = match_values or tuple(self.new_match_value() for _ in range(3))
+        return [
+            DeliveryRow(number=number, match_value=value, fields=self.sample_fields)
+            for number, value in zip(count(1), values, strict=False)
+        ]
+
+    # What is declared
+
+    def test_it_is_named_for_the_project_file_and_for_people(self, destination: AnyDestination) -> None:
+        assert _NAME.fullmatch(destination.name)
+        assert destination.title
+        assert destination.api_version
+        assert destination.docs_url.startswith("https://")
+
+    def test_settings_are_described_and_secrets_are_kept(self, destination: AnyDestination) -> None:
+        assert issubclass(destination.Settings, DestinationSettings)
+        fields = destination.Settings.model_fields
+        assert [name for name, field in fields.items() if not field.description] == []
+        secrets = [name for name in fields if _SECRET_NAME.search(name)]
+        assert [name for name in secrets if "SecretStr" not in repr(fields[name].annotation)] == []
+        assert _secret_values(destination.settings), "no credential among the settings"
+
+    def test_limits_and_sizes_are_possible(self, destination: AnyDestination) -> None:
+        assert min(destination.batch_size, destination.membership_batch_size) >= 1
+        limit = destination.rate_limit
+        assert min(limit.requests, limit.concurrency) >= 1
+        assert limit.seconds > 0
+
+    def test_modes_have_their_methods(self, destination: AnyDestination) -> None:
+        assert destination.modes
+        assert destination.modes <= set(SyncMode)
+        assert (SyncMode.UPDATE in destination.modes) == _codes(destination, "update")
+
+    def test_fields_and_match_keys_are_named_once(self, destination: AnyDestination) -> None:
+        names = [field.name for field in destination.fields]
+        assert len(names) == len(set(names))
+        assert destination.match_keys
+        assert len(destination.match_keys) == len(set(destination.match_keys))
+        assert destination.custom_fields or set(self.sample_fields) <= set(names)
+
+    # Outcomes
+
+    def test_the_probe_passes(self, destination: AnyDestination) -> None:
+        destination.probe()
+        assert destination.calls >= 1
+
+    def test_each_row_gets_its_outcome_in_order(self, destination: AnyDestination) -> None:
+        rows = self.people()
+        first = deliver(destination, rows)
+        assert [outcome.status for outcome in first] == [Status.ACCEPTED] * 3
+        again = deliver(destination, rows[::-1])
+        assert [outcome.external_id for outcome in again] == [outcome.external_id for outcome in first[::-1]]
+
+    def test_a_person_who_comes_twice_in_a_batch_is_one_person(self, destination: AnyDestination) -> None:
+        ana, ben = self.new_match_value(), self.new_match_value()
+        outcomes = deliver(destination, self.people(ana, ben, ana))
+        assert [outcome.status for outcome in outcomes] == [Status.ACCEPTED] * 3
+        assert outcomes[0] == outcomes[2]
+
+    def test_a_bad_row_stands_alone(self, destination: AnyDestination) -> None:
+        good = [self.new_match_value() for _ in range(4)]
+        outcomes = deliver(destination, self.people(*good[:2], self.bad_match_value, *good[2:]))
+        assert [outcome.status for outcome in outcomes] == [
+            *[Status.ACCEPTED] * 2,
+            Status.REJECTED,
+            *[Status.ACCEPTED] * 2,
+        ]
+        assert outcomes[2].code
+        assert outcomes[2].reason
+        assert not _EMAIL.search(outcomes[2].reason)
+        assert self.bad_match_value not in outcomes[2].reason
+
+    def test_a_missing_value_clears(self, destination: AnyDestination) -> None:
+        ana = self.new_match_value()
+        deliver(destination, self.people(ana))
+        cleared = DeliveryRow(number=1, match_value=ana, fields=dict.fromkeys(self.sample_fields))
+        assert [outcome.status for outcome in deliver(destination, [cleared])] == [Status.ACCEPTED]
+
+    def test_values_of_every_type_are_written(self, destination: AnyDestination) -> None:
+        values: tuple[FieldValue, ...] = ("Zoë \U0001f30a", True, 12, 0.1, 1e21)
+        rows = [
+            DeliveryRow(
+                number=number,
+                match_value=self.new_match_value(),
+                fields=dict.fromkeys(self.sample_fields, value),
+            )
+            for number, value in enumerate(values)
+        ]
+        assert {outcome.status for outcome in deliver(destination, rows)} == {Status.ACCEPTED}
+
+    def test_update_creates_nobody(self, destination: AnyDestination, stand_in: StandIn) -> None:
+        if SyncMode.UPDATE not in destination.modes:
+            return
+        ana, ben = self.new_match_value(), self.new_match_value()
+        deliver(destination, self.people(ana))
+        outcomes = destination.update(self.people(ana, ben), match_key=destination.match_keys[0])
+        assert [outcome.status for outcome in outcomes] == [Status.ACCEPTED, Status.REJECTED]
+        assert ben not in stand_in.standings()
+
+    # Membership
+
+    def test_an_audience_is_made_once(self, destination: AnyDestination) -> None:
+        name = f"Contract {uuid4().hex[:8]} 50 % / Ärger?"
+        assert destination.ensure_audience(name) == destination.ensure_audience(name)
+
+    def test_adding_and_removing_twice_is_harmless(self, destination: AnyDestination, audience: str) -> None:
+        people = self.people()
+        rows = _acknowledged(people, deliver(destination, people))
+        for _ in range(2):
+            outcomes = destination.add_members(audience, rows)
+            assert [outcome.status for outcome in outcomes] == [Status.ACCEPTED] * 3
+        assert self.members(destination, audience) in (None, {row.match_value for row in rows})
+        for _ in range(2):
+            outcomes = destination.remove_members(audience, rows[:2])
+            assert [outcome.status for outcome in outcomes] == [Status.ACCEPTED] * 2
+        assert self.members(destination, audience) in (None, {rows[2].match_value})
+
+    def test_a_person_is_removed_by_what_was_acknowledged(self, destination: AnyDestination, audience: str) -> None:
+        rows = self.people()
+        members = _acknowledged(rows, deliver(destination, rows))
+        destination.add_members(audience, members)
+        leavers = [
+            DeliveryRow(number=90 + row.number, match_value=row.match_value, fields={}, external_id=row.external_id)
+            for row in members
+        ]
+        outcomes = destination.remove_members(audience, leavers)
+        assert [outcome.status for outcome in outcomes] == [Status.ACCEPTED] * 3
+        assert self.members(destination, audience) in (None, set())
+
+    def test_strangers_are_rejected_on_the_way_in_and_out_already(
+        self, destination: AnyDestination, audience: str
+    ) -> None:
+        strangers = self.people()
+        outcomes = destination.add_members(audience, strangers)
+        assert [outcome.status for outcome in outcomes] == [Status.REJECTED] * 3
+        outcomes = destination.remove_members(audience, strangers)
+        assert [outcome.status for outcome in outcomes] == [Status.ACCEPTED] * 3
+
+    def test_nobody_is_unsubscribed_or_resubscribed(
+        self, destination: AnyDestination, stand_in: StandIn, audience: str
+    ) -> None:
+        before = stand_in.standings()
+        assert before, "the stand-in has no people to try this on"
+        chosen = [
+            match_value
+            for standing in sorted(set(before.values()))
+            for match_value in [known for known in before if before[known] == standing][: self.known_people]
+        ]
+        rows = self.people(*chosen)
+        members = _acknowledged(rows, deliver(destination, rows))
+        if members:
+            destination.add_members(audience, members)
+            destination.remove_members(audience, members)
+        after = stand_in.standings()
+        assert {known: after.get(known) for known in before} == dict(before)
+
+    def test_erasing_twice_is_harmless(self, destination: AnyDestination, stand_in: StandIn) -> None:
+        if not _codes(destination, "erase"):
+            return
+        rows = self.people()
+        members = _acknowledged(rows, deliver(destination, rows))
+        for _ in range(2):
+            outcomes = destination.erase(members)
+            assert [outcome.status for outcome in outcomes] == [Status.ACCEPTED] * 3
+        assert not {row.match_value for row in rows} & set(stand_in.standings())
+
+    # When things go wrong
+
+    def test_a_throttle_is_honoured(self, destination: AnyDestination, steered: StandIn) -> None:
+        destination.probe()
+        calls = destination.calls
+        steered.throttle(times=2, seconds=1)
+        began = time.monotonic()
+        assert {outcome.status for outcome in deliver(destination, self.people())} == {Status.ACCEPTED}
+        assert destination.calls - calls >= 3
+        assert time.monotonic() - began >= (2.0 if self.says_how_long_to_wait else 0.0)
+
+    def test_a_lost_answer_is_repeated_only_where_that_is_harmless(
+        self, destination: AnyDestination, steered: StandIn
+    ) -> None:
+        destination.probe()
+        deliver(destination, self.people())
+        calls = destination.calls
+        steered.lose_answers(times=1)
+        if Operation.ADD in destination.idempotent:
+            assert {outcome.status for outcome in deliver(destination, self.people())} == {Status.ACCEPTED}
+            assert destination.calls - calls >= 2
+            return
+        try:
+            outcomes = deliver(destination, self.people())
+        except UnknownOutcomeError:
+            return
+        assert {outcome.status for outcome in outcomes} == {Status.UNKNOWN}
+
+    @pytest.mark.parametrize("operation", ["probe", "ensure_audience", "upsert"])
+    def test_a_wrong_credential_stops_at_once(self, impostor: AnyDestination, operation: str) -> None:
+        calls: Mapping[str, Callable[[], object]] = {
+            "probe": impostor.probe,
+            "ensure_audience": lambda: impostor.ensure_audience("Contract"),
+            "upsert": lambda: impostor.upsert(self.people(), match_key=impostor.match_keys[0]),
+        }
+        with pytest.raises(AuthenticationError) as raised:
+            calls[operation]()
+        assert impostor.calls <= 3
+        assert raised.value.remedy
+        self.assert_discreet(raised.value, impostor)
+
+    def assert_discreet(self, error: MillstreamError, destination: AnyDestination) -> None:
+        """No secret and no e-mail address in what an error says."""
+        text = f"{error} {error!r}"
+        assert not _EMAIL.search(text)
+        assert not [secret for secret in _secret_values(destination.settings) if secret in text]
+
+    def members(self, destination: AnyDestination, audience: str) -> set[str] | None:
+        """Match values of an audience's members; None where the vendor cannot be read back."""
+        return set(destination.read_back(audience)) if _codes(destination, "read_back") else None
+
+
+def _codes(destination: AnyDestination, method: str) -> bool:
+    return getattr(type(destination), method) is not getattr(Destination, method)
+
+
+def _acknowledged(rows: Sequence[DeliveryRow], outcomes: Sequence[Outcome]) -> list[DeliveryRow]:
+    """The accepted rows with the vendor's ids, as the engine gives them to the membership calls."""
+    return [
+        DeliveryRow(number=row.number, match_value=row.match_value, fields=row.fields, external_id=outcome.external_id)
+        for row, outcome in zip(rows, outcomes, strict=True)
+        if outcome.status is Status.ACCEPTED
+    ]
+
+
+def _secret_values(settings: DestinationSettings) -> list[str]:
+    values = (getattr(settings, name) for name in type(settings).model_fields)
+    return [value.get_secret_value() for value in values if isinstance(value, SecretStr)]

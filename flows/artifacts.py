@@ -1,0 +1,202 @@
+"""What a run leaves in Prefect's UI for people to read: tables of counts, progress, links. Never personal data."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from prefect.artifacts import (
+    create_link_artifact,
+    create_markdown_artifact,
+    create_progress_artifact,
+    create_table_artifact,
+    update_progress_artifact,
+)
+from prefect.logging import get_run_logger
+
+if TYPE_CHECKING:
+    from millstream.destinations.delivery import SyncReport
+    from millstream.flows.steps import PipelineReport, ResolveReport
+    from millstream.sources.ingest import IngestReport
+    from millstream.state.audiences.select import AudienceReport
+
+_LONG_PULL_SECONDS = 5.0
+_UPDATE_SECONDS = 3.0
+
+Cell = str | int | float | None
+
+
+def artifact_key(*parts: str) -> str:
+    """A key that Prefect takes (lower-case letters, digits, dashes); runs of one thing share it, as versions."""
+    return re.sub(r"[^a-z0-9]+", "-", "-".join(parts).lower()).strip("-")
+
+
+def publish_pull(project: str, report: IngestReport) -> None:
+    """A table of the rows of each stream."""
+    _table(
+        artifact_key(project, "ingest", report.source),
+        f"**{report.source}**: {report.rows:,} rows pulled in {report.seconds:.1f} s",
+        pull_rows(report),
+    )
+
+
+def publish_people(project: str, report: ResolveReport) -> None:
+    """A table of one row: records in, profiles out."""
+    _table(
+        artifact_key(project, "people"),
+        f"**{report.records:,} records** belong to **{report.profiles:,} people**",
+        people_rows(report),
+    )
+
+
+def publish_audiences(project: str, reports: Sequence[AudienceReport]) -> None:
+    """A table of the members of each audience."""
+    _table(artifact_key(project, "audiences"), "Members of each audience", audience_rows(reports))
+
+
+def publish_sync(project: str, report: SyncReport, *, docs_url: str) -> None:
+    """A table of what the destination made of the rows, and where to read about what it refused."""
+    key = artifact_key(project, "activate", report.sync)
+    _table(key, f"**{report.sync}**: {report.status}", sync_rows([report]))
+    if report.rejected:
+        create_link_artifact(
+            link=docs_url,
+            link_text="What the destination says about its errors",
+            key=f"{key}-docs",
+            description=f"{report.rejected:,} rows were rejected; `millstream rejected {report.sync}` lists them.",
+        )
+
+
+def publish_pipeline(project: str, report: PipelineReport, problems: Sequence[str]) -> None:
+    """One page about a whole run, and a link to it under a key that always names the latest run."""
+    from prefect.runtime import flow_run
+    from prefect.utilities.urls import url_for
+
+    parts = [f"# {project}: {'everything is in step' if report.ok else 'not everything worked'}"]
+    parts += [f"- {problem}" for problem in problems]
+    parts += ["## Pulled", markdown_table([row for one in report.ingested for row in pull_rows(one)])]
+    if report.resolved.records:
+        parts += ["## People", markdown_table(people_rows(report.resolved))]
+    parts += ["## Audiences", markdown_table(audience_rows(report.selected))]
+    parts += ["## Sent", markdown_table(sync_rows(report.activated))]
+    create_markdown_artifact(
+        "\n\n".join(parts), key=artifact_key(project, "pipeline"), description=f"Run {report.run_id}"
+    )
+    if url := url_for("flow-run", obj_id=flow_run.id):
+        create_link_artifact(url, link_text="Latest pipeline run", key=artifact_key(project, "latest-run"))
+
+
+def pull_rows(report: IngestReport) -> list[dict[str, Cell]]:
+    """One row for each stream."""
+    return [
+        {
+            "source": report.source,
+            "stream": stream.stream,
+            "status": stream.status,
+            "rows": stream.rows,
+            "loaded": stream.loaded,
+            "problem": str(stream.error) if stream.error else "",
+        }
+        for stream in report.streams
+    ]
+
+
+def people_rows(report: ResolveReport) -> list[dict[str, Cell]]:
+    """One row with the counts of who is who."""
+    return [
+        {
+            "records": report.records,
+            "people": report.profiles,
+            "new": report.new,
+            "merged": report.merged,
+            "split": report.split,
+        }
+    ]
+
+
+def audience_rows(reports: Sequence[AudienceReport]) -> list[dict[str, Cell]]:
+    """One row for each audience."""
+    return [{"audience": one.name, "members": one.size, "entered": one.entered, "left": one.left} for one in reports]
+
+
+def sync_rows(reports: Sequence[SyncReport]) -> list[dict[str, Cell]]:
+    """One row for each sync."""
+    return [
+        {
+            "sync": one.sync,
+            "status": one.status,
+            "sent": one.accepted,
+            "rejected": one.rejected,
+            "suppressed": one.suppressed,
+            "retry later": one.retry_later,
+            "unknown": one.unknown,
+            "requests": one.requests,
+            "problem": str(one.error) if one.error else "",
+        }
+        for one in reports
+    ]
+
+
+def markdown_table(rows: Sequence[dict[str, Cell]]) -> str:
+    """Rows as a Markdown table; a word when there are none."""
+    if not rows:
+        return "None."
+    lines = [list(rows[0]), ["---" for _ in rows[0]], *([_cell(value) for value in row.values()] for row in rows)]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+class PullProgress:
+    """Logs how far a pull is, and shows a progress bar in the UI once the pull turns out to be a long one.
+
+    Vendors do not say how many rows will come, so the bar counts streams.
+
+    Args:
+        source: Name of the source, for the log.
+        key: Artifact key.
+        streams: The streams in the order in which they are read.
+    """
+
+    def __init__(self, source: str, key: str, streams: Sequence[str]) -> None:
+        self._source = source
+        self._key = key
+        self._streams = list(streams)
+        self._logger = get_run_logger()
+        self._bar: UUID | None = None
+        self._started = self._told = time.monotonic()
+
+    def __call__(self, source: str, stream: str, rows: int) -> None:
+        """A page of the source was read: ``rows`` of the stream so far."""
+        now = time.monotonic()
+        if now - self._told < _UPDATE_SECONDS:
+            return
+        self._told = now
+        self._logger.info("%s.%s: %s rows so far", source, stream, f"{rows:,}")
+        if now - self._started >= _LONG_PULL_SECONDS:
+            self._show(self._share(stream), f"{source}: reading {stream}, {rows:,} rows so far")
+
+    def finish(self, rows: int) -> None:
+        """The pull is over."""
+        if self._bar:
+            self._show(100.0, f"{self._source}: {rows:,} rows pulled")
+
+    def _share(self, stream: str) -> float:
+        done = self._streams.index(stream) if stream in self._streams else 0
+        return 100.0 * done / max(len(self._streams), 1)
+
+    def _show(self, percent: float, description: str) -> None:
+        if self._bar is None:
+            self._bar = create_progress_artifact(percent, key=self._key, description=description)
+        else:
+            update_progress_artifact(self._bar, percent, description=description)
+
+
+def _table(key: str, description: str, rows: Sequence[dict[str, Cell]]) -> None:
+    create_table_artifact(table=list(rows), key=key, description=description)
+
+
+def _cell(value: Cell) -> str:
+    text = f"{value:,}" if isinstance(value, int) else str(value if value is not None else "")
+    return text.replace("|", "\\|").replace("\n", " ")

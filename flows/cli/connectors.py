@@ -1,0 +1,256 @@
+"""What the installed connectors declare, for `millstream connectors` and the docs."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import TypedDict
+
+from pydantic import BaseModel, SecretStr
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+
+from millstream.destinations.registry import DESTINATIONS, AnyDestination
+from millstream.flows.cli.output import joined, print_error, print_json, print_line, print_table
+from millstream.flows.project.secrets import is_secret
+from millstream.sources.contract import Stream
+from millstream.sources.registry import SOURCES, AnySource
+from millstream.state.errors import ConfigurationError, MillstreamError
+from millstream.state.suggestions import did_you_mean
+
+
+class SettingFacts(TypedDict):
+    """A setting of a connector."""
+
+    name: str
+    type: str
+    required: bool
+    secret: bool
+    default: str | None
+    description: str
+
+
+class StreamFacts(TypedDict):
+    """A stream of a source."""
+
+    name: str
+    description: str
+    incremental: bool
+    scope: str | None
+
+
+class SourceFacts(TypedDict):
+    """A source."""
+
+    name: str
+    title: str
+    category: str
+    package: str
+    api_version: str
+    docs_url: str
+    streams: list[StreamFacts]
+    settings: list[SettingFacts]
+
+
+class DestinationFacts(TypedDict):
+    """A destination."""
+
+    name: str
+    title: str
+    package: str
+    api_version: str
+    docs_url: str
+    modes: list[str]
+    match_keys: list[str]
+    fields: list[str]
+    custom_fields: bool
+    batch_size: int
+    settings: list[SettingFacts]
+
+
+class Connectors(TypedDict):
+    """Everything installed."""
+
+    sources: list[SourceFacts]
+    destinations: list[DestinationFacts]
+    failed: list[str]
+
+
+def describe_connectors(names: Collection[str] | None = None) -> Connectors:
+    """What is installed, or the part of it with these names.
+
+    Raises:
+        ConfigurationError: A name that no installed package offers.
+    """
+    known = {*SOURCES.names(), *DESTINATIONS.names()}
+    for name in names or ():
+        if name not in known:
+            raise ConfigurationError(
+                f"There is no connector {name!r}.", allowed=sorted(known), remedy=did_you_mean(name, known)
+            )
+    sources, destinations = SOURCES.load_all(), DESTINATIONS.load_all()
+    return {
+        "sources": [
+            _source_facts(source, sources.packages[name])
+            for name, source in sources.loaded.items()
+            if names is None or name in names
+        ],
+        "destinations": [
+            _destination_facts(destination, destinations.packages[name])
+            for name, destination in destinations.loaded.items()
+            if names is None or name in names
+        ],
+        "failed": [str(error) for error in (*sources.failed, *destinations.failed)],
+    }
+
+
+def _source_facts(source: type[AnySource], package: str) -> SourceFacts:
+    return {
+        "name": source.name,
+        "title": source.title,
+        "category": source.category,
+        "package": package,
+        "api_version": source.api_version,
+        "docs_url": source.docs_url,
+        "streams": [
+            {
+                "name": stream.name,
+                "description": stream.description,
+                "incremental": stream.cursor is not None,
+                "scope": stream.scope,
+            }
+            for stream in usual_streams(source)
+        ],
+        "settings": setting_facts(source.Settings),
+    }
+
+
+def usual_streams(source: type[AnySource]) -> tuple[Stream, ...]:
+    """The streams of a source with its default settings; none where they depend on settings that are required."""
+    required = {
+        name: SecretStr("0") if is_secret(field.annotation) else "0"
+        for name, field in source.Settings.model_fields.items()
+        if field.is_required()
+    }
+    try:
+        return source(source.Settings.model_construct(None, **required)).streams()  # type: ignore[arg-type]
+    except (AttributeError, TypeError, ValueError, MillstreamError):
+        return ()
+
+
+def _destination_facts(destination: type[AnyDestination], package: str) -> DestinationFacts:
+    return {
+        "name": destination.name,
+        "title": destination.title,
+        "package": package,
+        "api_version": destination.api_version,
+        "docs_url": destination.docs_url,
+        "modes": sorted(mode.value for mode in destination.modes),
+        "match_keys": list(destination.match_keys),
+        "fields": [field.name for field in destination.fields],
+        "custom_fields": destination.custom_fields,
+        "batch_size": destination.batch_size,
+        "settings": setting_facts(destination.Settings),
+    }
+
+
+def setting_facts(settings: type[BaseModel]) -> list[SettingFacts]:
+    """The settings of a connector, the required ones first."""
+    facts: list[SettingFacts] = [
+        {
+            "name": name,
+            "type": "secret" if is_secret(field.annotation) else _type_name(field),
+            "required": field.is_required(),
+            "secret": is_secret(field.annotation),
+            "default": _default(field),
+            "description": field.description or "",
+        }
+        for name, field in settings.model_fields.items()
+    ]
+    return sorted(facts, key=lambda setting: not setting["required"])
+
+
+def _type_name(field: FieldInfo) -> str:
+    """``str | None`` as ``text``, in the words of the project file."""
+    words = {"str": "text", "int": "number", "float": "number", "bool": "true or false", "date": "date"}
+    name = getattr(field.annotation, "__name__", None)
+    shown = words.get(name, "") if isinstance(field.annotation, type) and name else str(field.annotation)
+    for old, new in (("typing.", ""), ("collections.abc.", ""), (" | None", ""), ("datetime.", ""), (", ...", "")):
+        shown = shown.replace(old, new)
+    if shown.startswith("Literal["):
+        return " or ".join(part.strip(" '") for part in shown[8:-1].split(","))
+    outer = shown.partition("[")[0].lower()
+    return {"tuple": "list", "list": "list", "mapping": "mapping", "dict": "mapping"}.get(
+        outer, words.get(shown, shown)
+    )
+
+
+def _default(field: FieldInfo) -> str | None:
+    default = field.get_default(call_default_factory=True)
+    if default is None or default is PydanticUndefined or default in ("", (), {}):
+        return None
+    if isinstance(default, tuple):
+        return joined([item.name if hasattr(item, "name") else item for item in default])
+    return str(default)
+
+
+def show_connectors(found: Connectors, *, in_detail: bool, as_json: bool) -> bool:
+    """Show them; plugins that failed are reported and do not make the command fail."""
+    if as_json:
+        print_json(found)
+        return True
+    if found["sources"] or not in_detail:
+        print_table("Sources", [_source_row(source) for source in found["sources"]])
+    if found["destinations"] or not in_detail:
+        print_table("Destinations", [_destination_row(destination) for destination in found["destinations"]])
+    if in_detail:
+        _show_details(found)
+    else:
+        print_line("\nTheir streams and settings: millstream connectors NAME")
+    for failure in found["failed"]:
+        print_error(failure)
+    return True
+
+
+def _source_row(source: SourceFacts) -> Mapping[str, str]:
+    return {
+        "name": source["name"],
+        "title": source["title"],
+        "API": source["api_version"],
+        "package": source["package"],
+        "streams": joined([stream["name"] for stream in source["streams"]]) or "as set",
+    }
+
+
+def _destination_row(destination: DestinationFacts) -> Mapping[str, str]:
+    return {
+        "name": destination["name"],
+        "title": destination["title"],
+        "API": destination["api_version"],
+        "package": destination["package"],
+        "modes": joined(destination["modes"]),
+        "finds people by": joined(destination["match_keys"]),
+    }
+
+
+def _show_details(found: Connectors) -> None:
+    for source in found["sources"]:
+        print_table(
+            f"Streams of the source {source['name']}",
+            [
+                {"stream": stream["name"], "permission": stream["scope"], "one row": stream["description"]}
+                for stream in source["streams"]
+            ],
+        )
+        print_table(f"Settings of the source {source['name']}", map(_setting_row, source["settings"]))
+    for destination in found["destinations"]:
+        print_table(f"Settings of the destination {destination['name']}", map(_setting_row, destination["settings"]))
+
+
+def _setting_row(setting: SettingFacts) -> Mapping[str, str]:
+    needed = "required" if setting["required"] else (setting["default"] or "")
+    return {
+        "setting": setting["name"],
+        "type": setting["type"],
+        "default": needed,
+        "description": setting["description"],
+    }

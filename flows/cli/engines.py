@@ -1,0 +1,247 @@
+"""Two ways to do the same work: in this process, or through Prefect's flows. Both give the same reports."""
+
+from __future__ import annotations
+
+import importlib
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from typing import TYPE_CHECKING, Any, Protocol
+
+from millstream.flows import steps
+from millstream.flows.cli.progress import shown_progress
+from millstream.flows.failure import RunFailedError
+from millstream.flows.steps import PipelineReport, Workspace
+from millstream.state.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from millstream.flows.project import Project
+    from millstream.sources.pull import Window
+
+
+@dataclass
+class Outcome:
+    """What a command did.
+
+    Attributes:
+        report: Its reports, in the parts that the command is about.
+        problems: One sentence for each thing that went wrong.
+    """
+
+    report: PipelineReport
+    problems: list[str] = field(default_factory=list)
+
+    @property
+    def ok(self) -> bool:
+        """Whether everything that was asked for was done."""
+        return not self.problems and self.report.ok
+
+
+@dataclass(frozen=True)
+class Days:
+    """Days to read again, both included; no first day goes on from where the last pull ended."""
+
+    first: date | None = None
+    last: date | None = None
+
+    def check(self) -> None:
+        """See that they make sense.
+
+        Raises:
+            ConfigurationError: A last day without a first one, or before it.
+        """
+        if self.last and not self.first:
+            raise ConfigurationError("--to needs --from.", remedy="give the first day as well.")
+        if self.first and self.last and self.last < self.first:
+            raise ConfigurationError(f"The last day, {self.last}, is before the first day, {self.first}.")
+
+
+class Engine(Protocol):
+    """What can be asked for."""
+
+    def ingest(self, sources: Sequence[str], days: Days, *, full: bool, accept_empty: bool) -> Outcome: ...
+
+    def resolve(self, *, full: bool) -> Outcome: ...
+
+    def select(self, audiences: Sequence[str] | None) -> Outcome: ...
+
+    def activate(self, syncs: Sequence[str], *, override_guards: bool) -> Outcome: ...
+
+    def run(self, sources: Sequence[str] | None, syncs: Sequence[str] | None) -> Outcome: ...
+
+
+def engine_for(project: Project, *, prefect: bool) -> Engine:
+    """Prefect where it is asked for or where PREFECT_API_URL says that there is a server; else this process."""
+    if prefect or os.environ.get("PREFECT_API_URL"):
+        return ThroughPrefect(project)
+    return Here(project)
+
+
+class Here:
+    """Calls the steps in this process, with progress bars while a person watches."""
+
+    def __init__(self, project: Project) -> None:
+        self._workspace = Workspace.open(project)
+
+    def ingest(self, sources: Sequence[str], days: Days, *, full: bool, accept_empty: bool) -> Outcome:
+        """Pull sources side by side."""
+        window = _window(days)
+        with shown_progress() as progress:
+            return self._recorded(
+                "ingest",
+                lambda run: run.ingested.extend(
+                    steps.side_by_side(
+                        lambda name: steps.ingest(
+                            self._workspace,
+                            name,
+                            window=window,
+                            full=full,
+                            accept_empty=accept_empty,
+                            progress=progress,
+                        ),
+                        sources,
+                    )
+                ),
+            )
+
+    def resolve(self, *, full: bool) -> Outcome:
+        """Work out who is who."""
+
+        def work(run: PipelineReport) -> None:
+            run.resolved = steps.resolve(self._workspace, run_id=run.run_id, full=full)
+
+        return self._recorded("resolve", work)
+
+    def select(self, audiences: Sequence[str] | None) -> Outcome:
+        """Compute audiences."""
+
+        def work(run: PipelineReport) -> None:
+            run.selected = steps.select(self._workspace, audiences, run_id=run.run_id)
+
+        return self._recorded("select", work)
+
+    def activate(self, syncs: Sequence[str], *, override_guards: bool) -> Outcome:
+        """Send syncs side by side."""
+        with shown_progress() as progress:
+            return self._recorded(
+                "activate",
+                lambda run: run.activated.extend(
+                    steps.side_by_side(
+                        lambda name: steps.activate(
+                            self._workspace,
+                            name,
+                            run_id=run.run_id,
+                            override_guards=override_guards,
+                            progress=progress,
+                        ),
+                        syncs,
+                    )
+                ),
+            )
+
+    def run(self, sources: Sequence[str] | None, syncs: Sequence[str] | None) -> Outcome:
+        """Everything in order."""
+        with shown_progress() as progress:
+            report = steps.run_all(self._workspace, sources=sources, syncs=syncs, progress=progress)
+        return Outcome(report, _problems(report))
+
+    def _recorded(self, kind: str, work: Callable[[PipelineReport], None]) -> Outcome:
+        """Do the work as a run that the journal remembers."""
+        run = PipelineReport(steps.new_run_id())
+        with steps.recorded_run(self._workspace, run.run_id, kind, run):
+            work(run)
+        return Outcome(run, _problems(run))
+
+
+class ThroughPrefect:
+    """Calls the flows, so that the runs show in Prefect's UI."""
+
+    def __init__(self, project: Project) -> None:
+        # The flows find the project by it, and it has to stand there when they are imported.
+        os.environ["MILLSTREAM_PROJECT"] = str(project.path)
+
+    def ingest(self, sources: Sequence[str], days: Days, *, full: bool, accept_empty: bool) -> Outcome:
+        """One flow run for each source."""
+        outcome = Outcome(PipelineReport(""))
+        for source in sources:
+            report, problems = _call(
+                "ingest_source",
+                "ingest",
+                source=source,
+                start=days.first,
+                end=days.last,
+                full=full,
+                accept_empty=accept_empty,
+            )
+            outcome.report.ingested.append(report)
+            outcome.problems += problems
+        return outcome
+
+    def resolve(self, *, full: bool) -> Outcome:
+        """One flow run."""
+        report, problems = _call("resolve_people", "resolve", full=full)
+        return Outcome(PipelineReport("", resolved=report), problems)
+
+    def select(self, audiences: Sequence[str] | None) -> Outcome:
+        """One flow run."""
+        report, problems = _call("select_audiences", "select", audiences=audiences)
+        return Outcome(PipelineReport("", selected=report), problems)
+
+    def activate(self, syncs: Sequence[str], *, override_guards: bool) -> Outcome:
+        """One flow run for each sync."""
+        outcome = Outcome(PipelineReport(""))
+        for sync in syncs:
+            report, problems = _call("activate_sync", "activate", sync=sync, override_guards=override_guards)
+            outcome.report.activated.append(report)
+            outcome.problems += problems
+        return outcome
+
+    def run(self, sources: Sequence[str] | None, syncs: Sequence[str] | None) -> Outcome:
+        """One flow run for all of it."""
+        report, problems = _call("run_pipeline", "pipeline", sources=sources, syncs=syncs)
+        return Outcome(report, problems)
+
+
+def _call(module: str, flow: str, **parameters: object) -> tuple[Any, list[str]]:
+    """Run a flow; a run that ends Failed gives its report (of the flow's own kind) and what was wrong."""
+    function: Callable[..., object] = getattr(importlib.import_module(f"millstream.flows.{module}"), flow)
+    try:
+        return function(**parameters), []
+    except RunFailedError as error:
+        return error.report, list(error.problems)
+    except RuntimeError as error:
+        if "reach API" not in str(error):
+            raise
+        raise ConfigurationError(
+            f"The Prefect server at {os.environ.get('PREFECT_API_URL')} does not answer.",
+            remedy="start it with `prefect server start`, or unset PREFECT_API_URL.",
+        ) from error
+
+
+def _window(days: Days) -> Window | None:
+    if days.first is None:
+        return None
+    from datetime import UTC, datetime
+
+    from millstream.sources.pull import Window
+
+    return Window.of_days(days.first, days.last or datetime.now(UTC).date())
+
+
+def _problems(report: PipelineReport) -> list[str]:
+    """One sentence for each source and sync that did not do all it should."""
+    problems = []
+    for pulled in report.ingested:
+        problems += [str(error) for error in pulled.errors] or (
+            [] if pulled.ok else [f"{pulled.source} is incomplete."]
+        )
+    for sync in report.activated:
+        if sync.error:
+            problems.append(str(sync.error.at(f"sync {sync.sync}")))
+        elif not sync.ok:
+            problems.append(
+                f"sync {sync.sync}: {sync.rejected} rows were rejected, {sync.retry_later} are tried again later, "
+                f"{sync.unknown} have no answer. What to do: see `millstream rejected {sync.sync}`."
+            )
+    return problems

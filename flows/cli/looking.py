@@ -1,0 +1,58 @@
+"""The commands that only look: status, explain, rejected."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from millstream.flows.cli.application import LOOK, JsonOption, ProjectOption, command
+
+
+@command("status", panel=LOOK)
+def status(*, project: ProjectOption = None, as_json: JsonOption = False) -> bool:
+    """Show the last runs, how fresh each source is, the audiences, and the syncs."""
+    from millstream.flows import steps
+    from millstream.flows.cli.details import show_status
+    from millstream.flows.project import load_project
+
+    return show_status(steps.status(steps.Workspace.open(load_project(project))), as_json=as_json)
+
+
+@command("explain", panel=LOOK)
+def explain(
+    *,
+    who: Annotated[
+        str, typer.Argument(metavar="WHO", help="An e-mail address, phone number, vendor's id, record or profile id.")
+    ],
+    project: ProjectOption = None,
+    as_json: JsonOption = False,
+) -> bool:
+    """Tell why a person is who they are: records, what joins them, audiences with each rule, and what was sent.
+
+    It shows personal data in clear, to whoever may read the store anyway.
+    """
+    from millstream.flows import steps
+    from millstream.flows.cli.details import show_explanation
+    from millstream.flows.project import load_project
+
+    explanation = steps.explain(steps.Workspace.open(load_project(project)), who)
+    return show_explanation(explanation, as_json=as_json)
+
+
+@command("rejected", panel=LOOK)
+def rejected(
+    *,
+    name: Annotated[str | None, typer.Argument(metavar="SYNC", help="One sync; all when left out.")] = None,
+    project: ProjectOption = None,
+    as_json: JsonOption = False,
+) -> bool:
+    """List the rows that destinations refused, with their reasons and when each is tried again."""
+    from millstream.flows import steps
+    from millstream.flows.cli.details import show_rejected
+    from millstream.flows.project import load_project
+
+    loaded = load_project(project)
+    if name is not None:
+        loaded.sync(name)
+    return show_rejected(steps.rejected(steps.Workspace.open(loaded), name), as_json=as_json)

@@ -1,0 +1,91 @@
+"""What commands print: tables for people, JSON for programs, messages on standard error."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date, datetime
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+Cell = str | int | float | bool | None
+PIPED_WIDTH = 160
+"""Columns of a table that is not shown on a terminal: wide enough that nothing is cut."""
+
+
+def console() -> Console:
+    """Standard output; made when asked for, since tests and callers may replace it."""
+    return Console(width=None if sys.stdout.isatty() else PIPED_WIDTH, highlight=False)
+
+
+def error_console() -> Console:
+    """Standard error."""
+    return Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def print_json(value: object) -> None:
+    """One JSON document on standard output."""
+    sys.stdout.write(json.dumps(value, indent=2, default=_plain, ensure_ascii=False) + "\n")
+    sys.stdout.flush()
+
+
+def _plain(value: object) -> str:
+    return value.isoformat() if isinstance(value, (date, datetime)) else str(value)
+
+
+def print_error(message: str) -> None:
+    """An error for people, one problem a line."""
+    for line in message.splitlines():
+        error_console().print(Text.assemble(("error: ", "bold red"), line))
+
+
+def print_note(message: str) -> None:
+    """A remark on standard error, so that it is not part of a result."""
+    error_console().print(message, markup=False)
+
+
+def print_line(message: str = "") -> None:
+    """A line of a result."""
+    console().print(message, markup=False, soft_wrap=True)
+
+
+def print_table(title: str, rows: Iterable[Mapping[str, Cell]], *, empty: str = "None.") -> None:
+    """Rows as a table, numbers to the right; the keys of the first row are the heads.
+
+    Args:
+        title: Stands above.
+        rows: All with the same keys.
+        empty: What to say when there are no rows.
+    """
+    rows = list(rows)
+    out = console()
+    out.print(f"\n[bold]{escape(title)}[/bold]")
+    if not rows:
+        out.print(f"  {empty}", markup=False)
+        return
+    table = Table(show_edge=False, pad_edge=False, box=None, padding=(0, 2), header_style="dim")
+    for head in rows[0]:
+        numbers = all(isinstance(row[head], (int, float)) and not isinstance(row[head], bool) for row in rows)
+        table.add_column(head, justify="right" if numbers else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(_shown(value) for value in row.values()))
+    out.print(table)
+
+
+def _shown(value: Cell) -> Text:
+    if isinstance(value, bool):
+        return Text("yes", style="green") if value else Text("no", style="red")
+    if isinstance(value, int):
+        return Text(f"{value:,}")
+    if isinstance(value, float):
+        return Text(f"{value:,.1f}")
+    return Text("" if value is None else value)
+
+
+def joined(values: Sequence[object]) -> str:
+    """``a, b, c``."""
+    return ", ".join(str(value) for value in values)

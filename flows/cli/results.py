@@ -1,0 +1,155 @@
+"""Reports of the steps, as tables and as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from millstream.flows.cli.output import Cell, print_error, print_json, print_note, print_table
+
+if TYPE_CHECKING:
+    from millstream.destinations.plan import PlanReport
+    from millstream.flows.cli.engines import Outcome
+    from millstream.flows.steps import PipelineReport
+    from millstream.state.checks import CheckResult
+
+
+def show_outcome(outcome: Outcome, parts: Sequence[str], *, as_json: bool) -> bool:
+    """Show the parts of a run that a command is about, and what went wrong in it.
+
+    Args:
+        outcome: What was done.
+        parts: Of ``ingested``, ``resolved``, ``selected``, ``activated``.
+        as_json: For programs.
+
+    Returns:
+        Whether all went well.
+    """
+    report = outcome.report
+    if as_json:
+        whole = report.as_json()
+        shown = {"ok": outcome.ok, "run_id": report.run_id or None, "problems": outcome.problems}
+        print_json({**shown, **{part: whole[part] for part in parts}})
+    else:
+        for part in parts:
+            _TABLES[part](report)
+    for problem in outcome.problems:
+        print_error(problem)
+    return outcome.ok
+
+
+def _show_ingested(report: PipelineReport) -> None:
+    rows: list[dict[str, Cell]] = [
+        {
+            "source": pulled.source,
+            "stream": stream.stream,
+            "rows": stream.rows,
+            "status": stream.status,
+            "since": stream.since.isoformat(sep=" ", timespec="minutes") if stream.since else "the beginning",
+        }
+        for pulled in report.ingested
+        for stream in pulled.streams
+    ]
+    total = sum(pulled.rows for pulled in report.ingested)
+    print_table(f"Pulled {total:,} rows", rows, empty="No stream was read.")
+
+
+def _show_resolved(report: PipelineReport) -> None:
+    resolved = report.resolved
+    print_table(
+        f"{resolved.records:,} records are {resolved.profiles:,} people",
+        [
+            {
+                "new rows": resolved.modelled,
+                "new people": resolved.new,
+                "merged": resolved.merged,
+                "split": resolved.split,
+                "values left aside": resolved.blocked,
+                "events outside the plan": resolved.unplanned_events,
+                "incomplete events": resolved.incomplete_events,
+            }
+        ],
+    )
+
+
+def _show_selected(report: PipelineReport) -> None:
+    rows: list[dict[str, Cell]] = [
+        {"audience": one.name, "members": one.size, "entered": one.entered, "left": one.left} for one in report.selected
+    ]
+    print_table("Audiences", rows)
+
+
+def _show_activated(report: PipelineReport) -> None:
+    rows: list[dict[str, Cell]] = [
+        {
+            "sync": one.sync,
+            "status": one.status,
+            "accepted": one.accepted,
+            "rejected": one.rejected,
+            "suppressed": one.suppressed,
+            "retry later": one.retry_later,
+            "unknown": one.unknown,
+            "requests": one.requests,
+            "seconds": one.seconds,
+        }
+        for one in report.activated
+    ]
+    print_table("Sent", rows)
+
+
+_TABLES = {
+    "ingested": _show_ingested,
+    "resolved": _show_resolved,
+    "selected": _show_selected,
+    "activated": _show_activated,
+}
+
+
+def show_plans(plans: Sequence[PlanReport], *, as_json: bool) -> bool:
+    """Show what would be sent; False when a guard would stop one."""
+    ok = all(plan.ok for plan in plans)
+    if as_json:
+        print_json({"ok": ok, "plans": [plan.as_json() for plan in plans]})
+        return ok
+    rows: list[dict[str, Cell]] = [
+        {
+            "sync": plan.sync,
+            "wanted": plan.wanted,
+            "add": plan.adds,
+            "update": plan.updates,
+            "remove": plan.removes,
+            "unchanged": plan.unchanged,
+            "no consent": plan.suppressed,
+            "no match key": plan.unmatched,
+            "waiting": plan.waiting,
+        }
+        for plan in plans
+    ]
+    print_table("Nothing is sent; activate would do this", rows)
+    for plan in plans:
+        for guard in plan.guards:
+            print_error(f"sync {plan.sync}: a guard would stop it: {guard}")
+    return ok
+
+
+def show_checks(results: Sequence[CheckResult], *, as_json: bool) -> bool:
+    """Show what can be used and what cannot; False when something cannot."""
+    ok = all(result.ok for result in results)
+    if as_json:
+        print_json({"ok": ok, "checks": [result.as_json() for result in results]})
+        return ok
+    rows: list[dict[str, Cell]] = [
+        {
+            "what": result.kind,
+            "name": result.name,
+            "ok": result.ok,
+            "problem": result.problem or "",
+            "detail": result.detail,
+            "what to do": result.remedy or "",
+        }
+        for result in results
+    ]
+    print_table("Checked", rows)
+    if ok:
+        print_note("Everything can be used.")
+    return ok

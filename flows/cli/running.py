@@ -1,0 +1,191 @@
+"""The commands that move data: ingest, resolve, select, plan, activate, run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from millstream.flows.cli.application import RUN, JsonOption, PrefectOption, ProjectOption, command
+
+if TYPE_CHECKING:
+    from millstream.flows.project import Project
+
+FirstDay = Annotated[
+    datetime | None,
+    typer.Option("--from", formats=["%Y-%m-%d"], metavar="DAY", help="First day to read again, in UTC."),
+]
+LastDay = Annotated[
+    datetime | None,
+    typer.Option("--to", formats=["%Y-%m-%d"], metavar="DAY", help="Last day to read; today when left out."),
+]
+FullOption = Annotated[bool, typer.Option("--full", help="Do it for everything, not only for what is new.")]
+GuardsOption = Annotated[bool, typer.Option("--override-guards", help="Send although a guard says stop, this once.")]
+
+
+@command("ingest", panel=RUN)
+def ingest(
+    *,
+    names: Annotated[list[str] | None, typer.Argument(metavar="SOURCE", help="Sources; all when none.")] = None,
+    first: FirstDay = None,
+    last: LastDay = None,
+    full: FullOption = False,
+    accept_empty: Annotated[
+        bool, typer.Option("--accept-empty", help="Believe a catalogue that used to have rows and now has none.")
+    ] = False,
+    project: ProjectOption = None,
+    prefect: PrefectOption = False,
+    as_json: JsonOption = False,
+) -> bool:
+    """Pull what is new in the sources into the store.
+
+    With --from, what changed in those days is read again; the next pull goes on where the last one ended.
+    """
+    from millstream.flows.cli.engines import Days, engine_for
+    from millstream.flows.cli.results import show_outcome
+    from millstream.flows.project import load_project
+
+    days = Days(first and first.date(), last and last.date())
+    days.check()
+    loaded = load_project(project)
+    chosen = _chosen("source", names, loaded.sources)
+    loaded.require(sources=chosen)
+    outcome = engine_for(loaded, prefect=prefect).ingest(chosen, days, full=full, accept_empty=accept_empty)
+    return show_outcome(outcome, ["ingested"], as_json=as_json)
+
+
+@command("resolve", panel=RUN)
+def resolve(
+    *,
+    full: FullOption = False,
+    project: ProjectOption = None,
+    prefect: PrefectOption = False,
+    as_json: JsonOption = False,
+) -> bool:
+    """Work out which records belong to one person, and describe each person."""
+    from millstream.flows.cli.engines import engine_for
+    from millstream.flows.cli.results import show_outcome
+    from millstream.flows.project import load_project
+
+    outcome = engine_for(load_project(project), prefect=prefect).resolve(full=full)
+    return show_outcome(outcome, ["resolved"], as_json=as_json)
+
+
+@command("select", panel=RUN)
+def select(
+    *,
+    names: Annotated[list[str] | None, typer.Argument(metavar="AUDIENCE", help="Audiences; all when none.")] = None,
+    project: ProjectOption = None,
+    prefect: PrefectOption = False,
+    as_json: JsonOption = False,
+) -> bool:
+    """Compute who is in each audience now, and keep who entered and left."""
+    from millstream.flows.cli.engines import engine_for
+    from millstream.flows.cli.results import show_outcome
+    from millstream.flows.project import load_project
+
+    loaded = load_project(project)
+    chosen = _chosen("audience", names, loaded.audiences) if names else None
+    return show_outcome(engine_for(loaded, prefect=prefect).select(chosen), ["selected"], as_json=as_json)
+
+
+@command("plan", panel=RUN)
+def plan(
+    *,
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="SYNC", help="Syncs; all enabled ones when none.")
+    ] = None,
+    project: ProjectOption = None,
+    as_json: JsonOption = False,
+) -> bool:
+    """Show what `activate` would send, add and remove. Nothing is sent."""
+    from millstream.flows import steps
+    from millstream.flows.cli.results import show_plans
+    from millstream.flows.project import load_project
+
+    loaded = load_project(project)
+    chosen = _chosen("sync", names, loaded.syncs, default=steps.enabled_syncs(loaded))
+    workspace, run_id = steps.Workspace.open(loaded), steps.new_run_id()
+    return show_plans([steps.plan(workspace, name, run_id=run_id) for name in chosen], as_json=as_json)
+
+
+@command("activate", panel=RUN)
+def activate(
+    *,
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="SYNC", help="Syncs; all enabled ones when none.")
+    ] = None,
+    override_guards: GuardsOption = False,
+    project: ProjectOption = None,
+    prefect: PrefectOption = False,
+    as_json: JsonOption = False,
+) -> bool:
+    """Bring destinations in step with the audiences."""
+    from millstream.flows import steps
+    from millstream.flows.cli.engines import engine_for
+    from millstream.flows.cli.results import show_outcome
+    from millstream.flows.project import load_project
+
+    loaded = load_project(project)
+    chosen = _chosen("sync", names, loaded.syncs, default=steps.enabled_syncs(loaded))
+    _require(loaded, (), chosen)
+    outcome = engine_for(loaded, prefect=prefect).activate(chosen, override_guards=override_guards)
+    return show_outcome(outcome, ["activated"], as_json=as_json)
+
+
+@command("run", panel=RUN)
+def run(
+    *,
+    sources: Annotated[
+        list[str] | None, typer.Option("--source", metavar="SOURCE", help="Pull this one only; may be repeated.")
+    ] = None,
+    syncs: Annotated[
+        list[str] | None, typer.Option("--sync", metavar="SYNC", help="Send this one only; may be repeated.")
+    ] = None,
+    project: ProjectOption = None,
+    prefect: PrefectOption = False,
+    as_json: JsonOption = False,
+) -> bool:
+    """Do everything in order: ingest, resolve, select, activate.
+
+    A source or a sync that fails does not stop the others.
+    """
+    from millstream.flows import steps
+    from millstream.flows.cli.engines import engine_for
+    from millstream.flows.cli.results import show_outcome
+    from millstream.flows.project import load_project
+
+    loaded = load_project(project)
+    chosen_sources = _chosen("source", sources, loaded.sources)
+    chosen_syncs = _chosen("sync", syncs, loaded.syncs, default=steps.enabled_syncs(loaded))
+    _require(loaded, chosen_sources, chosen_syncs)
+    outcome = engine_for(loaded, prefect=prefect).run(chosen_sources, chosen_syncs)
+    return show_outcome(outcome, ["ingested", "resolved", "selected", "activated"], as_json=as_json)
+
+
+def _chosen(
+    kind: str, names: Sequence[str] | None, known: Iterable[str], *, default: Iterable[str] | None = None
+) -> list[str]:
+    """The names asked for, each once; all when none were.
+
+    Raises:
+        ConfigurationError: One that is not in the project.
+    """
+    from millstream.state.errors import ConfigurationError
+    from millstream.state.suggestions import did_you_mean
+
+    known = list(known)
+    for name in names or ():
+        if name not in known:
+            raise ConfigurationError(
+                f"There is no {kind} {name!r} in the project.", allowed=known, remedy=did_you_mean(name, known)
+            )
+    return list(dict.fromkeys(names)) if names else list(known if default is None else default)
+
+
+def _require(project: Project, sources: Sequence[str], syncs: Sequence[str]) -> None:
+    """See to it that every secret is there before anything starts."""
+    destinations = dict.fromkeys(project.syncs[name].destination for name in syncs)
+    project.require(sources=sources, destinations=destinations)

@@ -1,0 +1,94 @@
+"""The flow ``ingest``: pull one source into the store."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+
+from prefect import flow, get_run_logger, task
+from prefect.cache_policies import NO_CACHE
+
+from millstream.flows.artifacts import PullProgress, artifact_key, publish_pull
+from millstream.flows.choices import SourceName, open_project
+from millstream.flows.failure import RunFailedError, pull_problems
+from millstream.flows.steps import PipelineReport, Progress, Workspace, new_run_id, recorded_run
+from millstream.flows.steps import ingest as ingest_step
+from millstream.sources.ingest import IngestReport
+from millstream.sources.pull import Window
+from millstream.state.errors import ConfigurationError
+
+
+@task(name="ingest", task_run_name="ingest {source}", cache_policy=NO_CACHE, persist_result=False)
+def ingest_task(
+    source: str,
+    *,
+    window: Window | None = None,
+    full: bool = False,
+    accept_empty: bool = False,
+) -> IngestReport:
+    """Pull one source, and leave a table of what came."""
+    workspace = Workspace.open(open_project())
+    project = workspace.project
+    streams = [stream.name for stream in project.source(source).selected_streams()]
+    progress = PullProgress(source, artifact_key(project.name, "progress", source), streams)
+    report = ingest_step(
+        workspace,
+        source,
+        window=window,
+        full=full,
+        accept_empty=accept_empty,
+        progress=Progress(pulled=progress),
+    )
+    progress.finish(report.rows)
+    get_run_logger().info("%s: %s rows pulled in %.1f s", source, f"{report.rows:,}", report.seconds)
+    publish_pull(project.name, report)
+    return report
+
+
+def window_of(start: date | None, end: date | None) -> Window | None:
+    """The days to read again; None goes on from where the last pull ended.
+
+    Raises:
+        ConfigurationError: A last day without a first one, or before it.
+    """
+    if start is None:
+        if end is not None:
+            raise ConfigurationError("A last day needs a first day.", remedy="give start as well.")
+        return None
+    end = end or datetime.now(UTC).date()
+    if end < start:
+        raise ConfigurationError(f"The last day, {end}, is before the first day, {start}.")
+    return Window.of_days(start, end)
+
+
+@flow(name="ingest", flow_run_name="ingest {source}")
+def ingest(
+    source: SourceName,
+    start: date | None = None,
+    end: date | None = None,
+    full: bool = False,
+    accept_empty: bool = False,
+) -> IngestReport:
+    """Pull what is new in a source into the store.
+
+    Args:
+        source: The source to pull.
+        start: First day to read again; leave it out to go on from where the last pull ended.
+        end: Last day to read; today when left out. Only with a first day.
+        full: Read everything again, whatever was read before.
+        accept_empty: Believe a source that used to have rows and now has none.
+
+    Returns:
+        The rows of each stream.
+
+    Raises:
+        ConfigurationError: The project file or the days are wrong.
+        RunFailedError: A stream was not read whole; what was read is kept.
+    """
+    window = window_of(start, end)
+    run = PipelineReport(new_run_id())
+    with recorded_run(Workspace.open(open_project()), run.run_id, "ingest", run):
+        report = ingest_task(source, window=window, full=full, accept_empty=accept_empty)
+        run.ingested.append(report)
+    if problems := pull_problems(report):
+        raise RunFailedError(problems, report=report)
+    return report

@@ -1,0 +1,147 @@
+"""What a project file may say, as pydantic models; the JSON Schema for editors is made from them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from cronsim import CronSim, CronSimError
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+
+from millstream.destinations.sync import Sync
+from millstream.state.audiences.rules import Audience
+from millstream.state.identity.rules import IdentityRules
+from millstream.state.model.tracking_plan import TrackingPlan
+from millstream.state.profiles.rules import SurvivorshipRules
+
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9]*(_[a-z0-9]+)*$", max_length=60)]
+FlowName = Literal["pipeline", "ingest", "resolve", "select", "activate"]
+ParameterValue = str | int | float | bool | None | list[str]
+FROM_ENVIRONMENT = ("store", "journal")
+
+
+class Connection(BaseModel):
+    """An account at a vendor, shared by the sources and destinations that use it."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    system: str = Field(description="The vendor, by the name of its connector; see `millstream connectors`.")
+
+
+class SourceEntry(BaseModel):
+    """A source: a connection, and what to pull from it."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    connection: str = Field(description="Name of one of the connections.")
+
+
+class DestinationEntry(BaseModel):
+    """A destination: a connection, and where in it to write."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    connection: str = Field(description="Name of one of the connections.")
+
+
+class Schedule(BaseModel):
+    """When a flow runs by itself; `millstream deploy` hands it to Prefect."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    flow: FlowName = Field(description="The flow to run.")
+    cron: str = Field(description="When, as five cron fields in quotes: '0 * * * *' is every hour.")
+    timezone: str = Field(default="UTC", description="Time zone of the cron line, as Europe/Berlin.")
+    parameters: dict[str, ParameterValue] = Field(
+        default_factory=dict,
+        description="The flow's parameters: `source` for ingest, `sync` for activate, and so on.",
+    )
+
+    @field_validator("cron")
+    @classmethod
+    def _five_fields(cls, value: str) -> str:
+        if len(value.split()) != 5:
+            raise ValueError(f"a cron line has five fields (minute hour day month weekday), and {value!r} has not")
+        try:
+            next(CronSim(value, datetime(2025, 1, 1, tzinfo=UTC)))
+        except CronSimError as error:
+            raise ValueError(f"{value!r} is no cron line: {error}") from error
+        except StopIteration as error:
+            raise ValueError(f"the cron line {value!r} never comes due") from error
+        return value
+
+    @field_validator("timezone")
+    @classmethod
+    def _known_zone(cls, value: str) -> str:
+        try:
+            ZoneInfo(value)
+        except (OSError, ValueError, ZoneInfoNotFoundError) as error:
+            raise ValueError(f"there is no time zone {value!r}") from error
+        return value
+
+
+class ProjectFile(BaseSettings):
+    """A Millstream project: where data come from, who is who, which audiences there are, where they go."""
+
+    model_config = SettingsConfigDict(extra="forbid", frozen=True, env_prefix="MILLSTREAM_", env_ignore_empty=True)
+
+    name: Name = Field(description="Name of the project; deployments and artifacts carry it.")
+    store: str = Field(
+        default="duckdb:///.millstream/store.duckdb",
+        pattern=r"^duckdb:///.+",
+        description="The database with everything known about customers. MILLSTREAM_STORE overrides it.",
+    )
+    journal: str = Field(
+        default="sqlite:///.millstream/journal.sqlite",
+        description="The database of runs, batches and outcomes. MILLSTREAM_JOURNAL overrides it.",
+    )
+    connections: dict[Name, Connection] = Field(
+        default_factory=dict, description="Accounts at vendors, with their credentials by reference."
+    )
+    sources: dict[Name, SourceEntry] = Field(
+        default_factory=dict, description="What is pulled; raw tables are raw_<name>.<stream>."
+    )
+    destinations: dict[Name, DestinationEntry] = Field(default_factory=dict, description="What is kept in step.")
+    identity: IdentityRules = Field(
+        default_factory=IdentityRules, description="Which identifiers join records to one person."
+    )
+    survivorship: SurvivorshipRules = Field(
+        default_factory=SurvivorshipRules, description="Which value a profile shows where records differ."
+    )
+    tracking_plan: TrackingPlan = Field(
+        default_factory=TrackingPlan, description="Canonical event names and their aliases."
+    )
+    audiences: dict[Name, Audience] = Field(default_factory=dict, description="Groups of people, by rules.")
+    syncs: dict[Name, Sync] = Field(default_factory=dict, description="Which audience goes where, and how.")
+    schedules: dict[Name, Schedule] = Field(default_factory=dict, description="When flows run by themselves.")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - pydantic's signature
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - pydantic's signature
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - pydantic's signature
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """The environment first, for the databases only; then what was given, which is the file's content."""
+        return _Databases(settings_cls), init_settings
+
+
+class _Databases(EnvSettingsSource):
+    """MILLSTREAM_STORE and MILLSTREAM_JOURNAL; a stray MILLSTREAM_NAME does not rename a project."""
+
+    def __call__(self) -> dict[str, str]:
+        found = {}
+        for name in FROM_ENVIRONMENT:
+            value, _, _ = self.get_field_value(self.settings_cls.model_fields[name], name)
+            if value is not None:
+                found[name] = value
+        return found

@@ -1,0 +1,355 @@
+"""The steps as plain functions: ingest, resolve, select, plan, activate, and all of them in order.
+
+The flows and the command line both call these; nothing here needs Prefect. Heavy libraries are imported when a step
+runs, so that the command line starts quickly.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from millstream.state.errors import ConfigurationError, MillstreamError
+from millstream.state.store import Store
+
+if TYPE_CHECKING:
+    from millstream.destinations.delivery import Delivery, SyncReport
+    from millstream.destinations.delivery import Progress as DeliveryProgress
+    from millstream.destinations.plan import PlanReport
+    from millstream.flows.project import Project
+    from millstream.sources.ingest import IngestReport
+    from millstream.sources.pull import AnySource, Window
+    from millstream.sources.pull import Progress as PullProgress
+    from millstream.state.audiences.select import AudienceReport
+    from millstream.state.checks import CheckResult
+    from millstream.state.ledger.journal import Journal
+
+WORK_FOLDER = ".millstream"
+Report = TypeVar("Report")
+
+
+def new_run_id() -> str:
+    """An id that sorts by time: ``20261122T101500-1a2b3c``."""
+    return f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
+
+
+@dataclass
+class Workspace:
+    """Everything a step needs: the project and its two databases."""
+
+    project: Project
+    store: Store
+    journal: Journal
+
+    @classmethod
+    def open(cls, project: Project) -> Workspace:
+        """Open the project's databases; the store's file is opened only while a step works on it."""
+        from millstream.state.ledger.journal import Journal
+
+        store = Store.from_url(project.store, root=project.root)
+        return cls(project, store, Journal(project.journal, root=project.root))
+
+    @property
+    def work(self) -> Path:
+        """Folder for plans and dlt's working files."""
+        return self.project.root / WORK_FOLDER
+
+    def delivery(self, sync: str) -> Delivery:
+        """The delivery of one sync."""
+        from millstream.destinations.delivery import Delivery
+
+        definition = self.project.syncs[_known(sync, self.project.syncs, "sync")]
+        return Delivery(
+            name=sync,
+            sync=definition,
+            destination=lambda: self.project.destination(definition.destination),
+            store=self.store,
+            journal=self.journal,
+            plans=self.work / "plans",
+        )
+
+
+@dataclass
+class ResolveReport:
+    """What resolving did.
+
+    Attributes:
+        modelled: Raw rows that were new.
+        records: Records of people in all.
+        profiles: People in all.
+        new: People not seen before.
+        merged: Times two people turned out to be one.
+        split: Times one turned out to be several.
+        blocked: Identifier values left aside because they would glue strangers together.
+        unplanned_events: New events that the tracking plan does not know.
+        incomplete_events: New events without a property that the plan requires.
+    """
+
+    modelled: int = 0
+    records: int = 0
+    profiles: int = 0
+    new: int = 0
+    merged: int = 0
+    split: int = 0
+    blocked: int = 0
+    unplanned_events: int = 0
+    incomplete_events: int = 0
+    seconds: float = 0.0
+    ok: bool = True
+
+    def as_json(self) -> dict[str, Any]:
+        """For programs."""
+        return {**vars(self), "seconds": round(self.seconds, 3)}
+
+
+@dataclass
+class PipelineReport:
+    """What a whole run did: one report for each source, audience and sync."""
+
+    run_id: str
+    ingested: list[IngestReport] = field(default_factory=list)
+    resolved: ResolveReport = field(default_factory=ResolveReport)
+    selected: list[AudienceReport] = field(default_factory=list)
+    activated: list[SyncReport] = field(default_factory=list)
+    seconds: float = 0.0
+
+    @property
+    def ok(self) -> bool:
+        """Whether every source was read whole and every sync is in step."""
+        return all(report.ok for report in (*self.ingested, *self.activated))
+
+    @property
+    def errors(self) -> list[MillstreamError]:
+        """What went wrong, sources first."""
+        of_syncs = [report.error for report in self.activated if report.error]
+        return [error for report in self.ingested for error in report.errors] + of_syncs
+
+    def as_json(self) -> dict[str, Any]:
+        """For programs."""
+        return {
+            "run_id": self.run_id,
+            "ok": self.ok,
+            "seconds": round(self.seconds, 3),
+            "ingested": [report.as_json() for report in self.ingested],
+            "resolved": self.resolved.as_json(),
+            "selected": [report.as_json() for report in self.selected],
+            "activated": [report.as_json() for report in self.activated],
+        }
+
+
+@dataclass
+class Progress:
+    """Who is told how far the long steps are; the command line draws bars from it, the flows artifacts."""
+
+    pulled: Callable[[str, str, int], None] | None = None
+    """Source, stream and its rows so far."""
+    sent: DeliveryProgress | None = None
+    """Sync, rows that have an outcome, and all rows of its plan."""
+
+    def of_source(self, source: str) -> PullProgress | None:
+        """The callback for one source's pull."""
+        if self.pulled is None:
+            return None
+        pulled = self.pulled
+        return lambda stream, rows: pulled(source, stream, rows)
+
+
+def check(workspace: Workspace, names: Sequence[str] | None = None) -> list[CheckResult]:
+    """Try the store, the journal, and every source and destination (or those named), without moving data."""
+    from millstream.sources.check import check_source
+    from millstream.state.checks import run_check
+
+    project = workspace.project
+    for name in names or ():
+        _known(name, {**project.sources, **project.destinations}, "source or destination")
+
+    def open_store() -> None:
+        with workspace.store.open() as connection:
+            connection.execute("SELECT 1")
+
+    results = [
+        run_check("store", "store", open_store),
+        run_check("journal", "journal", lambda: workspace.journal.last_runs(1)),
+    ]
+    for name in project.sources:
+        if names is None or name in names:
+            results += check_source(project.source(name), name=name)
+    for name in project.destinations:
+        if names is None or name in names:
+            results.append(run_check(name, "destination", project.destination(name).probe))
+    return results
+
+
+def ingest(
+    workspace: Workspace,
+    source: str,
+    *,
+    window: Window | None = None,
+    full: bool = False,
+    accept_empty: bool = False,
+    progress: Progress | None = None,
+) -> IngestReport:
+    """Pull one source into the store.
+
+    What goes wrong at the vendor is in the report; only a wrong configuration is raised.
+
+    Args:
+        workspace: The project with its databases.
+        source: Name of the source in the project.
+        window: Read again what changed in this window, and leave the kept cursors alone.
+        full: Read everything again.
+        accept_empty: Let a catalogue that used to have rows become empty.
+        progress: Told after each page.
+    """
+    from millstream.sources import ingest as engine
+    from millstream.sources.pull import SourcePull
+
+    connector = workspace.project.source(_known(source, workspace.project.sources, "source"))
+    pull = SourcePull(
+        connector,
+        window=window,
+        full=full,
+        accept_empty=accept_empty,
+        progress=progress.of_source(source) if progress else None,
+    )
+    try:
+        return engine.ingest(pull, workspace.store, name=source, pipelines=workspace.work / "dlt")
+    except ConfigurationError:
+        raise
+    except MillstreamError as error:
+        return engine.IngestReport(source, list(pull.reports.values()), error=error.at(source))
+
+
+def resolve(workspace: Workspace, *, run_id: str, full: bool = False) -> ResolveReport:
+    """Model what was pulled, work out who is who, and write one profile a person."""
+    from millstream.state.identity.resolve import resolve as resolve_identities
+    from millstream.state.model.build import build_model
+    from millstream.state.profiles.golden import build_profiles
+
+    started, project, now = time.monotonic(), workspace.project, datetime.now(UTC)
+    connectors: dict[str, AnySource] = {name: project.source(name, secrets=False) for name in project.sources}
+    report = ResolveReport()
+    with workspace.store.transaction() as connection:
+        for name, connector in connectors.items():
+            modelled = build_model(
+                connection,
+                name,
+                connector.selected_streams(),
+                plan=project.tracking_plan,
+                default_country=project.identity.default_country,
+                now=now,
+            )
+            report.modelled += modelled.rows
+            report.unplanned_events += modelled.unplanned_events
+            report.incomplete_events += modelled.incomplete_events
+        resolved = resolve_identities(connection, project.identity, run_id=run_id, now=now, full=full)
+        build_profiles(connection, project.survivorship, now=now, changed=resolved.changed_profiles)
+    report.records, report.profiles = resolved.records, resolved.profiles
+    report.new, report.merged, report.split = resolved.new, resolved.merged, resolved.split
+    report.blocked = resolved.blocked_values
+    report.seconds = time.monotonic() - started
+    return report
+
+
+def select(workspace: Workspace, audiences: Iterable[str] | None = None, *, run_id: str) -> list[AudienceReport]:
+    """Work out who is in each audience now, and keep who entered and left."""
+    from millstream.state.audiences.select import select_audiences
+
+    defined = workspace.project.audiences
+    wanted = list(defined) if audiences is None else [_known(name, defined, "audience") for name in audiences]
+    with workspace.store.transaction() as connection:
+        return select_audiences(connection, defined, only=wanted, run_id=run_id, as_of=datetime.now(UTC))
+
+
+def plan(workspace: Workspace, sync: str, *, run_id: str) -> PlanReport:
+    """What an activation of a sync would do; nothing is sent."""
+    return workspace.delivery(sync).plan(run_id)
+
+
+def activate(
+    workspace: Workspace,
+    sync: str,
+    *,
+    run_id: str,
+    override_guards: bool = False,
+    progress: Progress | None = None,
+) -> SyncReport:
+    """Bring a destination in step with a sync's people.
+
+    What goes wrong at the vendor is in the report; only a wrong configuration is raised.
+    """
+    return workspace.delivery(sync).activate(
+        run_id, override_guards=override_guards, progress=progress.sent if progress else None
+    )
+
+
+def run_all(
+    workspace: Workspace,
+    *,
+    run_id: str | None = None,
+    sources: Sequence[str] | None = None,
+    syncs: Sequence[str] | None = None,
+    progress: Progress | None = None,
+) -> PipelineReport:
+    """Everything in order: sources side by side, resolve, select, syncs side by side.
+
+    A source or a sync that fails does not stop the others.
+    """
+    project, started = workspace.project, time.monotonic()
+    report = PipelineReport(run_id or new_run_id())
+    wanted_sources = _chosen(sources, project.sources, "source")
+    wanted_syncs = _chosen(syncs, enabled_syncs(project), "sync")
+    for name in wanted_sources:
+        project.source(name)  # a missing secret is said before anything starts
+    with recorded_run(workspace, report.run_id, "pipeline", report):
+        report.ingested = side_by_side(lambda name: ingest(workspace, name, progress=progress), wanted_sources)
+        report.resolved = resolve(workspace, run_id=report.run_id)
+        report.selected = select(workspace, run_id=report.run_id)
+        report.activated = side_by_side(
+            lambda name: activate(workspace, name, run_id=report.run_id, progress=progress), wanted_syncs
+        )
+        report.seconds = time.monotonic() - started
+    return report
+
+
+class recorded_run:  # noqa: N801 - reads as a statement
+    """Keeps in the journal that a run began, and how it ended, also when it ends by an error."""
+
+    def __init__(self, workspace: Workspace, run_id: str, kind: str, report: Any) -> None:
+        self._journal, self._run_id, self._kind, self._report = workspace.journal, run_id, kind, report
+
+    def __enter__(self) -> None:
+        self._journal.start_run(self._run_id, self._kind)
+
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        ok = error is None and bool(self._report.ok)
+        self._journal.finish_run(self._run_id, ok=ok, summary=self._report.as_json())
+
+
+def enabled_syncs(project: Project) -> dict[str, Any]:
+    """The syncs that runs include."""
+    return {name: sync for name, sync in project.syncs.items() if sync.enabled}
+
+
+def side_by_side(work: Callable[[str], Report], names: Sequence[str]) -> list[Report]:
+    """Do the work for each name in a thread of its own; the results are in the names' order."""
+    if not names:
+        return []
+    with ThreadPoolExecutor(len(names)) as threads:
+        return list(threads.map(work, names))
+
+
+def _chosen(asked: Sequence[str] | None, known: dict[str, Any], kind: str) -> list[str]:
+    return list(known) if asked is None else [_known(name, known, kind) for name in asked]
+
+
+def _known(name: str, known: dict[str, Any], kind: str) -> str:
+    if name not in known:
+        raise ConfigurationError(f"There is no {kind} {name!r} in the project.", allowed=known)
+    return name

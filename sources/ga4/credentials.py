@@ -1,0 +1,92 @@
+"""Google's two ways to a token: a service account's signed assertion, or a user's refresh token."""
+
+from __future__ import annotations
+
+import base64
+import time
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+import orjson
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import padding, rsa
+from pydantic import SecretStr
+
+from millstream.sources.ga4.settings import SCOPE
+from millstream.state.errors import ConfigurationError
+from millstream.state.http import TokenGrantAuth
+
+if TYPE_CHECKING:
+    from millstream.sources.ga4.settings import GoogleAnalytics4Settings
+
+JWT_BEARER = "urn:ietf:params:oauth:grant-type:jwt-bearer"
+ASSERTION_LIFE = 3600
+"""Seconds; Google accepts an hour at most."""
+
+
+def google_auth(settings: GoogleAnalytics4Settings) -> TokenGrantAuth:
+    """The credential of the settings.
+
+    Raises:
+        ConfigurationError: The service account's key cannot be read.
+    """
+    if settings.service_account is not None:
+        return TokenGrantAuth(settings.token_url, service_account_form(settings.service_account, settings.token_url))
+    client_secret, refresh_token = settings.client_secret, settings.refresh_token
+    assert client_secret is not None
+    assert refresh_token is not None
+    client_id = settings.client_id or ""
+
+    def form() -> Mapping[str, str]:
+        return {
+            "grant_type": "refresh_token",
+            "client_id": client_id,
+            "client_secret": client_secret.get_secret_value(),
+            "refresh_token": refresh_token.get_secret_value(),
+        }
+
+    return TokenGrantAuth(settings.token_url, form)
+
+
+def service_account_form(key: SecretStr, token_url: str) -> Callable[[], Mapping[str, str]]:
+    """The form of a JWT-bearer grant (RFC 7523), signed anew each time it is made.
+
+    Raises:
+        ConfigurationError: The text is not a service account's key.
+    """
+    email, key_id, private_key = _read_key(key)
+
+    def form() -> Mapping[str, str]:
+        now = int(time.time())
+        head = {"alg": "RS256", "typ": "JWT"} | ({"kid": key_id} if key_id else {})
+        claims = {"iss": email, "scope": SCOPE, "aud": token_url, "iat": now, "exp": now + ASSERTION_LIFE}
+        signed = f"{_segment(head)}.{_segment(claims)}"
+        signature = private_key.sign(signed.encode(), padding.PKCS1v15(), hashes.SHA256())
+        return {"grant_type": JWT_BEARER, "assertion": f"{signed}.{_base64url(signature)}"}
+
+    return form
+
+
+def _read_key(key: SecretStr) -> tuple[str, str | None, rsa.RSAPrivateKey]:
+    remedy = "paste the whole key file of the service account, as Google made it, into the secret."
+    try:
+        found = orjson.loads(key.get_secret_value())
+        email, pem = str(found["client_email"]), str(found["private_key"])
+        private_key = serialization.load_pem_private_key(pem.encode(), password=None)
+    except (orjson.JSONDecodeError, KeyError, TypeError, ValueError) as error:
+        # The cause is left out of the message: it may quote the key.
+        raise ConfigurationError(
+            f"The service account's key cannot be read ({type(error).__name__}).", where="source ga4", remedy=remedy
+        ) from None
+    if not isinstance(private_key, rsa.RSAPrivateKey):
+        raise ConfigurationError("The service account's key is not an RSA key.", where="source ga4", remedy=remedy)
+    key_id = found.get("private_key_id")
+    return email, str(key_id) if key_id else None, private_key
+
+
+def _segment(value: Mapping[str, object]) -> str:
+    return _base64url(orjson.dumps(value))
+
+
+def _base64url(value: bytes) -> str:
+    return base64.urlsafe_b64encode(value).rstrip(b"=").decode()

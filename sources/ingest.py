@@ -1,0 +1,172 @@
+"""Ingest: pull a source through dlt into the store, and reconcile what was read with what was loaded."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from millstream.sources.contract import Stream
+from millstream.sources.pages import PULLED_AT
+from millstream.sources.pull import SourcePull, StreamReport
+from millstream.state.errors import IncompleteError, MillstreamError, SchemaError
+from millstream.state.store import Store
+
+if TYPE_CHECKING:
+    import dlt
+
+_DLT_SETTINGS = {
+    "RUNTIME__DLTHUB_TELEMETRY": "false",
+    "EXTRACT__NEXT_ITEM_MODE": "fifo",  # streams one after the other: some follow others
+    "LOAD__RAISE_ON_MAX_RETRIES": "2",
+}
+
+
+@dataclass
+class IngestReport:
+    """What an ingest brought.
+
+    Attributes:
+        source: Name of the source in the project.
+        streams: What became of each stream.
+        seconds: Wall time.
+        error: What stopped the whole source.
+    """
+
+    source: str
+    streams: list[StreamReport] = field(default_factory=list)
+    seconds: float = 0.0
+    error: MillstreamError | None = None
+
+    @property
+    def rows(self) -> int:
+        """Rows read from all streams."""
+        return sum(stream.rows for stream in self.streams)
+
+    @property
+    def ok(self) -> bool:
+        """Whether every stream was read and loaded whole."""
+        return self.error is None and all(stream.status == "complete" for stream in self.streams)
+
+    @property
+    def errors(self) -> list[MillstreamError]:
+        """What stopped the source, or ended streams early."""
+        return [error for error in (self.error, *(stream.error for stream in self.streams)) if error]
+
+    def as_json(self) -> dict[str, Any]:
+        """For programs."""
+        return {
+            "source": self.source,
+            "ok": self.ok,
+            "rows": self.rows,
+            "seconds": round(self.seconds, 3),
+            "error": str(self.error) if self.error else None,
+            "streams": [stream.as_json() for stream in self.streams],
+        }
+
+
+def ingest(pull: SourcePull, store: Store, *, name: str, pipelines: Path) -> IngestReport:
+    """Pull a source and load it into ``raw_<name>``.
+
+    The vendor is read while the store is closed; only the load holds it. A run that died after reading is loaded
+    by the next one before it reads anew.
+
+    Args:
+        pull: The connector and what to read of it.
+        store: Where rows go.
+        name: Name of the source in the project.
+        pipelines: Folder for dlt's working files.
+
+    Raises:
+        MillstreamError: The load failed; what was stored before stays.
+    """
+    started = time.monotonic()
+    pipeline = _pipeline(name, store, pipelines)
+    with _dlt_errors(name):
+        with store.exclusive():
+            pipeline.sync_destination()
+            if pipeline.has_pending_data:
+                pipeline.normalize()
+                pipeline.load()
+        pipeline.extract(pull.dlt_source(), loader_file_format="parquet")
+        pipeline.normalize()
+        with store.exclusive():
+            pipeline.load()
+    _reconcile(pull, store, name)
+    return IngestReport(name, list(pull.reports.values()), time.monotonic() - started)
+
+
+def _pipeline(name: str, store: Store, pipelines: Path) -> dlt.Pipeline:
+    for setting, value in _DLT_SETTINGS.items():
+        os.environ.setdefault(setting, value)
+    import dlt
+
+    # dlt warns of every JSON column that Arrow brings as text; its real errors come as exceptions.
+    logging.getLogger("dlt").setLevel(logging.ERROR)
+    store.path.parent.mkdir(parents=True, exist_ok=True)
+    return dlt.pipeline(
+        pipeline_name=name,
+        destination=dlt.destinations.duckdb(str(store.path)),
+        dataset_name=f"raw_{name}",
+        pipelines_dir=str(pipelines),
+    )
+
+
+class _dlt_errors:  # noqa: N801 - reads as a statement
+    """Lets our own errors out of dlt's wrappers, and names the source in dlt's."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        from dlt.common.exceptions import DltException
+
+        if not isinstance(error, DltException):
+            return
+        for cause in _causes(error):
+            if isinstance(cause, MillstreamError):
+                raise cause.at(self._name) from error
+        deepest = list(_causes(error))[-1]
+        raise SchemaError(
+            f"dlt could not load the rows: {type(deepest).__name__}: {str(deepest)[:300]}",
+            where=self._name,
+            remedy="what was stored before is kept; run again, or report the connector's declaration.",
+        ) from error
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = getattr(error, "exception", None) or error.__cause__ or error.__context__
+
+
+def _reconcile(pull: SourcePull, store: Store, name: str) -> None:
+    """Count the loaded rows of this pull; a stream that lost some has failed."""
+    streams = {stream.name: stream for stream in pull.source.selected_streams()}
+    with store.open() as connection:
+        for report in pull.reports.values():
+            if not report.rows or (report.status == "failed" and _holds_back(streams[report.stream])):
+                report.loaded = 0
+                continue
+            row = connection.execute(
+                f'SELECT count(*) FROM "raw_{name}"."{report.stream}" WHERE {PULLED_AT} = ?', [pull.pulled_at]
+            ).fetchone()
+            report.loaded = row[0] if row else 0
+            if report.loaded != report.distinct:
+                report.status = "failed"
+                report.error = IncompleteError(
+                    f"{report.distinct} rows were read and {report.loaded} are in the store.",
+                    where=f"{name}.{report.stream}",
+                    remedy="run again with --full for this source.",
+                )
+
+
+def _holds_back(stream: Stream) -> bool:
+    return stream.disposition == "replace"

@@ -1,0 +1,259 @@
+"""The tests of the contract suite."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+from pydantic import SecretStr
+
+from millstream.sources.check import check_source
+from millstream.sources.contract import Source, Stream
+from millstream.sources.ingest import IngestReport, ingest
+from millstream.sources.pull import SourcePull, Window
+from millstream.state.http import Retries
+from millstream.state.model.declarations import People
+from millstream.state.store import Store
+
+from millstream.sources.testing.stand_in import StandIn  # isort: skip
+
+AnySource = Source[Any]
+MakeSource = Callable[..., AnySource]
+
+_NAME = re.compile(r"[a-z][a-z0-9_]*")
+_SECRET_NAME = re.compile(r"(^|_)(key|token|secret|password)$")
+_CATEGORIES = {"analytics", "crm", "survey", "support", "messaging", "commerce", "other"}
+_QUICK = Retries(attempts=4, first_wait=0.01, longest_wait=0.05)
+
+
+class Pulled:
+    """A store of its own, into which a source is pulled."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self.store = Store(folder / "store.duckdb")
+
+    def pull(self, source: AnySource, **options: Any) -> IngestReport:
+        """Ingest the source once."""
+        pull = SourcePull(source, retries=_QUICK, **options)
+        return ingest(pull, self.store, name=source.name, pipelines=self._folder / "dlt")
+
+    def rows(self, source: AnySource, stream: str) -> list[tuple[Any, ...]]:
+        """The stored rows of a stream by key, without the time of the pull; none if it was never loaded."""
+        with self.store.open() as connection:
+            known = connection.execute(
+                "SELECT 1 FROM information_schema.tables WHERE table_schema = ? AND table_name = ?",
+                [f"raw_{source.name}", stream],
+            ).fetchone()
+            if not known:
+                return []
+            table = f'"raw_{source.name}"."{stream}"'
+            return connection.execute(f"SELECT * EXCLUDE (_pulled_at) FROM {table} ORDER BY ALL").fetchall()
+
+    def everything(self, source: AnySource) -> dict[str, list[tuple[Any, ...]]]:
+        """The stored rows of every stream."""
+        return {stream.name: self.rows(source, stream.name) for stream in source.selected_streams()}
+
+
+class SourceContract:
+    """Tests of one source; a subclass gives the fixtures that raise here.
+
+    Attributes:
+        wrong_credential: Settings that make the credential a wrong one.
+        renews_tokens: Whether the credential given by ``make`` can be renewed when a token expires.
+        odd_field: A stream, and a vendor field of its records that must not go missing unnoticed.
+        stumbles_every: Which of the requests fail in the test of faults; more seldom for a vendor that punishes them.
+    """
+
+    wrong_credential: ClassVar[Mapping[str, Any]] = {}
+    renews_tokens: ClassVar[bool] = False
+    odd_field: ClassVar[tuple[str, str] | None] = None
+    stumbles_every: ClassVar[int] = 4
+
+    @pytest.fixture
+    def make(self) -> MakeSource:
+        """Makes the connector against the stand-in; takes changes of its settings."""
+        raise NotImplementedError("give a fixture 'make'")
+
+    @pytest.fixture
+    def stand_in(self) -> StandIn:
+        """The control of the stand-in."""
+        raise NotImplementedError("give a fixture 'stand_in'")
+
+    @pytest.fixture
+    def source(self, make: MakeSource) -> AnySource:
+        """The connector."""
+        return make()
+
+    @pytest.fixture
+    def steered(self, stand_in: StandIn) -> Iterator[StandIn]:
+        """The stand-in, which behaves before and after the test."""
+        stand_in.clear()
+        yield stand_in
+        stand_in.clear()
+
+    @pytest.fixture
+    def pulled(self, tmp_path: Path) -> Pulled:
+        """An empty store."""
+        return Pulled(tmp_path)
+
+    # What is declared
+
+    def test_it_is_named_for_the_project_file_and_for_people(self, source: AnySource) -> None:
+        assert _NAME.fullmatch(source.name)
+        assert source.title
+        assert source.api_version
+        assert source.category in _CATEGORIES
+        assert source.docs_url.startswith("https://")
+
+    def test_its_settings_are_described_and_secrets_are_secret(self, source: AnySource) -> None:
+        for name, field in source.Settings.model_fields.items():
+            assert field.description, f"setting {name} has no description"
+            if _SECRET_NAME.search(name):
+                assert "SecretStr" in str(field.annotation), f"setting {name} shows its secret"
+        shown = repr(source.settings)
+        secrets = [value for _, value in source.settings if isinstance(value, SecretStr)]
+        assert not [secret for secret in secrets if secret.get_secret_value() in shown]
+
+    def test_its_streams_hold_together(self, source: AnySource) -> None:
+        seen: set[str] = set()
+        for stream in source.streams():
+            assert _NAME.fullmatch(stream.name)
+            assert stream.name not in seen
+            assert stream.follows is None or stream.follows in seen, f"{stream.name} follows a stream read before it"
+            assert stream.description
+            seen.add(stream.name)
+            _check_columns(stream)
+
+    # What it does
+
+    def test_a_first_pull_brings_every_stream_whole(self, source: AnySource, pulled: Pulled) -> None:
+        report = pulled.pull(source)
+        assert [str(error) for error in report.errors] == []
+        assert {stream.stream for stream in report.streams} == {s.name for s in source.selected_streams()}
+        assert all(stream.loaded == stream.distinct for stream in report.streams)
+        assert report.rows > 0
+
+    def test_a_second_pull_changes_nothing_and_reads_less(
+        self, make: MakeSource, pulled: Pulled, steered: StandIn
+    ) -> None:
+        first = pulled.pull(make())
+        requests_first = steered.requests_seen()
+        before = pulled.everything(make())
+        steered.clear()
+        second = pulled.pull(make())
+        assert [str(error) for error in second.errors] == []
+        assert second.rows <= first.rows
+        assert steered.requests_seen() <= requests_first
+        assert pulled.everything(make()) == before
+
+    def test_faults_on_the_way_change_nothing_in_the_end(
+        self, make: MakeSource, tmp_path: Path, steered: StandIn
+    ) -> None:
+        calm = Pulled(tmp_path / "calm")
+        calm.pull(make())
+        steered.throttle(times=1, seconds=1)
+        steered.stumble(every=self.stumbles_every)
+        rough = Pulled(tmp_path / "rough")
+        report = rough.pull(make())
+        steered.clear()
+        assert [str(error) for error in report.errors] == []
+        assert rough.everything(make()) == calm.everything(make())
+
+    def test_a_backfill_leaves_the_place_alone(self, make: MakeSource, pulled: Pulled) -> None:
+        first = pulled.pull(make())
+        before = pulled.everything(make())
+        end = datetime.now(UTC)
+        report = pulled.pull(make(), window=Window(end - timedelta(days=20), end))
+        assert [str(error) for error in report.errors] == []
+        assert pulled.everything(make()) == before
+        cursors = {stream.stream: stream.cursor for stream in first.streams}
+        assert {s.stream: s.cursor or cursors[s.stream] for s in pulled.pull(make()).streams} == cursors
+
+    def test_an_empty_account_loses_nothing(self, make: MakeSource, pulled: Pulled, steered: StandIn) -> None:
+        pulled.pull(make())
+        before = pulled.everything(make())
+        steered.forget_everything()
+        pulled.pull(make(), full=True)
+        steered.clear()
+        assert {name: rows for name, rows in pulled.everything(make()).items() if not rows and before[name]} == {}
+
+    def test_a_web_page_instead_of_an_answer_is_named_and_loses_nothing(
+        self, make: MakeSource, pulled: Pulled, steered: StandIn
+    ) -> None:
+        source = make()
+        pulled.pull(source)
+        before = pulled.everything(source)
+        steered.speak_html()
+        report = pulled.pull(make())
+        steered.clear()
+        assert not report.ok
+        assert all(source.name in str(error) for error in report.errors)
+        assert any("JSON" in str(error) or "token" in str(error) for error in report.errors)
+        assert pulled.everything(source) == before
+
+    def test_a_renamed_or_missing_field_is_named_and_loses_nothing(
+        self, make: MakeSource, pulled: Pulled, steered: StandIn
+    ) -> None:
+        if self.odd_field is None:
+            return
+        stream, field = self.odd_field
+        source = make(streams=(stream,))
+        pulled.pull(source)
+        before = pulled.rows(source, stream)
+        for renamed in (True, False):
+            if renamed:
+                steered.rename(field, f"{field}_v2")
+            else:
+                steered.drop(field)
+            report = pulled.pull(make(streams=(stream,)), full=True)
+            steered.clear()
+            assert not report.ok
+            assert all(f"{source.name}.{stream}" in str(error) for error in report.errors)
+            assert all("What to do" in str(error) for error in report.errors)
+            assert pulled.rows(source, stream) == before
+
+    def test_an_expired_token_is_renewed_in_the_middle(
+        self, make: MakeSource, pulled: Pulled, steered: StandIn
+    ) -> None:
+        if not self.renews_tokens:
+            return
+        steered.expire_token()
+        assert [str(error) for error in pulled.pull(make()).errors] == []
+
+    def test_a_good_credential_checks_out(self, source: AnySource) -> None:
+        assert [result for result in check_source(source, name=source.name) if not result.ok] == []
+
+    def test_a_wrong_credential_is_told_from_no_network(self, make: MakeSource, steered: StandIn) -> None:
+        (result,) = check_source(make(**self.wrong_credential), name="it")
+        assert (result.ok, result.problem) == (False, "credentials")
+        assert result.remedy
+        assert steered.requests_seen() <= 3
+        for value in self.wrong_credential.values():
+            assert str(value) not in result.detail
+        (result,) = check_source(make(base_url="http://127.0.0.1:9"), name="it")
+        assert (result.ok, result.problem) == (False, "network")
+
+
+def _check_columns(stream: Stream) -> None:
+    columns = {column.name: column for column in stream.columns}
+    assert len(columns) == len(stream.columns), f"{stream.name}: a column is declared twice"
+    assert all(_NAME.fullmatch(name) for name in columns), stream.name
+    for key in stream.primary_key:
+        assert key in columns, f"{stream.name}: key {key} is no column"
+        assert columns[key].required, f"{stream.name}: key {key} is not required"
+    if stream.cursor:
+        assert columns[stream.cursor.column].type in ("timestamp", "date"), stream.name
+    if stream.people:
+        missing = [name for name in _columns_named(stream.people) if name not in columns]
+        assert not missing, f"{stream.name}: people are declared by columns that are not there: {missing}"
+
+
+def _columns_named(people: People) -> list[str]:
+    from millstream.state.model.build import columns_said
+
+    return columns_said(people)

@@ -1,0 +1,101 @@
+"""Connected components in SQL, by contraction.
+
+Every node hooks onto its smallest neighbour; the trees this makes are flattened by pointer jumping; each tree is
+contracted to its root, and the edges between different roots are the next, smaller graph. A root that survives two
+rounds is the smallest neighbour of a node of its own that does not survive, so two rounds at least halve the nodes: 20 rounds
+do for a million nodes in the worst case, 3 to 5 in practice. Following labels along the edges instead takes as
+many rounds as the longest chain is long.
+
+After: Boegeholz, Brand, Todor, "In-database connected component analysis" (ICDE 2020), with the smallest neighbour
+in place of random relabelling.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from millstream.state.store import Connection
+
+_HOOK = """
+CREATE OR REPLACE TEMP TABLE resolve_trees AS
+SELECT node, CASE WHEN min(neighbour) < node THEN min(neighbour) ELSE node END AS parent
+FROM (SELECT a AS node, b AS neighbour FROM resolve_edges
+      UNION ALL
+      SELECT b AS node, a AS neighbour FROM resolve_edges) AS both_ways
+GROUP BY node
+"""
+
+_JUMP = """
+CREATE OR REPLACE TEMP TABLE resolve_jumped AS
+SELECT child.node, above.parent
+FROM resolve_trees AS child JOIN resolve_trees AS above ON above.node = child.parent
+"""
+
+_STILL_DEEP = """
+SELECT count(*) FROM resolve_trees AS child JOIN resolve_trees AS above ON above.node = child.parent
+WHERE above.parent <> child.parent
+"""
+
+# In two steps: given both joins at once, a planner without statistics starts with the inequality.
+_CONTRACT_ONE_END = """
+CREATE OR REPLACE TEMP TABLE resolve_half AS
+SELECT tree.parent AS a, edge.b FROM resolve_edges AS edge JOIN resolve_trees AS tree ON tree.node = edge.a
+"""
+
+_CONTRACT_OTHER_END = """
+CREATE OR REPLACE TEMP TABLE resolve_edges AS
+SELECT DISTINCT CASE WHEN half.a < tree.parent THEN half.a ELSE tree.parent END AS a,
+       CASE WHEN half.a < tree.parent THEN tree.parent ELSE half.a END AS b
+FROM resolve_half AS half JOIN resolve_trees AS tree ON tree.node = half.b
+WHERE half.a <> tree.parent
+"""
+
+
+def label_components(connection: Connection) -> int:
+    """Label each node with the smallest node of its component.
+
+    Reads, and uses up, the temporary table ``resolve_edges (a, b)`` of integers; writes ``resolve_labels
+    (node, label)`` for the nodes that have an edge.
+
+    Returns:
+        The number of rounds it took.
+    """
+    rounds = 0
+    while _edges_left(connection):
+        _grow_trees(connection)
+        connection.execute(_CONTRACT_ONE_END)
+        connection.execute(_CONTRACT_OTHER_END)
+        connection.execute(f"ALTER TABLE resolve_trees RENAME TO resolve_round_{rounds}")
+        rounds += 1
+    _compose_labels(connection, rounds)
+    return rounds
+
+
+def _edges_left(connection: Connection) -> bool:
+    return connection.execute("SELECT 1 FROM resolve_edges LIMIT 1").fetchone() is not None
+
+
+def _grow_trees(connection: Connection) -> None:
+    """Hook each node onto its smallest neighbour and jump until each points at the root of its tree."""
+    connection.execute(_HOOK)
+    while connection.execute(_STILL_DEEP).fetchone() != (0,):
+        connection.execute(_JUMP)
+        connection.execute("DROP TABLE resolve_trees")
+        connection.execute("ALTER TABLE resolve_jumped RENAME TO resolve_trees")
+
+
+def _compose_labels(connection: Connection, rounds: int) -> None:
+    """Follow the rounds from the last to the first: a node's label is the label of the root it was contracted to."""
+    connection.execute("CREATE OR REPLACE TEMP TABLE resolve_labels (node BIGINT, label BIGINT)")
+    for number in reversed(range(rounds)):
+        connection.execute(
+            f"""
+            CREATE OR REPLACE TEMP TABLE resolve_composed AS
+            SELECT tree.node, coalesce(later.label, tree.parent) AS label
+            FROM resolve_round_{number} AS tree LEFT JOIN resolve_labels AS later ON later.node = tree.parent
+            """
+        )
+        connection.execute(f"DROP TABLE resolve_round_{number}")
+        connection.execute("DROP TABLE resolve_labels")
+        connection.execute("ALTER TABLE resolve_composed RENAME TO resolve_labels")

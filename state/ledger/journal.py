@@ -1,0 +1,297 @@
+"""The journal: runs, plans, batches and their outcomes, rejected rows and leases, each committed as it happens."""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import orjson
+import sqlalchemy as sa
+
+from millstream.state.errors import ConfigurationError
+from millstream.state.ledger.tables import batches, leases, plans, rejected, runs
+
+HEAD = "0001"
+"""The newest migration; kept here so that opening an up-to-date journal does not import alembic."""
+
+
+@dataclass(frozen=True)
+class RowOutcome:
+    """What became of one row of a plan: an ``Outcome`` with the row's number."""
+
+    number: int
+    status: str
+    code: str | None = None
+    reason: str | None = None
+    fault: str | None = None
+    external_id: str | None = None
+
+
+@dataclass(frozen=True)
+class PlanEntry:
+    """A plan as the journal knows it."""
+
+    plan_id: str
+    sync: str
+    path: Path
+    status: str
+    audience_id: str | None
+    made_at: datetime
+
+
+@dataclass(frozen=True)
+class BatchEntry:
+    """A batch: its rows, and their outcomes once it ended."""
+
+    operation: str
+    numbers: list[int]
+    outcomes: list[RowOutcome] | None
+
+
+class Journal:
+    """The transactional database of a project.
+
+    Args:
+        url: SQLAlchemy URL; a relative SQLite path starts at ``root``.
+        root: Folder of the project.
+    """
+
+    def __init__(self, url: str, *, root: Path) -> None:
+        self.engine = _engine(url, root)
+        self._migrate()
+
+    def close(self) -> None:
+        """Give the connections back."""
+        self.engine.dispose()
+
+    def _migrate(self) -> None:
+        with self.engine.connect() as connection:
+            if sa.inspect(connection).has_table("alembic_version"):
+                version = connection.execute(sa.text("SELECT version_num FROM alembic_version")).scalar()
+                if version == HEAD:
+                    return
+        from millstream.state.ledger.migrations import upgrade
+
+        upgrade(self.engine)
+
+    # -- runs ------------------------------------------------------------------------------------------------
+
+    def start_run(self, run_id: str, kind: str) -> None:
+        """Note that a run began."""
+        with self.engine.begin() as connection:
+            connection.execute(
+                runs.insert().values(run_id=run_id, kind=kind, started_at=now(), status="running", summary={})
+            )
+
+    def finish_run(self, run_id: str, *, ok: bool, summary: Mapping[str, Any]) -> None:
+        """Note how a run ended."""
+        with self.engine.begin() as connection:
+            connection.execute(
+                runs.update()
+                .where(runs.c.run_id == run_id)
+                .values(finished_at=now(), status="completed" if ok else "failed", summary=dict(summary))
+            )
+
+    def last_runs(self, limit: int = 10) -> list[dict[str, Any]]:
+        """The latest runs, newest first."""
+        query = runs.select().order_by(runs.c.started_at.desc()).limit(limit)
+        with self.engine.connect() as connection:
+            return [dict(row) for row in connection.execute(query).mappings()]
+
+    # -- plans and batches -----------------------------------------------------------------------------------
+
+    def add_plan(self, plan_id: str, *, sync: str, run_id: str, path: Path, counts: Mapping[str, int]) -> None:
+        """Keep a plan before anything of it is sent."""
+        with self.engine.begin() as connection:
+            connection.execute(
+                plans.insert().values(
+                    plan_id=plan_id,
+                    sync=sync,
+                    run_id=run_id,
+                    made_at=now(),
+                    path=str(path),
+                    status="planned",
+                    counts=dict(counts),
+                )
+            )
+
+    def plan_sending(self, plan_id: str, audience_id: str | None) -> None:
+        """Note that sending begins, and into which audience."""
+        self._set_plan(plan_id, status="sending", audience_id=audience_id)
+
+    def plan_settled(self, plan_id: str) -> None:
+        """Note that the outcomes of a plan are in the store."""
+        self._set_plan(plan_id, status="settled", settled_at=now())
+
+    def _set_plan(self, plan_id: str, **values: object) -> None:
+        with self.engine.begin() as connection:
+            connection.execute(plans.update().where(plans.c.plan_id == plan_id).values(**values))
+
+    def unsettled_plans(self, sync: str) -> list[PlanEntry]:
+        """Plans of a sync whose outcomes are not in the store yet, oldest first."""
+        query = plans.select().where(plans.c.sync == sync, plans.c.status != "settled").order_by(plans.c.made_at)
+        with self.engine.connect() as connection:
+            return [
+                PlanEntry(row.plan_id, row.sync, Path(row.path), row.status, row.audience_id, row.made_at)
+                for row in connection.execute(query)
+            ]
+
+    def start_batch(self, plan_id: str, operation: str, numbers: Sequence[int]) -> int:
+        """Keep the intent to send these rows; committed before the request."""
+        with self.engine.begin() as connection:
+            result = connection.execute(
+                batches.insert().values(
+                    plan_id=plan_id, operation=operation, rows=_packed(list(numbers)), started_at=now()
+                )
+            )
+            key = result.inserted_primary_key
+            assert key is not None
+            return int(key[0])
+
+    def finish_batch(self, batch_id: int, outcomes: Sequence[RowOutcome]) -> None:
+        """Keep what became of a batch's rows; committed after the answer."""
+        packed = _packed([[o.number, o.status, o.code, o.reason, o.fault, o.external_id] for o in outcomes])
+        with self.engine.begin() as connection:
+            connection.execute(
+                batches.update().where(batches.c.batch_id == batch_id).values(finished_at=now(), outcomes=packed)
+            )
+
+    def batches_of(self, plan_id: str) -> list[BatchEntry]:
+        """The batches of a plan in the order in which they were started."""
+        query = batches.select().where(batches.c.plan_id == plan_id).order_by(batches.c.batch_id)
+        with self.engine.connect() as connection:
+            return [
+                BatchEntry(
+                    row.operation,
+                    _unpacked(row.rows),
+                    None if row.outcomes is None else [RowOutcome(*entry) for entry in _unpacked(row.outcomes)],
+                )
+                for row in connection.execute(query)
+            ]
+
+    # -- rejected rows ---------------------------------------------------------------------------------------
+
+    def rejected_rows(self, sync: str | None = None) -> list[dict[str, Any]]:
+        """Rows that were not accepted and wait for a change or for their next try."""
+        query = rejected.select().order_by(rejected.c.sync, rejected.c.last_at)
+        if sync is not None:
+            query = query.where(rejected.c.sync == sync)
+        with self.engine.connect() as connection:
+            return [dict(row) for row in connection.execute(query).mappings()]
+
+    def replace_rejected(self, sync: str, gone: Sequence[tuple[str, str]], rows: Sequence[Mapping[str, Any]]) -> None:
+        """Take rows off the list that have an outcome now, and put those on it that were not accepted.
+
+        Args:
+            sync: The sync's name.
+            gone: Match hash and operation of every row that has an outcome.
+            rows: The list's new rows.
+        """
+        with self.engine.begin() as connection:
+            for match_hash, operation in gone:
+                connection.execute(
+                    rejected.delete().where(
+                        rejected.c.sync == sync,
+                        rejected.c.match_hash == match_hash,
+                        rejected.c.operation == operation,
+                    )
+                )
+            if rows:
+                connection.execute(rejected.insert(), [dict(row) for row in rows])
+
+    # -- leases ----------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def lease(self, name: str, run_id: str, *, seconds: float = 900.0) -> Iterator[bool]:
+        """Hold a name across processes; gives False when somebody else holds it.
+
+        A holder whose process is gone from this machine loses it at once, any other one ``seconds`` after its last
+        sign of life.
+        """
+        holder = f"{socket.gethostname()}/{os.getpid()}/{run_id}"
+        taken = self._take_lease(name, holder, seconds)
+        try:
+            yield taken
+        finally:
+            if taken:
+                with self.engine.begin() as connection:
+                    connection.execute(leases.delete().where(leases.c.name == name, leases.c.holder == holder))
+
+    def renew_lease(self, name: str, *, seconds: float = 900.0) -> None:
+        """Push the end of a lease that is held further away."""
+        with self.engine.begin() as connection:
+            connection.execute(leases.update().where(leases.c.name == name).values(expires=time.time() + seconds))
+
+    def _take_lease(self, name: str, holder: str, seconds: float) -> bool:
+        mine = leases.insert().values(name=name, holder=holder, expires=time.time() + seconds)
+        try:
+            with self.engine.begin() as connection:
+                held = connection.execute(leases.select().where(leases.c.name == name)).one_or_none()
+                if held is not None and (held.expires < time.time() or _is_gone(held.holder)):
+                    connection.execute(leases.delete().where(leases.c.name == name, leases.c.holder == held.holder))
+                connection.execute(mine)
+        except sa.exc.IntegrityError:
+            return False
+        return True
+
+
+def _is_gone(holder: str) -> bool:
+    """Whether the holder was a process of this machine that does not run any more."""
+    host, pid, _ = holder.split("/", 2)
+    if host != socket.gethostname():
+        return False
+    try:
+        os.kill(int(pid), 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        return False
+    return False
+
+
+def now() -> datetime:
+    """The current time, in UTC."""
+    return datetime.now(UTC)
+
+
+def _packed(value: object) -> bytes:
+    return zlib.compress(orjson.dumps(value), level=1)
+
+
+def _unpacked(data: bytes) -> list[Any]:
+    value = orjson.loads(zlib.decompress(data))
+    assert isinstance(value, list)
+    return value
+
+
+def _engine(url: str, root: Path) -> sa.Engine:
+    try:
+        parsed = sa.make_url(url)
+    except sa.exc.ArgumentError as error:
+        raise ConfigurationError(
+            "The journal's URL cannot be read.",
+            where="journal",
+            allowed=["sqlite:///path/to/file.sqlite", "postgresql+psycopg://user@host/database"],
+        ) from error
+    if parsed.get_backend_name() != "sqlite":
+        return sa.create_engine(parsed, pool_pre_ping=True)
+    path = root / (parsed.database or "journal.sqlite")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    engine = sa.create_engine(parsed.set(database=str(path)), connect_args={"timeout": 60})
+    sa.event.listen(engine, "connect", _use_wal)
+    return engine
+
+
+def _use_wal(connection: Any, _: object) -> None:
+    """Readers and one writer side by side; a commit survives a killed process and a crashed machine."""
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("PRAGMA foreign_keys = ON")

@@ -1,0 +1,107 @@
+"""The journal's tables. ``migrations/`` brings a database of an older version to this shape."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from sqlalchemy import (
+    JSON,
+    Column,
+    DateTime,
+    Dialect,
+    Float,
+    ForeignKey,
+    Integer,
+    LargeBinary,
+    MetaData,
+    PrimaryKeyConstraint,
+    String,
+    Table,
+    Text,
+    TypeDecorator,
+)
+
+metadata = MetaData()
+
+
+class Moment(TypeDecorator[datetime]):
+    """A time in UTC. SQLite keeps no zone: it is taken off on the way in and put back on the way out."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """UTC, without a zone where the database has none."""
+        if value is None:
+            return None
+        value = value.astimezone(UTC)
+        return value.replace(tzinfo=None) if dialect.name == "sqlite" else value
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Aware."""
+        return value.replace(tzinfo=UTC) if value is not None and value.tzinfo is None else value
+
+
+runs = Table(
+    "runs",
+    metadata,
+    Column("run_id", String(64), primary_key=True),
+    Column("kind", String(32), nullable=False),
+    Column("started_at", Moment, nullable=False),
+    Column("finished_at", Moment),
+    Column("status", String(16), nullable=False),  # running, completed, failed
+    Column("summary", JSON, nullable=False),
+)
+
+plans = Table(
+    "plans",
+    metadata,
+    Column("plan_id", String(64), primary_key=True),
+    Column("sync", String(255), nullable=False, index=True),
+    Column("run_id", String(64), nullable=False),
+    Column("made_at", Moment, nullable=False),
+    Column("path", Text, nullable=False),  # the Parquet file with the operations
+    Column("audience_id", Text),  # the vendor's id of the audience
+    Column("status", String(16), nullable=False),  # planned, sending, sent, settled
+    Column("counts", JSON, nullable=False),
+    Column("settled_at", Moment),
+)
+
+batches = Table(
+    "batches",
+    metadata,
+    Column("batch_id", Integer, primary_key=True, autoincrement=True),
+    Column("plan_id", String(64), ForeignKey("plans.plan_id"), nullable=False, index=True),
+    Column("operation", String(16), nullable=False),
+    Column("rows", LargeBinary, nullable=False),  # numbers of the plan's rows
+    Column("started_at", Moment, nullable=False),
+    Column("finished_at", Moment),
+    Column("outcomes", LargeBinary),  # one for each row; empty while nobody knows
+)
+
+rejected = Table(
+    "rejected",
+    metadata,
+    Column("sync", String(255), nullable=False),
+    Column("match_hash", String(64), nullable=False),  # SHA-256 of the match value: no clear personal data here
+    Column("profile_id", String(64)),
+    Column("operation", String(16), nullable=False),
+    Column("payload_hash", String(64), nullable=False),
+    Column("status", String(16), nullable=False),  # rejected, suppressed, retry_later, unknown
+    Column("code", Text),
+    Column("reason", Text),
+    Column("fault", String(16)),
+    Column("attempts", Integer, nullable=False),
+    Column("first_at", Moment, nullable=False),
+    Column("last_at", Moment, nullable=False),
+    Column("next_try_at", Moment),  # empty: held until the row changes
+    PrimaryKeyConstraint("sync", "match_hash", "operation"),
+)
+
+leases = Table(
+    "leases",
+    metadata,
+    Column("name", String(255), primary_key=True),
+    Column("holder", String(255), nullable=False),  # host/pid/run
+    Column("expires", Float, nullable=False),  # seconds since 1970
+)

@@ -1,0 +1,265 @@
+"""Delivery: whatever is refused and wherever a run dies, the destination ends as it should."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from millstream.destinations.delivery import Delivery
+from millstream.destinations.modes import SyncMode
+from millstream.destinations.sync import Guards, Sync
+from millstream.state.errors import ConfigurationError, GuardError
+from millstream.state.ledger.journal import Journal
+from millstream.state.store import Store
+from tests.destinations.memory import Killed, Memory, MemoryDestination
+
+PEOPLE = [f"p{number}@example.com" for number in range(12)]
+OPEN = Guards(largest_removal_share=1.0, allow_empty=True)
+
+
+class Bench:
+    """A store with a table of people, and a sync of it into a ``Memory``."""
+
+    def __init__(self, folder: Path, **changes: object) -> None:
+        self.memory = Memory()
+        self.store = Store(folder / "store.duckdb")
+        self.journal = Journal("sqlite:///journal.sqlite", root=folder)
+        facts: dict[str, object] = {
+            "destination": "memory",
+            "table": "main.wanted",
+            "mode": SyncMode.MIRROR,
+            "into": "Everyone",
+            "fields": {"NAME": "name"},
+            "consent": "not_needed",
+            "guards": OPEN,
+        }
+        self.delivery = Delivery(
+            name="sync",
+            sync=Sync.model_validate({**facts, **changes}),
+            destination=lambda: MemoryDestination(self.memory),
+            store=self.store,
+            journal=self.journal,
+            plans=folder / "plans",
+        )
+
+    def want(self, people: Mapping[str, str]) -> None:
+        with self.store.open() as connection:
+            connection.execute("CREATE OR REPLACE TABLE wanted (email TEXT, name TEXT, profile_id TEXT)")
+            if people:
+                connection.executemany(
+                    "INSERT INTO wanted VALUES (?, ?, ?)",
+                    [(email, name, f"profile-{email}") for email, name in people.items()],
+                )
+
+    def run(self, **options: bool):  # type: ignore[no-untyped-def]
+        report = self.delivery.activate("run", **options)
+        return report
+
+    def killed(self, call: int, *, after_work: bool) -> None:
+        """A run whose process is gone at its nth call; its lease goes with it."""
+        self.memory.calls, self.memory.calls_to_kill, self.memory.kill_after_work = 0, call, after_work
+        try:
+            self.delivery.activate("run")
+        except Killed:
+            pass
+        self.memory.calls_to_kill = None
+
+
+@contextmanager
+def a_bench(**changes: object) -> Iterator[Bench]:
+    with tempfile.TemporaryDirectory() as folder:
+        bench = Bench(Path(folder), **changes)
+        yield bench
+        bench.journal.close()
+
+
+states = st.dictionaries(st.sampled_from(PEOPLE), st.sampled_from(["Ann", "Bob", "Cy"]), max_size=12)
+kills = st.none() | st.tuples(st.integers(1, 8), st.booleans())
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    history=st.lists(st.tuples(states, kills), min_size=1, max_size=4),
+    bad=st.sets(st.sampled_from(PEOPLE)),
+    whole=st.booleans(),
+)
+def test_the_destination_ends_as_desired_wherever_runs_die_and_whatever_is_refused(
+    history: list[tuple[dict[str, str], tuple[int, bool] | None]], bad: set[str], whole: bool
+) -> None:
+    with a_bench() as bench:
+        bench.memory.bad, bench.memory.whole_batch = bad, whole
+        wanted: dict[str, str] = {}
+        for wanted, kill in history:
+            bench.want(wanted)
+            if kill:
+                bench.killed(kill[0], after_work=kill[1])
+            else:
+                bench.run()
+        bench.run()
+        good = {email: name for email, name in wanted.items() if email not in bad}
+        assert bench.memory.members == set(good)
+        assert {email: bench.memory.people[email]["NAME"] for email in good} == good
+        listed = bench.journal.rejected_rows("sync")
+        assert {row["profile_id"] for row in listed if row["operation"] == "add"} >= {
+            f"profile-{email}" for email in wanted if email in bad
+        }
+
+
+def test_a_run_over_nothing_new_makes_no_call() -> None:
+    with a_bench() as bench:
+        bench.want(dict.fromkeys(PEOPLE, "Ann"))
+        assert bench.run().accepted == len(PEOPLE)
+        calls = bench.memory.calls
+        report = bench.run()
+        assert (report.status, report.planned.unchanged, bench.memory.calls) == ("completed", len(PEOPLE), calls)
+
+
+def test_a_refused_row_is_listed_and_tried_again_when_it_changes() -> None:
+    with a_bench() as bench:
+        bench.memory.bad = {PEOPLE[0]}
+        bench.want({PEOPLE[0]: "Ann", PEOPLE[1]: "Bob"})
+        report = bench.run()
+        assert (report.status, report.accepted, report.rejected, report.codes) == ("partial", 1, 1, {"bad": 1})
+        (row,) = bench.journal.rejected_rows("sync")
+        assert (row["code"], row["fault"], row["attempts"]) == ("bad", "data", 1)
+        assert PEOPLE[0] not in str(row["match_hash"])
+        assert bench.run().planned.waiting == 1
+        bench.memory.bad = set()
+        bench.want({PEOPLE[0]: "Anna", PEOPLE[1]: "Bob"})
+        assert bench.run().accepted == 1
+        assert bench.journal.rejected_rows("sync") == []
+
+
+def test_someone_whose_address_changed_is_taken_out_by_the_old_one() -> None:
+    with a_bench() as bench:
+        bench.want({"old@example.com": "Ann"})
+        bench.run()
+        bench.want({"new@example.com": "Ann"})
+        bench.run()
+        assert bench.memory.members == {"new@example.com"}
+
+
+def test_too_many_removals_stop_the_sync_before_its_first_request() -> None:
+    guards = Guards(largest_removal_share=0.5, removals_always_allowed=2)
+    with a_bench(guards=guards) as bench:
+        bench.want(dict.fromkeys(PEOPLE, "Ann"))
+        bench.run()
+        calls = bench.memory.calls
+        bench.want({PEOPLE[0]: "Ann"})
+        report = bench.run()
+        assert report.status == "stopped"
+        assert isinstance(report.error, GuardError)
+        assert "11 of 12" in str(report.error)
+        assert bench.memory.calls == calls
+        assert bench.run(override_guards=True).accepted == 11
+        assert bench.memory.members == {PEOPLE[0]}
+
+
+def test_an_empty_source_takes_nobody_out() -> None:
+    with a_bench(guards=Guards()) as bench:
+        bench.want({PEOPLE[0]: "Ann"})
+        bench.run()
+        bench.want({})
+        assert "empty" in str(bench.run().error)
+        assert bench.memory.members == {PEOPLE[0]}
+
+
+def test_consent_fails_closed() -> None:
+    with a_bench(consent={"channel": "email"}) as bench:
+        bench.want({PEOPLE[0]: "Ann", PEOPLE[1]: "Bob", PEOPLE[2]: "Cy"})
+        with bench.store.open() as connection:
+            connection.execute(
+                "CREATE SCHEMA customers; CREATE TABLE customers.profile_consents"
+                " (profile_id TEXT, channel TEXT, topic TEXT, status TEXT)"
+            )
+            connection.executemany(
+                "INSERT INTO customers.profile_consents VALUES (?, 'email', 'marketing', ?)",
+                [(f"profile-{PEOPLE[0]}", "granted"), (f"profile-{PEOPLE[1]}", "denied")],
+            )
+        report = bench.run()
+        assert (report.accepted, report.suppressed, bench.memory.members) == (1, 2, {PEOPLE[0]})
+        with bench.store.open() as connection:
+            reasons = dict(connection.execute("SELECT profile_id, reason FROM delivery.suppressed").fetchall())
+        assert reasons == {
+            f"profile-{PEOPLE[1]}": "consent: denied",
+            f"profile-{PEOPLE[2]}": "consent: no consent record",
+        }
+
+
+def test_someone_who_withdraws_consent_is_taken_out() -> None:
+    with a_bench(consent={"channel": "email"}) as bench:
+        bench.want({PEOPLE[0]: "Ann", PEOPLE[1]: "Bob"})
+        with bench.store.open() as connection:
+            connection.execute(
+                "CREATE SCHEMA customers; CREATE TABLE customers.profile_consents AS"
+                " SELECT profile_id, 'email' AS channel, 'marketing' AS topic, 'granted' AS status FROM wanted"
+            )
+        bench.run()
+        with bench.store.open() as connection:
+            connection.execute(
+                "UPDATE customers.profile_consents SET status = 'denied' WHERE profile_id = ?", [f"profile-{PEOPLE[1]}"]
+            )
+        bench.run()
+        assert bench.memory.members == {PEOPLE[0]}
+
+
+def test_a_sync_does_not_run_twice_at_once() -> None:
+    with a_bench() as bench:
+        bench.want({PEOPLE[0]: "Ann"})
+        with bench.journal.lease("sync sync", "another-run"):
+            assert bench.run().status == "skipped"
+        assert bench.memory.calls == 0
+        assert bench.run().accepted == 1
+
+
+def test_update_never_creates_and_add_never_takes_out() -> None:
+    with a_bench(mode="update", into=None) as bench:
+        bench.memory.people = {PEOPLE[0]: {}}
+        bench.want({PEOPLE[0]: "Ann", PEOPLE[1]: "Bob"})
+        report = bench.run()
+        assert (report.accepted, report.rejected) == (1, 1)
+        assert bench.memory.people == {PEOPLE[0]: {"NAME": "Ann"}}
+    with a_bench(mode="add") as bench:
+        bench.want({PEOPLE[0]: "Ann"})
+        bench.run()
+        bench.want({PEOPLE[1]: "Bob"})
+        bench.run()
+        assert bench.memory.members == {PEOPLE[0], PEOPLE[1]}
+
+
+def test_remove_takes_out_once() -> None:
+    with a_bench(mode="remove") as bench:
+        bench.memory.members = {PEOPLE[0], PEOPLE[1]}
+        bench.want({PEOPLE[0]: "Ann"})
+        assert bench.run().accepted == 1
+        assert bench.memory.members == {PEOPLE[1]}
+        assert bench.run().planned.operations == 0
+
+
+def test_a_row_that_does_not_fit_its_field_is_not_sent() -> None:
+    with a_bench() as bench:
+        bench.want({PEOPLE[0]: "A" * 201, PEOPLE[1]: "Bob"})
+        report = bench.run()
+        assert (report.accepted, report.codes) == (1, {"too_long": 1})
+        assert bench.memory.members == {PEOPLE[1]}
+
+
+def test_a_plan_sends_nothing_and_leaves_nothing() -> None:
+    with a_bench() as bench:
+        bench.want({PEOPLE[0]: "Ann"})
+        report = bench.delivery.plan("run")
+        assert (report.adds, bench.memory.calls, list(bench.delivery.plans.iterdir())) == (1, 0, [])
+        assert bench.journal.unsettled_plans("sync") == []
+
+
+def test_a_column_that_is_not_there_is_named_with_those_that_are() -> None:
+    with a_bench(fields={"NAME": "nmae"}) as bench:
+        bench.want({PEOPLE[0]: "Ann"})
+        with pytest.raises(ConfigurationError, match=r"'nmae'.*email, name, profile_id"):
+            bench.run()

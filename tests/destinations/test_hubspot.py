@@ -1,0 +1,387 @@
+"""HubSpot as a destination: the contract suite against the sandbox, and answers that the sandbox does not give."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import orjson
+import pytest
+import requests
+import responses
+from pydantic import SecretStr, ValidationError
+
+from millstream.destinations.contract import DeliveryRow, Outcome
+from millstream.destinations.hubspot import HubSpot, HubSpotSettings
+from millstream.destinations.modes import Status
+from millstream.destinations.testing import DestinationContract, SandboxStandIn, deliver
+from millstream.sandbox import Sandbox
+from millstream.state.errors import (
+    ConfigurationError,
+    NotFoundError,
+    PermissionDeniedError,
+    QuotaExhaustedError,
+    RefusedError,
+)
+
+ROOT = "https://hubspot.test"
+CONTACTS = f"{ROOT}/crm/v3/objects/contacts"
+LISTS = f"{ROOT}/crm/v3/lists"
+
+
+@pytest.fixture(scope="module")
+def sandbox() -> Iterator[Sandbox]:
+    with Sandbox(people=200, limits=False) as running:
+        yield running
+
+
+def connect(sandbox: Sandbox, token: str = "pat-sandbox-hubspot") -> HubSpot:
+    return HubSpot(HubSpotSettings(base_url=f"{sandbox.url}/hubspot", access_token=SecretStr(token)))
+
+
+@pytest.fixture
+def hubspot(sandbox: Sandbox) -> HubSpot:
+    return connect(sandbox)
+
+
+@pytest.fixture
+def faults(sandbox: Sandbox) -> Iterator[Any]:
+    def order(**facts: object) -> None:
+        answer = requests.post(f"{sandbox.url}/_sandbox/faults", json={"system": "hubspot", **facts}, timeout=10)
+        assert answer.status_code == 201, answer.text
+
+    yield order
+    requests.delete(f"{sandbox.url}/_sandbox/faults", timeout=10)
+
+
+@pytest.fixture
+def alone() -> Iterator[responses.RequestsMock]:
+    with responses.RequestsMock() as vendor:
+        yield vendor
+
+
+@pytest.fixture
+def offline() -> HubSpot:
+    return HubSpot(HubSpotSettings(base_url=ROOT, access_token=SecretStr("pat-test")))
+
+
+class HubSpotStandIn(SandboxStandIn):
+    """Reads subscription statuses from the vendor's own endpoint, and who is there from the sandbox's state."""
+
+    def __init__(self, sandbox: Sandbox) -> None:
+        super().__init__(sandbox.url, "hubspot", self._written)
+        self._url = sandbox.url
+        lines = requests.get(f"{sandbox.url}/_sandbox/truth", timeout=30).content.splitlines()
+        people = [orjson.loads(line) for line in lines]
+        self._emails = [person["emails"][0] for person in people if person["hubspot_contact_ids"]][:100]
+
+    def standings(self) -> Mapping[str, str]:
+        answer = requests.post(
+            f"{self._url}/hubspot/communication-preferences/v4/statuses/batch/read?channel=EMAIL",
+            headers={"Authorization": "Bearer pat-sandbox-hubspot"},
+            json={"inputs": self._emails},
+            timeout=30,
+        ).json()
+        known = {found["subscriberIdString"]: found["statuses"][0]["status"] for found in answer["results"]}
+        return {**super().standings(), **known}
+
+    @staticmethod
+    def _written(state: Any) -> Mapping[str, str]:
+        emails = [contact["properties"].get("email") for contact in state["contacts"] if contact["created"]]
+        return {email: "NOT_SPECIFIED" for email in emails if email}
+
+
+class TestHubSpot(DestinationContract):
+    sample_fields = {"firstname": "Ana", "city": "Genoa"}
+
+    @pytest.fixture
+    def destination(self, sandbox: Sandbox) -> HubSpot:
+        return connect(sandbox)
+
+    @pytest.fixture
+    def impostor(self, sandbox: Sandbox) -> HubSpot:
+        return connect(sandbox, "pat-sandbox-wrong")
+
+    @pytest.fixture
+    def stand_in(self, sandbox: Sandbox) -> HubSpotStandIn:
+        return HubSpotStandIn(sandbox)
+
+
+class TestHubSpotWithOAuth(TestHubSpot):
+    @pytest.fixture
+    def destination(self, sandbox: Sandbox) -> HubSpot:
+        return oauth(sandbox)
+
+    @pytest.fixture
+    def impostor(self, sandbox: Sandbox) -> HubSpot:
+        return oauth(sandbox, refresh_token="wrong")
+
+
+def oauth(sandbox: Sandbox, refresh_token: str = "sandbox-refresh") -> HubSpot:
+    return HubSpot(
+        HubSpotSettings(
+            base_url=f"{sandbox.url}/hubspot",
+            client_id="sandbox-client",
+            client_secret=SecretStr("sandbox-secret"),
+            refresh_token=SecretStr(refresh_token),
+        )
+    )
+
+
+def row(number: int, email: str, external_id: str | None = None, **fields: str | float | None) -> DeliveryRow:
+    return DeliveryRow(number=number, match_value=email, fields=fields, external_id=external_id)
+
+
+def statuses(outcomes: list[Outcome]) -> list[tuple[str, str | None]]:
+    return [(outcome.status.value, outcome.code) for outcome in outcomes]
+
+
+# Settings
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {},
+        {"client_id": "a", "client_secret": "b"},
+        {"access_token": "pat-x", "refresh_token": "y"},
+    ],
+)
+def test_settings_take_one_whole_credential(given: dict[str, str]) -> None:
+    with pytest.raises(ValidationError, match="access_token"):
+        HubSpotSettings.model_validate(given)
+
+
+def test_the_pace_is_the_accounts(sandbox: Sandbox) -> None:
+    settings = HubSpotSettings(
+        base_url=f"{sandbox.url}/hubspot", access_token=SecretStr("pat-sandbox-hubspot"), requests_per_10_seconds=250
+    )
+    assert HubSpot(settings).http.pacer.limit.requests == 250
+
+
+# Writing contacts
+
+
+def test_values_are_text_and_none_clears(offline: HubSpot, alone: responses.RequestsMock) -> None:
+    alone.post(f"{CONTACTS}/batch/upsert", json={"results": [{"id": "1", "objectWriteTraceId": "4"}]})
+    fields = {"ltv": 1e21, "share": 120.5, "vip": True, "visits": 3, "city": None, "whole": 12.0}
+    offline.upsert([DeliveryRow(number=4, match_value="ana@example.com", fields=fields)], match_key="email")
+    assert orjson.loads(alone.calls[0].request.body or b"") == {
+        "inputs": [
+            {
+                "id": "ana@example.com",
+                "idProperty": "email",
+                "objectWriteTraceId": "4",
+                "properties": {
+                    "ltv": "1000000000000000000000",
+                    "share": "120.5",
+                    "vip": "true",
+                    "visits": "3",
+                    "city": "",
+                    "whole": "12",
+                },
+            }
+        ]
+    }
+
+
+def test_the_last_row_of_a_person_is_the_one_that_is_sent(hubspot: HubSpot, sandbox: Sandbox) -> None:
+    outcomes = hubspot.upsert(
+        [row(1, "twice@example.com", city="Oslo"), row(2, "Twice@example.com", city="Rome")], match_key="email"
+    )
+    assert outcomes[0] == outcomes[1]
+    state = requests.get(f"{sandbox.url}/_sandbox/state/hubspot", timeout=10).json()
+    cities = [found["properties"].get("city") for found in state["contacts"] if found["id"] == outcomes[0].external_id]
+    assert cities == ["Rome"]
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"context": {"objectWriteTraceId": ["2"]}},
+        {"context": {"ids": ["ben@example.com"]}},
+        {"errors": [{"message": "x", "code": "INVALID_EMAIL", "context": {"objectWriteTraceId": ["2"]}}]},
+        {"id": "ben@example.com"},
+        {},
+    ],
+    ids=["trace", "ids", "nested", "id", "absent"],
+)
+def test_an_error_finds_its_row(offline: HubSpot, alone: responses.RequestsMock, fault: dict[str, Any]) -> None:
+    body = {
+        "status": "COMPLETE",
+        "results": [
+            {"id": "13", "objectWriteTraceId": "3", "properties": {}},
+            {"id": "11", "objectWriteTraceId": "1", "properties": {}},
+        ],
+        "numErrors": 1,
+        "errors": [{"category": "VALIDATION_ERROR", "message": "ben@example.com is no good", **fault}],
+    }
+    alone.post(f"{CONTACTS}/batch/upsert", json=body, status=207)
+    rows = [row(1, "ana@example.com"), row(2, "ben@example.com"), row(3, "cem@example.com")]
+    outcomes = offline.upsert(rows, match_key="email")
+    assert [outcome.external_id for outcome in outcomes] == ["11", None, "13"]
+    assert outcomes[1].status is Status.REJECTED
+    assert outcomes[1].code in {"validation_error", "invalid_email"}
+    assert "ben@example.com" not in str(outcomes[1].reason)
+
+
+def test_a_row_that_the_answer_leaves_out_is_not_taken_as_done(offline: HubSpot, alone: responses.RequestsMock) -> None:
+    results = [{"id": "11", "properties": {"email": "ana@example.com"}}]
+    alone.post(f"{CONTACTS}/batch/upsert", json={"status": "COMPLETE", "results": results})
+    outcomes = offline.upsert([row(1, "ana@example.com"), row(2, "ben@example.com")], match_key="email")
+    assert statuses(outcomes) == [("accepted", None), ("rejected", "missing_from_answer")]
+    assert outcomes[1].fault == "vendor"
+
+
+def test_a_batch_refused_whole_is_raised_for_halving(hubspot: HubSpot, faults: Any) -> None:
+    faults(kind="refuse_rows", share=1.0, whole_batch=True)
+    with pytest.raises(RefusedError):
+        hubspot.upsert([row(1, "a@example.com"), row(2, "b@example.com")], match_key="email")
+
+
+def test_bad_rows_of_batches_refused_whole_are_found(hubspot: HubSpot, faults: Any) -> None:
+    faults(kind="refuse_rows", share=0.1, whole_batch=True)
+    rows = [row(number, f"halved-{number}@example.com") for number in range(40)]
+    outcomes = deliver(hubspot, rows)
+    assert {status for status, _ in statuses(outcomes)} == {"accepted", "rejected"}
+    assert sum(outcome.status is Status.REJECTED for outcome in outcomes) < 15
+
+
+def test_refused_rows_of_a_207_leave_the_others_in(hubspot: HubSpot, faults: Any) -> None:
+    faults(kind="refuse_rows", share=0.2)
+    outcomes = hubspot.upsert([row(n, f"part-{n}@example.com") for n in range(60)], match_key="email")
+    refused = [outcome for outcome in outcomes if outcome.status is Status.REJECTED]
+    assert 0 < len(refused) < 30
+    assert all(outcome.code and outcome.reason for outcome in refused)
+
+
+def test_an_unknown_property_stops_the_sync(hubspot: HubSpot) -> None:
+    with pytest.raises(ConfigurationError, match="favourite_colour"):
+        hubspot.upsert([row(1, "ana@example.com", favourite_colour="red")], match_key="email")
+
+
+def test_consent_is_not_a_field(offline: HubSpot) -> None:
+    with pytest.raises(ConfigurationError, match="consent"):
+        offline.upsert([row(1, "ana@example.com", hs_email_optout="false")], match_key="email")
+    assert offline.calls == 0
+
+
+def test_update_writes_by_record_id(hubspot: HubSpot) -> None:
+    [ana] = hubspot.upsert([row(1, "update-ana@example.com")], match_key="email")
+    rows = [
+        row(5, "update-ana@example.com", external_id=ana.external_id, city="Turin"),
+        row(6, "update-nobody@example.com", city="Turin"),
+        row(7, "Update-Ana@example.com", city="Parma"),
+    ]
+    outcomes = hubspot.update(rows, match_key="email")
+    assert statuses(outcomes) == [("accepted", None), ("rejected", "not_found"), ("accepted", None)]
+    assert outcomes[0].external_id == ana.external_id
+
+
+# Lists
+
+
+def test_a_dynamic_list_is_no_audience(hubspot: HubSpot) -> None:
+    with pytest.raises(ConfigurationError, match="dynamic"):
+        hubspot.ensure_audience("Newsletter subscribers")
+
+
+def test_a_list_made_meanwhile_is_used(offline: HubSpot, alone: responses.RequestsMock) -> None:
+    alone.get(f"{LISTS}/object-type-id/0-1/name/VIP%20%2F%20gold", status=404, json={"message": "not found"})
+    alone.post(LISTS, status=400, json={"message": "exists", "category": "VALIDATION_ERROR"})
+    lists = [
+        {"listId": 5, "name": "VIP / gold", "objectTypeId": "0-2", "processingType": "MANUAL"},
+        {"listId": 7, "name": "vip / gold", "objectTypeId": "0-1", "processingType": "MANUAL"},
+    ]
+    alone.post(f"{LISTS}/search", json={"lists": lists[:1], "hasMore": True, "offset": 1})
+    alone.post(f"{LISTS}/search", json={"lists": lists[1:], "hasMore": False, "offset": 2})
+    assert offline.ensure_audience("VIP / gold") == "7"
+
+
+def test_members_without_a_record_id_are_looked_up(hubspot: HubSpot) -> None:
+    audience = hubspot.ensure_audience("Looked up")
+    hubspot.upsert([row(1, "lookup-ana@example.com")], match_key="email")
+    outcomes = hubspot.add_members(audience, [row(1, "lookup-ana@example.com"), row(2, "lookup-nobody@example.com")])
+    assert statuses(outcomes) == [("accepted", None), ("rejected", "not_found")]
+    assert list(hubspot.read_back(audience)) == ["lookup-ana@example.com"]
+
+
+def test_a_record_that_is_gone_is_rejected_on_add_and_out_on_remove(hubspot: HubSpot) -> None:
+    audience = hubspot.ensure_audience("Gone")
+    gone = [row(1, "gone@example.com", external_id="999999999999")]
+    assert statuses(hubspot.add_members(audience, gone)) == [("rejected", "record_missing")]
+    assert statuses(hubspot.remove_members(audience, gone)) == [("accepted", None)]
+
+
+def test_read_back_goes_through_all_pages(hubspot: HubSpot) -> None:
+    audience = hubspot.ensure_audience("Many")
+    emails = [f"many-{number}@example.com" for number in range(300)]
+    members = []
+    for start in range(0, 300, 100):
+        rows = [row(number, emails[number]) for number in range(start, start + 100)]
+        outcomes = hubspot.upsert(rows, match_key="email")
+        members += [row(n, emails[n], o.external_id) for n, o in zip(range(start, start + 100), outcomes, strict=True)]
+    hubspot.add_members(audience, members)
+    assert sorted(hubspot.read_back(audience)) == sorted(emails)
+
+
+def test_a_missing_list_stops_the_sync(hubspot: HubSpot) -> None:
+    with pytest.raises(NotFoundError):
+        hubspot.add_members("987654", [row(1, "ana@example.com", external_id="1")])
+
+
+# Erasure
+
+
+def test_an_erased_address_cannot_come_back(hubspot: HubSpot) -> None:
+    person = [row(1, "erase-me@example.com")]
+    hubspot.upsert(person, match_key="email")
+    assert statuses(hubspot.erase(person)) == [("accepted", None)]
+    assert statuses(deliver(hubspot, person))[0][0] == "rejected"
+
+
+def test_a_merged_contact_is_erased_by_address(offline: HubSpot, alone: responses.RequestsMock) -> None:
+    alone.post(
+        f"{CONTACTS}/gdpr-delete",
+        status=404,
+        json={"message": "no such contact"},
+        match=[responses.matchers.json_params_matcher({"objectId": "5"})],
+    )
+    alone.post(
+        f"{CONTACTS}/gdpr-delete",
+        status=204,
+        match=[responses.matchers.json_params_matcher({"objectId": "ana@example.com", "idProperty": "email"})],
+    )
+    assert statuses(offline.erase([row(1, "ana@example.com", external_id="5")])) == [("accepted", None)]
+
+
+# Answers with a meaning of their own
+
+
+def test_a_used_up_day_is_no_throttle(offline: HubSpot, alone: responses.RequestsMock) -> None:
+    alone.get(CONTACTS, status=429, json={"errorType": "RATE_LIMIT", "policyName": "DAILY", "message": "limit"})
+    with pytest.raises(QuotaExhaustedError, match="daily"):
+        offline.probe()
+    assert offline.calls == 1
+
+
+def test_a_migrating_account_is_waited_for(offline: HubSpot, alone: responses.RequestsMock) -> None:
+    alone.get(CONTACTS, status=477, headers={"Retry-After": "1"}, json={"message": "migration"})
+    alone.get(CONTACTS, json={"results": []})
+    began = time.monotonic()
+    offline.probe()
+    assert time.monotonic() - began >= 1.0
+
+
+def test_a_missing_scope_is_named(sandbox: Sandbox) -> None:
+    with pytest.raises(PermissionDeniedError, match=r"crm\.lists"):
+        connect(sandbox, "pat-sandbox-no-lists").ensure_audience("Any")
+
+
+def test_an_access_token_that_ends_is_renewed(sandbox: Sandbox, faults: Any) -> None:
+    hubspot = oauth(sandbox)
+    hubspot.probe()
+    faults(kind="expire_token", times=1)
+    outcomes = hubspot.upsert([row(1, "renewed@example.com")], match_key="email")
+    assert statuses(outcomes) == [("accepted", None)]

@@ -1,0 +1,59 @@
+"""One Prefect server for all tests of a session, and projects wired to a sandbox."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from millstream.flows.demo import SANDBOX_URL
+from millstream.flows.local_prefect import LocalPrefect
+from millstream.flows.project.template import project_text
+from millstream.sandbox import Sandbox
+
+
+def write_project(folder: Path, *, url: str = SANDBOX_URL) -> Path:
+    """The project of ``millstream init --sandbox``, under the name shop, against a sandbox at ``url``.
+
+    Its schedules come due once a year, so that no run starts by itself in the middle of a test.
+    """
+    text = project_text(sandbox=True)
+    for old, new in (
+        (SANDBOX_URL, url),
+        ("name: demo", "name: shop"),
+        ('"0 * * * *"', '"0 0 1 1 *"'),
+        ('"30 3 * * *"', '"30 3 1 1 *"'),
+        ("parameters: {source: surveymonkey}", "parameters: {source: surveymonkey, full: true}"),
+    ):
+        assert old in text
+        text = text.replace(old, new)
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "millstream.yaml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="session")
+def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalPrefect]:
+    """A real server in a home of its own; this process's Prefect client talks to it."""
+    server = LocalPrefect(tmp_path_factory.mktemp("prefect"))
+    with ExitStack() as stack, pytest.MonkeyPatch.context() as patch:
+        for name in [name for name in os.environ if name.startswith("PREFECT_")]:
+            patch.delenv(name)
+        for name, value in server.settings.items():
+            patch.setenv(name, value)
+        from prefect.settings import PREFECT_API_URL, PREFECT_HOME, temporary_settings
+
+        stack.enter_context(server)
+        stack.enter_context(temporary_settings({PREFECT_API_URL: server.api_url, PREFECT_HOME: server.home}))
+        yield server
+
+
+@pytest.fixture(scope="module")
+def company() -> Iterator[Sandbox]:
+    """A small company whose systems answer without limits."""
+    with Sandbox(people=300, limits=False) as sandbox:
+        yield sandbox

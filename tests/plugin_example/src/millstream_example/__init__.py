@@ -1,0 +1,1 @@
+"""Connectors to a vendor that does not exist."""

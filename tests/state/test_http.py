@@ -1,0 +1,248 @@
+"""The session: what it retries, what it raises, and what it never says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+
+import pytest
+import requests
+import responses
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import SecretStr
+
+from millstream.state.errors import (
+    AuthenticationError,
+    MalformedAnswerError,
+    MillstreamError,
+    NotFoundError,
+    PermissionDeniedError,
+    QuotaExhaustedError,
+    RateLimitedError,
+    RefusedError,
+    UnavailableError,
+    UnknownOutcomeError,
+)
+from millstream.state.http import BearerAuth, Pacer, RateLimit, Retries, TokenGrantAuth, VendorSession
+from millstream.state.http.pacing import retry_after
+from millstream.state.privacy import redact
+
+URL = "https://vendor.example/things"
+LIMIT = RateLimit(
+    requests=100,
+    seconds=10,
+    concurrency=2,
+    remaining="X-Left",
+    reset="X-Reset",
+    daily_remaining="X-Day-Left",
+    daily_reset="X-Day-Reset",
+)
+
+
+class Clock:
+    """Time that passes only when somebody sleeps."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.slept: list[float] = []
+
+    def __call__(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        self.now += seconds
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def vendor() -> Iterator[responses.RequestsMock]:
+    with responses.RequestsMock() as mock:
+        yield mock
+
+
+@pytest.fixture
+def session(clock: Clock) -> Callable[..., VendorSession]:
+    def make(**options: object) -> VendorSession:
+        pacer = Pacer(LIMIT, clock=clock, sleep=clock.sleep)
+        facts: dict[str, object] = {"auth": BearerAuth(SecretStr("pat-secret-token")), "retries": Retries(attempts=3)}
+        return VendorSession(system="vendor", pacer=pacer, **{**facts, **options})  # type: ignore[arg-type]
+
+    return make
+
+
+def test_a_server_error_is_tried_again(vendor, session, clock) -> None:
+    vendor.get(URL, status=503)
+    vendor.get(URL, status=502)
+    vendor.get(URL, json={"fine": True})
+    assert session().get(URL).json() == {"fine": True}
+    assert len(clock.slept) == 2
+
+
+def test_retry_after_is_kept_to_the_second(vendor, session, clock) -> None:
+    vendor.get(URL, status=429, headers={"Retry-After": "7"})
+    vendor.get(URL, json={})
+    session().get(URL)
+    assert clock.now == pytest.approx(7)
+
+
+def test_retries_end_with_the_vendors_words(vendor, session) -> None:
+    for _ in range(3):
+        vendor.get(URL, status=429, headers={"Retry-After": "1"}, json={"status": "error", "message": "Slow down"})
+    with pytest.raises(RateLimitedError, match=r"vendor: GET vendor.example/things answered HTTP 429: Slow down"):
+        session().get(URL)
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [(401, AuthenticationError), (403, PermissionDeniedError), (404, NotFoundError), (400, RefusedError)],
+)
+def test_each_status_has_its_error_and_is_not_tried_again(vendor, session, status, kind) -> None:
+    vendor.get(URL, status=status, json={"message": "No."})
+    with pytest.raises(kind):
+        session().get(URL)
+    assert len(vendor.calls) == 1
+
+
+def test_a_body_that_is_cut_short_is_tried_again_and_then_named(vendor, session) -> None:
+    vendor.get(URL, body='{"results": [{"id"', content_type="application/json")
+    vendor.get(URL, json={"fine": True})
+    assert session().get(URL).json() == {"fine": True}
+    for _ in range(3):
+        vendor.get(URL, body="<html>", content_type="text/html")
+    with pytest.raises(MalformedAnswerError, match="text/html"):
+        session().get(URL)
+
+
+def test_a_write_that_may_not_be_repeated_is_unknown_after_a_reset(vendor, session) -> None:
+    vendor.post(URL, body=requests.ConnectionError("reset"))
+    one = session()
+    with pytest.raises(UnknownOutcomeError):
+        one.deliver(one.prepare_request(requests.Request("POST", URL)), replay=False)
+    assert len(vendor.calls) == 1
+
+
+def test_a_write_that_was_not_begun_may_be_repeated(vendor, session) -> None:
+    vendor.post(URL, status=429, headers={"Retry-After": "1"})
+    vendor.post(URL, json={})
+    one = session()
+    one.deliver(one.prepare_request(requests.Request("POST", URL)), replay=False)
+    assert len(vendor.calls) == 2
+
+
+def test_no_network_says_so(vendor, session) -> None:
+    for _ in range(3):
+        vendor.get(URL, body=requests.ConnectionError("refused"))
+    with pytest.raises(UnavailableError, match="check the network"):
+        session().get(URL)
+
+
+def test_an_expired_token_is_renewed_once(vendor, session) -> None:
+    tokens = iter(("one", "two"))
+    seen: list[str] = []
+
+    def answer(request: requests.PreparedRequest) -> tuple[int, dict[str, str], str]:
+        seen.append(request.headers["Authorization"])
+        return (200 if seen[-1] == "Bearer two" else 401, {}, "{}")
+
+    vendor.add_callback(
+        responses.POST,
+        "https://vendor.example/token",
+        lambda _: (200, {}, f'{{"access_token": "{next(tokens)}", "expires_in": 3600}}'),
+    )
+    vendor.add_callback(responses.GET, URL, answer)
+    auth = TokenGrantAuth("https://vendor.example/token", lambda: {"grant_type": "refresh_token"})
+    session(auth=auth).get(URL)
+    assert seen == ["Bearer one", "Bearer two"]
+
+
+def test_a_wrong_credential_makes_at_most_three_requests(vendor, session) -> None:
+    vendor.post("https://vendor.example/token", json={"access_token": "one"})
+    vendor.get(URL, status=401)
+    vendor.post("https://vendor.example/token", status=400)
+    auth = TokenGrantAuth("https://vendor.example/token", lambda: {})
+    with pytest.raises(AuthenticationError, match="client secret"):
+        session(auth=auth).get(URL)
+    assert len(vendor.calls) == 3
+
+
+def test_a_connector_reads_errors_under_status_200(vendor, session) -> None:
+    vendor.get(URL, json={"success": False})
+
+    def classify(answer) -> MillstreamError | None:
+        return RefusedError("It did not work.", status=200) if answer.json().get("success") is False else None
+
+    with pytest.raises(RefusedError, match="did not work"):
+        session(classify=classify).get(URL)
+
+
+def test_the_window_of_the_limit_is_kept(clock) -> None:
+    pacer = Pacer(RateLimit(requests=3, seconds=10), clock=clock, sleep=clock.sleep)
+    moments = []
+    for _ in range(7):
+        with pacer:
+            moments.append(clock.now)
+    assert moments == [0, 0, 0, 10, 10, 10, 20]
+
+
+@given(st.integers(1, 5), st.integers(1, 30), st.lists(st.floats(0, 3), min_size=1, max_size=40))
+def test_no_window_ever_holds_more_than_the_limit(most: int, seconds: int, pauses: list[float]) -> None:
+    clock = Clock()
+    pacer = Pacer(RateLimit(requests=most, seconds=seconds), clock=clock, sleep=clock.sleep)
+    moments: list[float] = []
+    for pause in pauses:
+        clock.now += pause
+        with pacer:
+            moments.append(clock.now)
+    for first, later in zip(moments, moments[most:], strict=False):
+        assert later - first >= seconds - 1e-6
+
+
+def test_the_vendors_headers_stop_the_next_request(vendor, session, clock) -> None:
+    vendor.get(URL, json={}, headers={"X-Left": "0", "X-Reset": "4"})
+    vendor.get(URL, json={})
+    one = session()
+    one.get(URL)
+    one.get(URL)
+    assert clock.now == pytest.approx(4 + LIMIT.slack)
+
+
+def test_a_used_up_day_ends_the_work_without_another_request(vendor, session) -> None:
+    vendor.get(URL, json={}, headers={"X-Day-Left": "0", "X-Day-Reset": "3600"})
+    one = session()
+    one.get(URL)
+    with pytest.raises(QuotaExhaustedError) as caught:
+        one.get(URL)
+    assert caught.value.resets_in == 3600
+
+
+def test_errors_carry_no_secret_and_no_address(vendor, session) -> None:
+    vendor.get(
+        "https://vendor.example/people/ana@example.com",
+        status=400,
+        json={"message": "ana@example.com with phone +1 202 555 0100 and Bearer pat-secret-token is wrong"},
+    )
+    with pytest.raises(RefusedError) as caught:
+        session().get("https://vendor.example/people/ana@example.com")
+    assert not {"ana@example.com", "555", "secret"} & set(str(caught.value).replace("/", " ").split())
+    assert "ana@" not in str(caught.value)
+    assert "pat-secret" not in str(caught.value)
+
+
+def test_redaction_leaves_the_rest_alone() -> None:
+    assert redact("row 12 of 300, code E_42") == "row 12 of 300, code E_42"
+    assert "@example" not in redact("see A.B+c@mail.example.org.")
+    assert redact("x?api_key=abc123&b=1") == "x?api_key ***&b=1"
+
+
+def test_retry_after_may_be_a_date() -> None:
+    later = format_datetime(datetime.now(UTC) + timedelta(seconds=30), usegmt=True)
+    assert retry_after({"Retry-After": later}) == pytest.approx(30, abs=2)
+    assert retry_after({"Retry-After": "soon"}) is None
+    assert retry_after({}) is None

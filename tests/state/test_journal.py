@@ -1,0 +1,96 @@
+"""The journal survives its process, and migrations give what the code expects."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+
+from millstream.state.errors import ConfigurationError
+from millstream.state.ledger import migrations
+from millstream.state.ledger.journal import HEAD, Journal, RowOutcome
+from millstream.state.ledger.tables import metadata
+
+
+@pytest.fixture
+def journal(tmp_path: Path):
+    journal = Journal("sqlite:///journal.sqlite", root=tmp_path)
+    yield journal
+    journal.close()
+
+
+def test_migrations_give_the_tables_that_the_code_uses(journal: Journal) -> None:
+    with journal.engine.connect() as connection:
+        differences = compare_metadata(MigrationContext.configure(connection), metadata)
+    assert differences == []
+    scripts = ScriptDirectory(str(Path(migrations.__file__).parent))
+    assert scripts.get_current_head() == HEAD
+
+
+def test_opening_an_up_to_date_journal_does_not_import_alembic(journal: Journal, tmp_path: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path; from millstream.state.ledger.journal import Journal;"
+        f"Journal('sqlite:///journal.sqlite', root=Path({str(tmp_path)!r})).close();"
+        "sys.exit('alembic' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_batches_come_back_in_order_with_their_outcomes(journal: Journal, tmp_path: Path) -> None:
+    journal.add_plan("plan", sync="sync", run_id="run", path=tmp_path / "plan.parquet", counts={"add": 2})
+    first = journal.start_batch("plan", "add", [0, 1])
+    journal.start_batch("plan", "add", [2])
+    outcome = RowOutcome(0, "rejected", "bad", "A bad row.", "data", "x-1")
+    journal.finish_batch(first, [outcome])
+    batches = journal.batches_of("plan")
+    assert [(batch.numbers, batch.outcomes) for batch in batches] == [([0, 1], [outcome]), ([2], None)]
+
+
+def test_times_come_back_aware(journal: Journal) -> None:
+    journal.start_run("run", "pipeline")
+    (run,) = journal.last_runs()
+    assert run["started_at"].tzinfo is not None
+    assert run["status"] == "running"
+
+
+def test_a_lease_is_held_by_one_and_given_back(journal: Journal) -> None:
+    with journal.lease("sync a", "one") as one, journal.lease("sync a", "two") as two:
+        assert (one, two) == (True, False)
+    with journal.lease("sync a", "two") as two:
+        assert two
+
+
+def test_a_lease_of_a_process_that_is_gone_is_free(journal: Journal) -> None:
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    with journal.lease("sync a", "one") as taken, journal.engine.begin() as connection:
+        assert taken
+        holder = connection.execute(sa.text("SELECT holder FROM leases")).scalar_one()
+        assert f"/{os.getpid()}/" in holder
+        dead = holder.replace(f"/{os.getpid()}/", f"/{gone.pid}/")
+        connection.execute(sa.text("UPDATE leases SET holder = :dead"), {"dead": dead})
+    with journal.lease("sync a", "two") as taken:
+        assert taken
+
+
+def test_a_lease_of_another_machine_ends_with_its_time(journal: Journal) -> None:
+    with journal.engine.begin() as connection:
+        connection.execute(sa.text("INSERT INTO leases VALUES ('sync a', 'elsewhere/1/run', 9e12)"))
+    with journal.lease("sync a", "mine") as taken:
+        assert not taken
+    with journal.engine.begin() as connection:
+        connection.execute(sa.text("UPDATE leases SET expires = 0"))
+    with journal.lease("sync a", "mine") as taken:
+        assert taken
+
+
+def test_a_url_that_cannot_be_read_is_one_clear_error(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="journal: The journal's URL"):
+        Journal("no url", root=tmp_path)
