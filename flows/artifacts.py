@@ -188,7 +188,9 @@ class PullProgress:
 
     def _show(self, percent: float, description: str) -> None:
         if self._bar is None:
-            self._bar = create_progress_artifact(percent, key=self._key, description=description)
+            made = create_progress_artifact(percent, key=self._key, description=description)
+            assert isinstance(made, UUID), "outside of an event loop Prefect answers at once"
+            self._bar = made
         else:
             update_progress_artifact(self._bar, percent, description=description)
 

@@ -9,6 +9,7 @@ It needs no account and no network; all state is in ``.demo/``.
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 import shlex
 import shutil
@@ -100,7 +101,7 @@ def _demo(options: argparse.Namespace, console: Console) -> int:
             os.environ.update({**prefect.settings, **environment})
             console.print(f"Prefect: {prefect.ui_url}")
             run = _run_pipeline(prefect, project_file, console)
-            worked = print_summary(console, run, prefect_url=prefect.ui_url)
+            worked = print_summary(console, run, page=_page(prefect, run.id))
             _say_what_next(console, folder, sandbox)
             if sys.stdin.isatty() and sys.stdout.isatty():
                 _stay_up(console)
@@ -147,7 +148,9 @@ def _project_file(folder: Path, sandbox_url: str) -> Path:
 
 def _write_environment(path: Path, environment: dict[str, str]) -> None:
     """A file to source in another terminal, so that `millstream` there works on the demo's project."""
-    lines = ["# The sandbox's made-up credentials: they open nothing but the sandbox."]
+    commands = Path(sys.executable).parent
+    lines = [f"export PATH={shlex.quote(str(commands))}:$PATH"]
+    lines += ["# The sandbox's made-up credentials: they open nothing but the sandbox."]
     lines += [f"export {name}={shlex.quote(value)}" for name, value in environment.items()]
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
@@ -155,7 +158,6 @@ def _write_environment(path: Path, environment: dict[str, str]) -> None:
 def _run_pipeline(prefect: LocalPrefect, project_file: Path, console: Console) -> FlowRun:
     """Deploy the project, and have a worker run the pipeline as a schedule would."""
     from prefect.client.orchestration import get_client
-    from prefect.deployments import run_deployment
 
     from millstream.flows.deploy import deploy_project
     from millstream.flows.deployments import WORK_POOL
@@ -166,10 +168,16 @@ def _run_pipeline(prefect: LocalPrefect, project_file: Path, console: Console) -
         report = deploy_project(project, folder=project_file.parent)
     console.print(f"{len(report.deployments)} deployments, from {project_file}")
     prefect.start_worker(WORK_POOL, folder=project_file.parent)
-    started = run_deployment(f"pipeline/{project.name}", timeout=0, as_subflow=False)
-    console.print(f"The pipeline runs in a worker: {prefect.ui_url}/runs/flow-run/{started.id}\n", soft_wrap=True)
-    with get_client(sync_client=True) as client, console.status("Waiting for the worker"):
-        return _follow(client, started.id, lambda line: console.print(line, soft_wrap=True))
+    with get_client(sync_client=True) as client:
+        deployment = client.read_deployment_by_name(f"pipeline/{project.name}")
+        run = client.create_flow_run_from_deployment(deployment.id)
+        console.print(f"The pipeline runs in a worker: {_page(prefect, run.id)}\n", soft_wrap=True)
+        with console.status("Waiting for the worker"):
+            return _follow(client, run.id, lambda line: console.print(line, soft_wrap=True, markup=False))
+
+
+def _page(prefect: LocalPrefect, run_id: UUID) -> str:
+    return f"{prefect.ui_url}/runs/flow-run/{run_id}"
 
 
 def _follow(client: SyncPrefectClient, run_id: UUID, say: Callable[[str], None]) -> FlowRun:
@@ -187,8 +195,9 @@ def _follow(client: SyncPrefectClient, run_id: UUID, say: Callable[[str], None])
         run = client.read_flow_run(run_id)
         for log in client.read_logs(ours, offset=told, limit=200, sort=LogSort.TIMESTAMP_ASC):
             told += 1
-            if log.level >= 20 and log.name != "prefect.flow_runs.worker":
-                say(f"[dim]{log.timestamp:%H:%M:%S}[/]  {log.message}")
+            ours_to_say = log.name == "prefect.task_runs" and not log.message.startswith("Finished in state")
+            if ours_to_say or log.level >= logging.ERROR:
+                say(f"{log.timestamp:%H:%M:%S}  {log.message}")
         if run.state and run.state.is_final():
             return run
         if time.monotonic() > deadline:

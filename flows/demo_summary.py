@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 Row = Mapping[str, object]
 
 
-def print_summary(console: Console, run: FlowRun, *, prefect_url: str) -> bool:
+def print_summary(console: Console, run: FlowRun, *, page: str) -> bool:
     """Print the tables of a run.
 
     Returns:
@@ -24,15 +24,14 @@ def print_summary(console: Console, run: FlowRun, *, prefect_url: str) -> bool:
     tables = _tables(run)
     worked = bool(run.state and run.state.is_completed())
     console.print()
-    console.print(_pulled(tables))
-    console.print(_people(tables))
-    console.print(_audiences(tables))
-    console.print(_sent(tables))
+    for table in (_pulled(tables), _people(tables), _audiences(tables), _sent(tables)):
+        if table.row_count:
+            console.print(table)
     if worked:
         console.print("\n[green]Everything is in step.[/]")
     else:
         console.print(f"\n[red]The run did not complete:[/] {run.state.message if run.state else ''}", soft_wrap=True)
-    console.print(f"See it in Prefect: {prefect_url}/runs/flow-run/{run.id}", soft_wrap=True)
+    console.print(f"See it in Prefect: {page}", soft_wrap=True)
     return worked
 
 
@@ -44,24 +43,28 @@ def _tables(run: FlowRun) -> list[Row]:
     ours = ArtifactFilter(flow_run_id=ArtifactFilterFlowRunId(any_=[run.id]), type=ArtifactFilterType(any_=["table"]))
     with get_client(sync_client=True) as client:
         found = client.read_artifacts(artifact_filter=ours)
-    return [row for artifact in found for row in json.loads(str(artifact.data))]
+    in_order = sorted(found, key=lambda artifact: str(artifact.key))
+    return [row for artifact in in_order for row in json.loads(str(artifact.data))]
 
 
 def _pulled(rows: Sequence[Row]) -> Table:
-    table = _table("Rows pulled", "source", "stream", "rows")
-    streams = sorted((row for row in rows if "stream" in row), key=lambda row: (str(row["source"]), str(row["stream"])))
-    for row in streams:
-        table.add_row(str(row["source"]), str(row["stream"]), _number(row["rows"]))
+    table = _table("Rows pulled", "source", "streams", "rows")
+    streams: dict[str, list[int]] = {}
+    for row in rows:
+        if "stream" in row:
+            streams.setdefault(str(row["source"]), []).append(int(str(row["rows"])))
+    for source, counts in sorted(streams.items()):
+        table.add_row(source, str(len(counts)), _number(sum(counts)))
     table.add_section()
-    table.add_row("all", "", _number(sum(int(str(row["rows"])) for row in streams)))
+    table.add_row("all", "", _number(sum(sum(counts) for counts in streams.values())))
     return table
 
 
 def _people(rows: Sequence[Row]) -> Table:
-    table = _table("People found", "records in", "people out", "merged")
+    table = _table("People found", "records in", "people out")
     for row in rows:
         if "people" in row:
-            table.add_row(_number(row["records"]), _number(row["people"]), _number(row["merged"]))
+            table.add_row(_number(row["records"]), _number(row["people"]))
     return table
 
 
@@ -85,8 +88,8 @@ def _sent(rows: Sequence[Row]) -> Table:
 def _table(title: str, *columns: str) -> Table:
     table = Table(title=title, title_justify="left", title_style="bold")
     for column in columns:
-        words = column in {"source", "stream", "audience", "sync", "status"}
-        table.add_column(column, justify="left" if words else "right")
+        words = column in {"source", "audience", "sync", "status"}
+        table.add_column(column, justify="left" if words else "right", overflow="fold")
     return table
 
 

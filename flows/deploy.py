@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from millstream.flows.choices import DEPLOYMENTS_FILE, PROJECT_VARIABLE
+from millstream.flows.choices import DEPLOYMENTS_FILE
 from millstream.flows.deployments import (
     TAG,
     WORK_POOL,
@@ -25,6 +25,7 @@ from millstream.flows.deployments import (
     project_tag,
     render,
 )
+from millstream.flows.project.loading import VARIABLE as PROJECT_VARIABLE
 from millstream.state.errors import ConfigurationError, FatalError
 
 if TYPE_CHECKING:

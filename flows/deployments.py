@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import yaml
 
-from millstream.flows.choices import PROJECT_VARIABLE
+from millstream.flows.project.loading import VARIABLE as PROJECT_VARIABLE
 from millstream.state.errors import ConfigurationError
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -122,7 +122,7 @@ class PipelineReport:
     @property
     def ok(self) -> bool:
         """Whether every source was read whole and every sync is in step."""
-        return all(report.ok for report in (*self.ingested, *self.activated))
+        return all(report.ok for report in self.ingested) and all(report.ok for report in self.activated)
 
     @property
     def errors(self) -> list[MillstreamError]:
@@ -249,7 +249,7 @@ def resolve(workspace: Workspace, *, run_id: str, full: bool = False) -> Resolve
             report.unplanned_events += modelled.unplanned_events
             report.incomplete_events += modelled.incomplete_events
         resolved = resolve_identities(connection, project.identity, run_id=run_id, now=now, full=full)
-        build_profiles(connection, project.survivorship, now=now, changed=resolved.changed_profiles)
+        build_profiles(connection, project.survivorship, now=now, full=full)
     report.records, report.profiles = resolved.records, resolved.profiles
     report.new, report.merged, report.split = resolved.new, resolved.merged, resolved.split
     report.blocked = resolved.blocked_values
@@ -345,11 +345,11 @@ def side_by_side(work: Callable[[str], Report], names: Sequence[str]) -> list[Re
         return list(threads.map(work, names))
 
 
-def _chosen(asked: Sequence[str] | None, known: dict[str, Any], kind: str) -> list[str]:
+def _chosen(asked: Sequence[str] | None, known: Mapping[str, object], kind: str) -> list[str]:
     return list(known) if asked is None else [_known(name, known, kind) for name in asked]
 
 
-def _known(name: str, known: dict[str, Any], kind: str) -> str:
+def _known(name: str, known: Mapping[str, object], kind: str) -> str:
     if name not in known:
         raise ConfigurationError(f"There is no {kind} {name!r} in the project.", allowed=known)
     return name

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import time
 from collections.abc import Iterator
@@ -21,6 +20,8 @@ if TYPE_CHECKING:
 
 _DLT_SETTINGS = {
     "RUNTIME__DLTHUB_TELEMETRY": "false",
+    # dlt warns of every JSON column that Arrow brings as text; its real errors come as exceptions.
+    "RUNTIME__LOG_LEVEL": "ERROR",
     "EXTRACT__NEXT_ITEM_MODE": "fifo",  # streams one after the other: some follow others
     "LOAD__RAISE_ON_MAX_RETRIES": "2",
 }
@@ -105,8 +106,6 @@ def _pipeline(name: str, store: Store, pipelines: Path) -> dlt.Pipeline:
         os.environ.setdefault(setting, value)
     import dlt
 
-    # dlt warns of every JSON column that Arrow brings as text; its real errors come as exceptions.
-    logging.getLogger("dlt").setLevel(logging.ERROR)
     store.path.parent.mkdir(parents=True, exist_ok=True)
     return dlt.pipeline(
         pipeline_name=name,

@@ -25,8 +25,7 @@ def consent_sql(requirement: ConsentRequirement) -> tuple[str, list[str]]:
     No row, an unknown status, and a denial by any of the profile's records all mean: not granted.
     """
     return (
-        "SELECT profile_id FROM customers.profile_consents "
-        "WHERE channel = ? AND topic = ? AND status = 'granted'",
+        "SELECT profile_id FROM customers.profile_consents WHERE channel = ? AND topic = ? AND status = 'granted'",
         [requirement.channel, requirement.topic],
     )
 

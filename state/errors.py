@@ -48,8 +48,9 @@ class MillstreamError(Exception):
         self.remedy = remedy
 
     def at(self, where: str) -> MillstreamError:
-        """Add where it happened (``hubspot.contacts``) unless that is known already, and return self."""
-        self.where = self.where or where
+        """Add where it happened (``hubspot.contacts``) unless it is known as closely already, and return self."""
+        if self.where is None or where.startswith(f"{self.where}."):
+            self.where = where
         return self
 
     def __str__(self) -> str:

@@ -12,11 +12,12 @@ from millstream.flows.cli.application import LOOK, JsonOption, ProjectOption, co
 @command("status", panel=LOOK)
 def status(*, project: ProjectOption = None, as_json: JsonOption = False) -> bool:
     """Show the last runs, how fresh each source is, the audiences, and the syncs."""
-    from millstream.flows import steps
+    from millstream.flows import reading
     from millstream.flows.cli.details import show_status
     from millstream.flows.project import load_project
+    from millstream.flows.steps import Workspace
 
-    return show_status(steps.status(steps.Workspace.open(load_project(project))), as_json=as_json)
+    return show_status(reading.status(Workspace.open(load_project(project))), as_json=as_json)
 
 
 @command("explain", panel=LOOK)
@@ -32,11 +33,12 @@ def explain(
 
     It shows personal data in clear, to whoever may read the store anyway.
     """
-    from millstream.flows import steps
+    from millstream.flows import reading
     from millstream.flows.cli.details import show_explanation
     from millstream.flows.project import load_project
+    from millstream.flows.steps import Workspace
 
-    explanation = steps.explain(steps.Workspace.open(load_project(project)), who)
+    explanation = reading.explain(Workspace.open(load_project(project)), who)
     return show_explanation(explanation, as_json=as_json)
 
 
@@ -48,11 +50,12 @@ def rejected(
     as_json: JsonOption = False,
 ) -> bool:
     """List the rows that destinations refused, with their reasons and when each is tried again."""
-    from millstream.flows import steps
+    from millstream.flows import reading
     from millstream.flows.cli.details import show_rejected
     from millstream.flows.project import load_project
+    from millstream.flows.steps import Workspace
 
     loaded = load_project(project)
     if name is not None:
         loaded.sync(name)
-    return show_rejected(steps.rejected(steps.Workspace.open(loaded), name), as_json=as_json)
+    return show_rejected(reading.rejected(Workspace.open(loaded), name), as_json=as_json)

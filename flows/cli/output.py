@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 
 from rich.console import Console
 from rich.markup import escape
@@ -34,6 +34,8 @@ def print_json(value: object) -> None:
 
 
 def _plain(value: object) -> str:
+    if isinstance(value, datetime) and value.tzinfo is None:
+        value = value.replace(tzinfo=UTC)
     return value.isoformat() if isinstance(value, (date, datetime)) else str(value)
 
 

@@ -91,22 +91,23 @@ def sandbox(
     latency_ms: Annotated[float, typer.Option(help="Hold every answer back for so many milliseconds.", min=0)] = 0,
 ) -> bool:
     """Serve stand-ins for the vendors' APIs over one made-up company, until interrupted."""
+    import contextlib
     import logging
 
     from millstream.sandbox import SandboxOptions, serve
 
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    serve(
-        SandboxOptions(
-            people=people,
-            seed=seed,
-            today=today and today.date(),
-            port=port,
-            limits=limits,
-            latency_ms=latency_ms,
-            truth=truth,
-        )
+    options = SandboxOptions(
+        people=people,
+        seed=seed,
+        today=today and today.date(),
+        port=port,
+        limits=limits,
+        latency_ms=latency_ms,
+        truth=truth,
     )
+    with contextlib.suppress(KeyboardInterrupt):  # how a server is stopped by hand
+        serve(options)
     return True
 
 

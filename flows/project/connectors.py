@@ -19,7 +19,7 @@ from millstream.sources.registry import AnySource
 from millstream.state.errors import ConfigurationError
 from millstream.state.suggestions import did_you_mean
 
-ConnectorT = TypeVar("ConnectorT", AnySource, AnyDestination)
+ConnectorT = TypeVar("ConnectorT", bound=AnySource | AnyDestination)
 
 
 @dataclass(frozen=True)
@@ -51,6 +51,10 @@ class Configured(Generic[ConnectorT]):
     def key(self) -> Key:
         """Where the entry stands in the file."""
         return (self.section, self.name)
+
+    def make(self, settings: BaseModel) -> ConnectorT:
+        """The connector with settings that its own model made."""
+        return self.connector(settings)  # type: ignore[arg-type]
 
     def references(self) -> dict[str, list[Reference]]:
         """The references in each setting that has some."""
@@ -111,7 +115,7 @@ def check_settings(configured: Configured[ConnectorT], document: Document, probl
 def _check_streams(
     configured: Configured[ConnectorT], settings: BaseModel, document: Document, problems: Problems
 ) -> None:
-    connector = configured.connector(settings)  # type: ignore[arg-type]  # its own Settings made them
+    connector = configured.make(settings)
     if not isinstance(connector, Source):
         return
     key = configured.keys["streams"]

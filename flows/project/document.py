@@ -74,11 +74,11 @@ def read_document(path: Path) -> Document:
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise ProjectError.single(path, 1, (), f"the file cannot be read: {reason}.") from error
-    loader = _Loader(text)
+    problems = Problems(path)
+    lines: dict[Key, int] = {}
     try:
+        loader = _Loader(text)
         node = loader.get_single_node()
-        problems = Problems(path)
-        lines: dict[Key, int] = {}
         if node is not None:
             _walk(node, (), lines, problems, ())
         problems.raise_if_any()
@@ -88,8 +88,6 @@ def read_document(path: Path) -> Document:
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
         raise ProjectError.single(path, line, (), "a character that YAML does not allow.") from error
-    finally:
-        loader.dispose()
     if data is None:
         data = {}
     if not isinstance(data, dict):

@@ -175,7 +175,7 @@ class Project:
         except ValidationError as error:
             add_settings_errors(configured, error, self.document, problems)
             return None
-        return configured.connector(settings)
+        return configured.make(settings)
 
 
 ValueT = TypeVar("ValueT")
@@ -261,8 +261,8 @@ def _without_faults(data: Mapping[str, object], errors: Iterable[ErrorDetails]) 
     for details in errors:
         section, name = (*details["loc"], None, None)[:2]
         part = sound.get(str(section))
-        if isinstance(part, dict) and name in part:
-            del part[name]
+        if isinstance(part, dict) and name is not None:
+            part.pop(name, None)
         else:
             sound.pop(str(section), None)
     sound.setdefault("name", "unnamed")

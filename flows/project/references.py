@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from graphlib import CycleError, TopologicalSorter
 
 from millstream.destinations.registry import AnyDestination
 from millstream.destinations.sync import Sync
@@ -10,6 +11,7 @@ from millstream.flows.project.document import Document
 from millstream.flows.project.entries import Entries
 from millstream.flows.project.models import ProjectFile, Schedule
 from millstream.flows.project.problems import Key, Problems
+from millstream.state.audiences.rules import Audience
 from millstream.state.suggestions import did_you_mean
 
 REQUIRED_PARAMETERS = {"ingest": "source", "activate": "sync"}
@@ -27,6 +29,10 @@ NAMING_PARAMETERS = {
 def check_references(file: ProjectFile, entries: Entries, document: Document, problems: Problems) -> None:
     """Note every name that points nowhere, and every sync that its destination cannot do."""
     checker = _Checker(file, entries, document, problems)
+    for name, audience in file.audiences.items():
+        checker.check_audience(("audiences", name), audience)
+    checker.check_circles()
+    checker.check_trusted_sources()
     for name, sync in file.syncs.items():
         checker.check_sync(("syncs", name), sync)
     for name, schedule in file.schedules.items():
@@ -39,6 +45,41 @@ class _Checker:
         self._entries = entries
         self._document = document
         self._problems = problems
+
+    def check_audience(self, key: Key, audience: Audience) -> None:
+        """The audiences that an audience is made of."""
+        for name in sorted(audience.refers_to()):
+            self._known(self._where_named(key, name), "audiences", name)
+
+    def check_circles(self) -> None:
+        """Audiences that are made of themselves have no members that could be computed."""
+        audiences = self._file.audiences
+        parts = {
+            name: [one for one in audience.refers_to() if one in audiences] for name, audience in audiences.items()
+        }
+        try:
+            TopologicalSorter(parts).prepare()
+        except CycleError as error:
+            circle: list[str] = error.args[1]
+            key = ("audiences", circle[0])
+            self._add(self._where_named(key, circle[1]), f"the audience is made of itself: {' of '.join(circle)}.", ())
+
+    def check_trusted_sources(self) -> None:
+        """The sources that survivorship ranks, as source or source.stream."""
+        rules = self._file.survivorship
+        ranked: dict[Key, tuple[str, ...]] = {("survivorship", "sources"): rules.sources}
+        ranked |= {("survivorship", "traits", name, "sources"): rule.sources for name, rule in rules.traits.items()}
+        for key, names in ranked.items():
+            for index, name in enumerate(names):
+                self._known((*key, index), "sources", name.partition(".")[0])
+
+    def _where_named(self, key: Key, name: str) -> Key:
+        """The place below a key where another audience is named."""
+        for place in self._document.lines:
+            is_below = place[: len(key)] == key and place[-1] in ("audience", "not_audience")
+            if is_below and self._document.value(place) == name:
+                return place
+        return key
 
     def check_sync(self, key: Key, sync: Sync) -> None:
         """A sync's audience, destination, mode, match key and fields."""

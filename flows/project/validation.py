@@ -58,6 +58,7 @@ def _add(problems: Problems, document: Document, model: type[BaseModel], details
         known = sorted(set(_names_beside(model, details["loc"])))
         problems.add(key, "this key is not known here.", line=line, allowed=known, remedy=did_you_mean(name, known))
     elif kind == "missing":
+        key = _key_in_file(document, details["loc"][:-1], at)
         problems.add((*key, name), f"is missing{_described(model, details['loc'])}.", line=line)
     elif "[key]" in details["loc"]:
         problems.add(key, "this name cannot be used.", line=line, remedy=_NAME_RULE)

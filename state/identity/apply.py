@@ -34,9 +34,7 @@ def write_members(connection: Connection) -> None:
         WHERE moved.record_id = members.record_id AND moved.was IS NOT NULL AND moved.now IS NOT NULL
         """
     )
-    connection.execute(
-        "INSERT INTO customers.members SELECT record_id, now FROM resolve_moved WHERE was IS NULL"
-    )
+    connection.execute("INSERT INTO customers.members SELECT record_id, now FROM resolve_moved WHERE was IS NULL")
 
 
 def write_aliases(connection: Connection, run_id: str, now: datetime) -> None:

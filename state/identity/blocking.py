@@ -23,8 +23,7 @@ _JOINING = """
 def write_kinds(connection: Connection, rules: IdentityRules) -> None:
     """``resolve_kinds (kind, priority, max_records, merges)``; the rule of all other kinds has kind ''."""
     connection.execute(
-        "CREATE OR REPLACE TEMP TABLE resolve_kinds "
-        "(kind TEXT, priority INTEGER, max_records BIGINT, merges BOOLEAN)"
+        "CREATE OR REPLACE TEMP TABLE resolve_kinds (kind TEXT, priority INTEGER, max_records BIGINT, merges BOOLEAN)"
     )
     rows = [(kind, rule.priority, rule.max_records, rule.merges) for kind, rule in rules.kinds.items()]
     rows.append(("", rules.other.priority, rules.other.max_records, rules.other.merges))
@@ -155,9 +154,7 @@ def collect_touched_records(connection: Connection) -> None:
 def keep_blocked_values(connection: Connection) -> None:
     """Replace ``customers.blocked_values``: both kinds of run know all blocked values there are."""
     connection.execute("DELETE FROM customers.blocked_values")
-    connection.execute(
-        "INSERT INTO customers.blocked_values SELECT kind, value, records, reason FROM resolve_blocked"
-    )
+    connection.execute("INSERT INTO customers.blocked_values SELECT kind, value, records, reason FROM resolve_blocked")
 
 
 def draw_edges(connection: Connection) -> None:

@@ -2,9 +2,9 @@
 
 Every node hooks onto its smallest neighbour; the trees this makes are flattened by pointer jumping; each tree is
 contracted to its root, and the edges between different roots are the next, smaller graph. A root that survives two
-rounds is the smallest neighbour of a node of its own that does not survive, so two rounds at least halve the nodes: 20 rounds
-do for a million nodes in the worst case, 3 to 5 in practice. Following labels along the edges instead takes as
-many rounds as the longest chain is long.
+rounds is the smallest neighbour of a node of its own that does not survive, so two rounds at least halve the
+nodes: 40 rounds do for a million nodes in the worst case, 3 to 5 in practice. Following labels along the edges
+instead takes as many rounds as the longest chain is long.
 
 After: Boegeholz, Brand, Todor, "In-database connected component analysis" (ICDE 2020), with the smallest neighbour
 in place of random relabelling.

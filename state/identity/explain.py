@@ -160,7 +160,8 @@ def _living(connection: Connection, profile_id: str) -> str:
 
 def _aliases(connection: Connection, profile_id: str) -> tuple[str, ...]:
     rows = connection.execute(
-        "SELECT alias_id FROM customers.profile_aliases WHERE profile_id = ? ORDER BY changed_at, alias_id", [profile_id]
+        "SELECT alias_id FROM customers.profile_aliases WHERE profile_id = ? ORDER BY changed_at, alias_id",
+        [profile_id],
     ).fetchall()
     return tuple(str(alias) for (alias,) in rows)
 

@@ -70,10 +70,10 @@ def _email(text: str) -> str | None:
 
 
 def _phone(text: str, region_code: str | None) -> str | None:
-    """E.164 where the number has a possible length.
+    """E.164 where the number is known to be valid, or has a possible length of seven digits or more.
 
-    Whether a number range is in use is not asked: ranges open faster than the library's tables are updated, and a
-    number that is merely unknown to them still tells two people apart.
+    Whether a number range is in use is not asked of those: ranges open faster than the library's tables are
+    updated, and a number that is merely unknown to them still tells two people apart.
     """
     import phonenumbers
 
@@ -81,8 +81,10 @@ def _phone(text: str, region_code: str | None) -> str | None:
         number = phonenumbers.parse(text, region_code)
     except phonenumbers.NumberParseException:
         return None
-    if not phonenumbers.is_possible_number(number):
-        return None
+    if not phonenumbers.is_valid_number(number):
+        digits = phonenumbers.national_significant_number(number)
+        if len(digits) < 7 or not phonenumbers.is_possible_number(number):
+            return None
     number.extension = None
     return str(phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164))
 

@@ -81,7 +81,7 @@ def resolve(
     label_components(connection)
     _name_components(connection, run_id)
     report = _write_down(connection, seen.profiles if seen else 0, run_id, now)
-    _keep_state(connection, rules, counts, report, run_id, now)
+    _keep_state(connection, rules, counts, report, run_id=run_id, now=now)
     _drop_working_tables(connection)
     return report
 
@@ -146,6 +146,7 @@ def _keep_state(
     rules: IdentityRules,
     counts: scope.RecordCounts,
     report: ResolveReport,
+    *,
     run_id: str,
     now: datetime,
 ) -> None:

@@ -101,7 +101,7 @@ class IdentityRules(BaseModel):
         """What a project leaves unsaid about a kind is as shipped, also where it names the kind."""
         if not isinstance(kinds, Mapping):
             return kinds
-        complete: dict[object, object] = {**_default_kinds()}
+        complete: dict[object, object] = dict(_default_kinds().items())
         for kind, rule in kinds.items():
             shipped = _default_kinds().get(kind)
             given = rule.model_dump(exclude_unset=True) if isinstance(rule, KindRule) else rule

@@ -45,7 +45,7 @@ def build_profiles(
     Args:
         connection: The open store.
         rules: Whose word counts.
-        now: The time of the run, aware; records and events of the future are not yet seen.
+        now: The time of the run, aware; events of the future are not yet seen.
         full: Describe all profiles.
     """
     create_profile_tables(connection)
@@ -122,12 +122,9 @@ def _describe(connection: Connection, rules: SurvivorshipRules, now: datetime, *
     survivorship.rank_traits(connection, rules, columns)
     survivorship.choose_contacts(connection)
     if not full:
+        connection.execute("DELETE FROM customers.profiles WHERE profile_id IN (SELECT profile_id FROM describe_scope)")
         connection.execute(
-            "DELETE FROM customers.profiles WHERE profile_id IN (SELECT profile_id FROM describe_scope)"
-        )
-        connection.execute(
-            "DELETE FROM customers.profile_traits_origin "
-            "WHERE profile_id IN (SELECT profile_id FROM describe_scope)"
+            "DELETE FROM customers.profile_traits_origin WHERE profile_id IN (SELECT profile_id FROM describe_scope)"
         )
     _insert_profiles(connection, columns, now)
     connection.execute(
@@ -154,9 +151,7 @@ def _fit_columns(connection: Connection, *, full: bool) -> list[TraitColumn]:
     existing = existing_columns(connection)
     for each in wanted:
         if each.column not in existing:
-            connection.execute(
-                f"ALTER TABLE customers.profiles ADD COLUMN {quoted(each.column)} {each.sql_type}"
-            )
+            connection.execute(f"ALTER TABLE customers.profiles ADD COLUMN {quoted(each.column)} {each.sql_type}")
     # A column that is text already stays text.
     return [TraitColumn(each.trait, each.column, existing.get(each.column, each.sql_type)) for each in wanted]
 

@@ -22,7 +22,8 @@ class TraitRule(BaseModel):
     )
     sources: tuple[str, ...] = Field(
         default=(),
-        description="Sources (or source.stream) for this trait, the most trusted first; empty means the project's list.",
+        description="Sources (or source.stream) for this trait, the most trusted first; "
+        "empty means the project's list.",
     )
 
 

@@ -80,12 +80,7 @@ def create_profile_tables(connection: Connection) -> None:
     create_identity_tables(connection)
     connection.execute(TABLES)
     create_table(connection, "profiles", FIXED)
-    there = connection.execute(
-        "SELECT count(*) FROM information_schema.tables WHERE table_schema = 'customers' "
-        "AND table_name IN ('profile_identifiers', 'profile_events', 'profile_consents')"
-    ).fetchone()
-    if there != (3,):
-        connection.execute(VIEWS)
+    connection.execute(VIEWS)
 
 
 def create_table(connection: Connection, table: str, columns: Mapping[str, str]) -> None:

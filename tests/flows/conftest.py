@@ -54,6 +54,6 @@ def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalPr
 
 @pytest.fixture(scope="module")
 def company() -> Iterator[Sandbox]:
-    """A small company whose systems answer without limits."""
-    with Sandbox(people=300, limits=False) as sandbox:
+    """A small company whose systems answer slowly enough for runs to overlap."""
+    with Sandbox(people=300, limits=False, latency_ms=150) as sandbox:
         yield sandbox

@@ -103,9 +103,7 @@ class Customers:
 
     def resolve(self, *, full: bool = False, run_id: str | None = None) -> ResolveReport:
         self.runs += 1
-        return resolve(
-            self.connection, self.rules, run_id=run_id or f"run-{self.runs}", now=self.tick(), full=full
-        )
+        return resolve(self.connection, self.rules, run_id=run_id or f"run-{self.runs}", now=self.tick(), full=full)
 
     def profile(self, record_id: str) -> str | None:
         row = self.connection.execute(

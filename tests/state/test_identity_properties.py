@@ -49,7 +49,9 @@ def expected(customers: Customers) -> tuple[set[frozenset[str]], set[tuple[str, 
     """The profiles and blocked values by plain reasoning."""
     living = {record_id for (record_id,) in customers.rows("SELECT record_id FROM customers.records WHERE NOT deleted")}
     bearers: dict[tuple[str, str], set[str]] = {}
-    for record_id, kind, value in customers.rows("SELECT record_id, kind, value FROM customers.identifiers WHERE merges"):
+    for record_id, kind, value in customers.rows(
+        "SELECT record_id, kind, value FROM customers.identifiers WHERE merges"
+    ):
         if record_id in living and RULES.rule(kind).merges:
             bearers.setdefault((kind, value), set()).add(record_id)
     blocked = {

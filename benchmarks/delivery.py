@@ -1,0 +1,192 @@
+"""Delivery: people kept in step with HubSpot's contacts and a static list."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import orjson
+import requests
+
+from benchmarks.measuring import Comparison, Meter, Side, compare
+from benchmarks.vendor import Vendor
+from millstream.destinations.delivery import Delivery
+from millstream.destinations.hubspot import HubSpot
+from millstream.destinations.sync import Sync
+from millstream.state.consent import ConsentRequirement
+from millstream.state.ledger.journal import Journal
+from millstream.state.store import Store
+
+_LIST = "Benchmark"
+_SYNC = Sync(
+    destination="hubspot",
+    table="bench.people",
+    into=_LIST,
+    fields={"firstname": "first_name", "lastname": "last_name", "city": "city", "company": "company"},
+    consent=ConsentRequirement(channel="email"),
+)
+_PEOPLE = """
+CREATE SCHEMA bench;
+CREATE TABLE bench.people AS
+SELECT 'p_' || i AS profile_id, 'reader-' || i || '@bench.example.com' AS email, 'First' || i % 97 AS first_name,
+    'Last' || i AS last_name, 'City ' || i % 50 AS city, 'Company ' || i % 500 AS company, i
+FROM range({people}) AS numbers (i);
+CREATE SCHEMA customers;
+CREATE TABLE customers.profile_consents AS
+SELECT profile_id, 'email' AS channel, 'marketing' AS topic, 'granted' AS status FROM bench.people;
+"""
+
+
+def run(vendor: Vendor, *, people: int, repeat: int) -> list[Comparison]:
+    """All people, then one in a hundred changed and one in a hundred gone, then nothing new."""
+    return compare("delivery", _side(vendor, people, _ours), _side(vendor, people, _floor), repeat=repeat)
+
+
+Deliver = Callable[[], None]
+
+
+def _side(vendor: Vendor, people: int, make: Callable[[Vendor, Path], Deliver]) -> Side:
+    few = max(1, people // 100)
+    changed = [f"reader-{number}@bench.example.com" for number in range(min(few, 100))]
+
+    def side(folder: Path, meter: Meter) -> None:
+        vendor.reset()
+        path = folder / "store.duckdb"
+        _execute(path, _PEOPLE.format(people=people))
+        deliver = make(vendor, folder)
+        for name, before in {
+            "everybody new": "",
+            "1 % changed, 1 % gone": f"UPDATE bench.people SET city = 'Elsewhere' WHERE i < {few};"
+            f"DELETE FROM bench.people WHERE i >= {people - few}",
+            "nothing changed": "",
+        }.items():
+            _execute(path, before)
+            with meter.phase(name) as phase:
+                deliver()
+            phase.rows = people if name == "everybody new" else people - few
+            phase.result = (vendor.members_of(_LIST), vendor.cities_of(changed))
+            _check_members(phase.result[0], phase.rows)
+
+    return side
+
+
+def _check_members(found: int, wanted: int) -> None:
+    if found != wanted:
+        raise RuntimeError(f"the list has {found} members, and {wanted} were to be on it")
+
+
+def _ours(vendor: Vendor, folder: Path) -> Deliver:
+    store = Store(folder / "store.duckdb")
+    runs = iter(range(1_000))
+
+    def deliver() -> None:
+        journal = Journal("sqlite:///journal.sqlite", root=folder)
+        delivery = Delivery("bench", _SYNC, vendor.destination, store, journal, folder / "plans")
+        report = delivery.activate(f"run-{next(runs)}")
+        journal.close()
+        if not report.ok:
+            raise report.error or RuntimeError(f"delivery ended {report.status}: {report.codes}")
+
+    return deliver
+
+
+def _floor(vendor: Vendor, folder: Path) -> Deliver:
+    """A ledger of hashes in DuckDB, batches by requests and threads, as many in flight as ours.
+
+    Nothing is planned, kept while sending, retried, paced or judged: an answer is good or ends it all.
+    """
+
+    def deliver() -> None:
+        workers = HubSpot.rate_limit.concurrency
+        with (
+            duckdb.connect(str(folder / "store.duckdb")) as connection,
+            vendor.session(workers) as session,
+            ThreadPoolExecutor(workers) as threads,
+        ):
+            connection.execute("CREATE TABLE IF NOT EXISTS ledger (email TEXT PRIMARY KEY, hash TEXT, contact_id TEXT)")
+            audience = _floor_list(vendor, session)
+            send = _FloorSender(vendor, session, audience)
+            written = list(threads.map(send.upsert, _chunks(_floor_changes(connection), HubSpot.batch_size)))
+            gone = connection.execute(
+                "SELECT email, contact_id FROM ledger ANTI JOIN bench.people USING (email)"
+            ).fetchall()
+            list(threads.map(send.remove, _chunks(gone, HubSpot.membership_batch_size)))
+            _floor_keep(connection, [row for rows in written for row in rows])
+
+    return deliver
+
+
+def _floor_list(vendor: Vendor, session: requests.Session) -> str:
+    url = f"{vendor.url}/crm/v3/lists"
+    answer = session.get(f"{url}/object-type-id/0-1/name/{_LIST}", timeout=60)
+    if answer.status_code == 404:
+        body = {"name": _LIST, "objectTypeId": "0-1", "processingType": "MANUAL"}
+        answer = session.post(url, json=body, timeout=60)
+    answer.raise_for_status()
+    return str(answer.json()["list"]["listId"])
+
+
+def _floor_changes(connection: duckdb.DuckDBPyConnection) -> list[tuple[Any, ...]]:
+    """Email, properties as JSON, their hash, and the contact id of whoever is on the list, for who is not as sent."""
+    return connection.execute(
+        """
+        WITH wanted AS (
+            SELECT email, to_json({firstname: first_name, lastname: last_name, city: city, company: company}) AS body
+            FROM bench.people JOIN customers.profile_consents USING (profile_id)
+            WHERE channel = 'email' AND topic = 'marketing' AND status = 'granted'
+        )
+        SELECT email, body, md5(body) AS hash, contact_id FROM wanted LEFT JOIN ledger USING (email)
+        WHERE ledger.hash IS DISTINCT FROM md5(body) ORDER BY contact_id IS NULL
+        """
+    ).fetchall()
+
+
+def _floor_keep(connection: duckdb.DuckDBPyConnection, written: Sequence[tuple[str, str, str]]) -> None:
+    import pyarrow as pa
+
+    names = ("email", "hash", "contact_id")
+    news = pa.table(  # noqa: F841 - DuckDB finds it by its name
+        {name: pa.array([row[at] for row in written], pa.string()) for at, name in enumerate(names)}
+    )
+    connection.execute("INSERT OR REPLACE INTO ledger SELECT * FROM news")
+    connection.execute("DELETE FROM ledger WHERE email NOT IN (SELECT email FROM bench.people)")
+
+
+class _FloorSender:
+    def __init__(self, vendor: Vendor, session: requests.Session, audience: str) -> None:
+        self._contacts = f"{vendor.url}/crm/v3/objects/contacts/batch/upsert"
+        self._members = f"{vendor.url}/crm/v3/lists/{audience}/memberships"
+        self._session = session
+
+    def upsert(self, rows: Sequence[tuple[Any, ...]]) -> list[tuple[str, str, str]]:
+        """Write contacts, put those who are new on the list, and give email, hash and contact id."""
+        inputs = [{"id": email, "idProperty": "email", "properties": orjson.loads(body)} for email, body, _, _ in rows]
+        answer = self._call("POST", self._contacts, {"inputs": inputs})
+        ids = {str(found["properties"]["email"]): str(found["id"]) for found in answer["results"]}
+        new = [ids[email] for email, _, _, contact_id in rows if contact_id is None]
+        if new:
+            self._call("PUT", f"{self._members}/add", new)
+        return [(email, digest, ids[email]) for email, _, digest, _ in rows]
+
+    def remove(self, rows: Sequence[tuple[Any, ...]]) -> None:
+        """Take contacts off the list."""
+        self._call("PUT", f"{self._members}/remove", [contact_id for _, contact_id in rows])
+
+    def _call(self, method: str, url: str, body: object) -> Any:
+        headers = {"Content-Type": "application/json"}
+        answer = self._session.request(method, url, data=orjson.dumps(body), headers=headers, timeout=60)
+        answer.raise_for_status()
+        return orjson.loads(answer.content)
+
+
+def _chunks(rows: Sequence[tuple[Any, ...]], size: int) -> Iterator[Sequence[tuple[Any, ...]]]:
+    return (rows[start : start + size] for start in range(0, len(rows), size))
+
+
+def _execute(path: Path, statements: str) -> None:
+    if statements:
+        with duckdb.connect(str(path)) as connection:
+            connection.execute(statements)

@@ -1,0 +1,171 @@
+"""Costs of a piece of work, and ours beside the floor's, run in turn in one process."""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import resource
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median
+from tempfile import TemporaryDirectory
+
+import pyarrow as pa
+
+_STATUS = Path("/proc/self/status")
+_MEGABYTE = 1024 * 1024
+
+
+class DifferentResultsError(Exception):
+    """Ours and the floor did not do the same work, so that their costs cannot be compared."""
+
+
+@dataclass
+class Phase:
+    """One measured piece of work.
+
+    Attributes:
+        rows: How many rows it was about; set by the work.
+        result: What it came to; must be the same for ours and for the floor.
+        wall: Seconds by the clock.
+        cpu: Seconds of processor time of this process, all threads. The sandbox is another process.
+        peak_mb: Largest resident memory of this process meanwhile; libraries included.
+        grown_mb: How far that is above the resident memory at the start.
+    """
+
+    rows: int = 0
+    result: object = None
+    wall: float = 0.0
+    cpu: float = 0.0
+    peak_mb: float = 0.0
+    grown_mb: float = 0.0
+
+
+class Meter:
+    """Measures the phases of one side of a benchmark; what happens between them is not counted."""
+
+    def __init__(self) -> None:
+        self.phases: dict[str, Phase] = {}
+
+    @contextmanager
+    def phase(self, name: str) -> Iterator[Phase]:
+        """Measure what happens inside."""
+        phase = self.phases[name] = Phase()
+        at_start = _start_memory()
+        wall, cpu = time.perf_counter(), time.process_time()
+        yield phase
+        phase.wall = time.perf_counter() - wall
+        phase.cpu = time.process_time() - cpu
+        phase.peak_mb = _peak_memory()
+        phase.grown_mb = max(0.0, phase.peak_mb - at_start)
+
+
+Side = Callable[[Path, Meter], None]
+"""One side of a benchmark: works in an empty folder and measures its phases."""
+
+
+@dataclass
+class Comparison:
+    """A phase of a benchmark: its repetitions, ours and the floor's.
+
+    Attributes:
+        benchmark: Name of the benchmark.
+        phase: Name of the phase.
+        ours: Repetitions of ours.
+        floor: Repetitions of the floor; empty when it has none.
+    """
+
+    benchmark: str
+    phase: str
+    ours: list[Phase] = field(default_factory=list)
+    floor: list[Phase] = field(default_factory=list)
+
+    def ratio(self, what: str) -> float | None:
+        """Ours over the floor's, medians of ``wall`` or ``cpu``; None without a floor."""
+        below = medians(self.floor)[what] if self.floor else 0.0
+        return medians(self.ours)[what] / below if below else None
+
+    def as_json(self) -> dict[str, object]:
+        """For programs."""
+        return {
+            "benchmark": self.benchmark,
+            "phase": self.phase,
+            "rows": self.ours[0].rows,
+            "repetitions": len(self.ours),
+            "ours": medians(self.ours),
+            "floor": medians(self.floor) if self.floor else None,
+            "wall_ratio": self.ratio("wall"),
+            "cpu_ratio": self.ratio("cpu"),
+        }
+
+
+def medians(phases: Sequence[Phase]) -> dict[str, float]:
+    """The median of each cost, and of the rows a second by the clock."""
+    found = {name: median(getattr(phase, name) for phase in phases) for name in ("wall", "cpu", "peak_mb", "grown_mb")}
+    return {**found, "rows_per_second": median(phase.rows / phase.wall for phase in phases)}
+
+
+def compare(benchmark: str, ours: Side, floor: Side | None, *, repeat: int) -> list[Comparison]:
+    """Run ours and the floor in turn; which goes first changes, so that neither always finds the machine warm.
+
+    Raises:
+        DifferentResultsError: A phase came to another result on the other side.
+    """
+    comparisons: dict[str, Comparison] = {}
+    for turn in range(repeat):
+        sides = [("ours", ours), *([("floor", floor)] if floor else [])]
+        for name, side in sides if turn % 2 == 0 else reversed(sides):
+            for phase_name, phase in _run(side).phases.items():
+                comparison = comparisons.setdefault(phase_name, Comparison(benchmark, phase_name))
+                getattr(comparison, name).append(phase)
+    for comparison in comparisons.values():
+        _check_same(comparison)
+    return sorted(comparisons.values(), key=lambda one: not one.ours)
+
+
+def _run(side: Side) -> Meter:
+    meter = Meter()
+    with TemporaryDirectory(prefix="millstream-bench-") as folder:
+        side(Path(folder), meter)
+    return meter
+
+
+def _check_same(comparison: Comparison) -> None:
+    first, *others = [*comparison.ours, *comparison.floor]
+    for other in others:
+        if (other.rows, other.result) != (first.rows, first.result):
+            raise DifferentResultsError(
+                f"{comparison.benchmark}, {comparison.phase}: {first.rows} rows with result {first.result!r} "
+                f"stand against {other.rows} with {other.result!r}."
+            )
+
+
+def _start_memory() -> float:
+    """Give back what is not needed, set the kernel's high-water mark back, and tell the resident megabytes."""
+    gc.collect()
+    pa.default_memory_pool().release_unused()
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)
+    with suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")  # Linux: VmHWM starts anew
+    return _status("VmRSS:") or _peak_memory()
+
+
+def _peak_memory() -> float:
+    """Megabytes; where the kernel does not say, the largest since the process began, which only rises."""
+    found = _status("VmHWM:")
+    if found is not None:
+        return found
+    highest = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return highest / (_MEGABYTE if sys.platform == "darwin" else 1024)
+
+
+def _status(name: str) -> float | None:
+    if not _STATUS.exists():
+        return None
+    line = next((line for line in _STATUS.read_text().splitlines() if line.startswith(name)), None)
+    return float(line.split()[1]) / 1024 if line else None

@@ -1,0 +1,311 @@
+"""What a project knows, for people who ask: the state of things, one person's whole story, the rows not accepted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from millstream.state.errors import NotFoundError
+
+if TYPE_CHECKING:
+    from millstream.flows.steps import Workspace
+    from millstream.state.audiences.explain import Why
+    from millstream.state.identity import ProfileExplanation
+    from millstream.state.store import Connection
+
+
+@dataclass(frozen=True)
+class StreamStatus:
+    """A stream's table: its rows, and when rows last came."""
+
+    source: str
+    stream: str
+    rows: int
+    pulled_at: datetime | None
+
+
+@dataclass(frozen=True)
+class AudienceStatus:
+    """An audience's size, and when somebody last entered or left."""
+
+    audience: str
+    size: int
+    changed_at: datetime | None
+
+
+@dataclass(frozen=True)
+class SyncStatus:
+    """What a sync's destination has acknowledged, who is kept back, and what was not accepted."""
+
+    sync: str
+    acknowledged: int
+    acknowledged_at: datetime | None
+    suppressed: int
+    rejected: int
+    unsettled: int
+
+
+@dataclass
+class StatusReport:
+    """The state of a project."""
+
+    runs: list[dict[str, Any]] = field(default_factory=list)
+    profiles: int = 0
+    streams: list[StreamStatus] = field(default_factory=list)
+    audiences: list[AudienceStatus] = field(default_factory=list)
+    syncs: list[SyncStatus] = field(default_factory=list)
+
+    def as_json(self) -> dict[str, Any]:
+        """For programs."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class TraitValue:
+    """What is true of a person, and the record that says so."""
+
+    name: str
+    value: str
+    record_id: str | None
+    observed_at: datetime | None
+
+
+@dataclass(frozen=True)
+class AudienceMembership:
+    """Whether a person is in an audience, since when, and the rule that let them in or kept them out."""
+
+    audience: str
+    member: bool
+    since: datetime | None
+    rule: Why
+
+
+@dataclass(frozen=True)
+class SyncStory:
+    """What was sent of a person by a sync, and what came back.
+
+    Attributes:
+        sync: Name of the sync.
+        acknowledged: Whether the destination holds the person; None when nobody knows.
+        acknowledged_at: When it last said so.
+        external_id: The vendor's id of the person.
+        suppressed: Why the person is kept back.
+        outcomes: Every operation sent, newest first: operation, status, code, reason, time.
+    """
+
+    sync: str
+    acknowledged: bool | None
+    acknowledged_at: datetime | None
+    external_id: str | None
+    suppressed: str | None
+    outcomes: tuple[dict[str, Any], ...]
+
+
+@dataclass(frozen=True)
+class Person:
+    """One person's chain from the records to the vendors' answers."""
+
+    identity: ProfileExplanation
+    traits: tuple[TraitValue, ...]
+    consents: tuple[tuple[str, str, str], ...]
+    audiences: tuple[AudienceMembership, ...]
+    syncs: tuple[SyncStory, ...]
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Everybody that the question may mean; usually one person."""
+
+    who: str
+    people: tuple[Person, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        """For programs."""
+        return asdict(self)
+
+
+def status(workspace: Workspace) -> StatusReport:
+    """The last runs, how fresh each stream is, the audiences and the syncs."""
+    report = StatusReport(runs=workspace.journal.last_runs(10))
+    with workspace.store.open() as connection:
+        for source in workspace.project.sources:
+            report.streams += _streams(connection, source)
+        if _has(connection, "customers", "memberships"):
+            report.profiles = _one(connection, "SELECT count(*) FROM customers.profiles")
+            report.audiences = [_audience(connection, name) for name in workspace.project.audiences]
+        acknowledged = _acknowledged(connection) if _has(connection, "delivery", "acknowledged") else {}
+        held = _suppressed_counts(connection) if _has(connection, "delivery", "suppressed") else {}
+    refused = [row["sync"] for row in workspace.journal.rejected_rows()]
+    for name in workspace.project.syncs:
+        count, latest = acknowledged.get(name, (0, None))
+        unsettled = len(workspace.journal.unsettled_plans(name))
+        report.syncs.append(SyncStatus(name, count, latest, held.get(name, 0), refused.count(name), unsettled))
+    return report
+
+
+def explain(workspace: Workspace, who: str) -> Explanation:
+    """One chain for each person meant: records, identifiers, traits, audiences with their rules, what was sent.
+
+    Args:
+        workspace: The project with its databases.
+        who: A profile id, record id, or an identifier's value as people write it.
+
+    Raises:
+        NotFoundError: Nobody is known by it.
+    """
+    from millstream.state.identity import find_profiles
+
+    with workspace.store.open() as connection:
+        if not _has(connection, "customers", "profiles"):
+            raise NotFoundError("Nobody is known yet.", remedy="run `millstream run` first.")
+        found = find_profiles(connection, who, default_country=workspace.project.identity.default_country, limit=10)
+        if not found:
+            raise NotFoundError(
+                "Nobody is known by that.",
+                remedy="give an e-mail address, phone number, vendor's id, record id or profile id from the store.",
+            )
+        return Explanation(who, tuple(_person(workspace, connection, profile_id) for profile_id in found))
+
+
+def rejected(workspace: Workspace, sync: str | None = None) -> list[dict[str, Any]]:
+    """Rows that destinations did not accept, with reasons and when each is tried again. No clear personal data."""
+    return workspace.journal.rejected_rows(sync)
+
+
+def _streams(connection: Connection, source: str) -> list[StreamStatus]:
+    tables = connection.execute(
+        """
+        SELECT table_name FROM information_schema.columns
+        WHERE table_schema = ? AND column_name = '_pulled_at' ORDER BY table_name
+        """,
+        [f"raw_{source}"],
+    ).fetchall()
+    found = []
+    for (table,) in tables:
+        row = connection.execute(f'SELECT count(*), max(_pulled_at) FROM "raw_{source}"."{table}"').fetchone()
+        found.append(StreamStatus(source, table, *(row or (0, None))))
+    return found
+
+
+def _audience(connection: Connection, name: str) -> AudienceStatus:
+    row = connection.execute(
+        """
+        SELECT count(*) FILTER (WHERE left_at IS NULL), max(coalesce(left_at, entered_at))
+        FROM customers.memberships WHERE audience = ?
+        """,
+        [name],
+    ).fetchone()
+    return AudienceStatus(name, *(row or (0, None)))
+
+
+def _acknowledged(connection: Connection) -> dict[str, tuple[int, datetime]]:
+    rows = connection.execute(
+        """
+        SELECT sync, count(*) FILTER (WHERE present), max(acknowledged_at)
+        FROM delivery.acknowledged GROUP BY sync
+        """
+    ).fetchall()
+    return {sync: (count, latest) for sync, count, latest in rows}
+
+
+def _suppressed_counts(connection: Connection) -> dict[str, int]:
+    return dict(connection.execute("SELECT sync, count(*) FROM delivery.suppressed GROUP BY sync").fetchall())
+
+
+def _person(workspace: Workspace, connection: Connection, profile_id: str) -> Person:
+    from millstream.state.identity import explain_profile
+
+    return Person(
+        identity=explain_profile(connection, profile_id),
+        traits=_traits(connection, profile_id),
+        consents=_consents(connection, profile_id),
+        audiences=_memberships(workspace, connection, profile_id),
+        syncs=_stories(connection, list(workspace.project.syncs), profile_id),
+    )
+
+
+def _traits(connection: Connection, profile_id: str) -> tuple[TraitValue, ...]:
+    """The golden row, each value with the record it comes from."""
+    cursor = connection.execute("SELECT * FROM customers.profiles WHERE profile_id = ?", [profile_id])
+    names = [column[0] for column in cursor.description or ()]
+    row = cursor.fetchone() or ()
+    origins = {
+        name: (record_id, observed_at)
+        for name, record_id, observed_at in connection.execute(
+            "SELECT name, record_id, observed_at FROM customers.profile_traits_origin WHERE profile_id = ?",
+            [profile_id],
+        ).fetchall()
+    }
+    return tuple(
+        TraitValue(name, str(value), *origins.get(name, (None, None)))
+        for name, value in zip(names, row, strict=True)
+        if value is not None and name != "profile_id"
+    )
+
+
+def _consents(connection: Connection, profile_id: str) -> tuple[tuple[str, str, str], ...]:
+    rows = connection.execute(
+        "SELECT channel, topic, status FROM customers.profile_consents WHERE profile_id = ? ORDER BY ALL", [profile_id]
+    ).fetchall()
+    return tuple((channel, topic, status) for channel, topic, status in rows)
+
+
+def _memberships(workspace: Workspace, connection: Connection, profile_id: str) -> tuple[AudienceMembership, ...]:
+    from millstream.state.audiences.explain import why
+
+    audiences, now = workspace.project.audiences, datetime.now(UTC)
+    since = dict(
+        connection.execute(
+            "SELECT audience, entered_at FROM customers.memberships WHERE profile_id = ? AND left_at IS NULL",
+            [profile_id],
+        ).fetchall()
+    )
+    return tuple(
+        AudienceMembership(
+            name, name in since, since.get(name), why(connection, audience, profile_id, as_of=now)
+        )
+        for name, audience in audiences.items()
+    )
+
+
+def _stories(connection: Connection, syncs: Sequence[str], profile_id: str) -> tuple[SyncStory, ...]:
+    if not _has(connection, "delivery", "outcomes"):
+        return ()
+    known = {
+        row[0]: row[1:]
+        for row in connection.execute(
+            "SELECT sync, present, acknowledged_at, external_id FROM delivery.acknowledged WHERE profile_id = ?",
+            [profile_id],
+        ).fetchall()
+    }
+    held = dict(
+        connection.execute("SELECT sync, reason FROM delivery.suppressed WHERE profile_id = ?", [profile_id]).fetchall()
+    )
+    sent = connection.execute(
+        """
+        SELECT sync, operation, status, code, reason, settled_at FROM delivery.outcomes
+        WHERE profile_id = ? ORDER BY settled_at DESC
+        """,
+        [profile_id],
+    ).fetchall()
+    names = ("operation", "status", "code", "reason", "at")
+    stories = []
+    for sync in syncs:
+        present, at, external_id = known.get(sync, (False, None, None))
+        outcomes = tuple(dict(zip(names, row[1:], strict=True)) for row in sent if row[0] == sync)
+        stories.append(SyncStory(sync, present, at, external_id, held.get(sync), outcomes))
+    return tuple(stories)
+
+
+def _has(connection: Connection, schema: str, table: str) -> bool:
+    found = connection.execute(
+        "SELECT 1 FROM information_schema.tables WHERE table_schema = ? AND table_name = ?", [schema, table]
+    ).fetchone()
+    return found is not None
+
+
+def _one(connection: Connection, query: str) -> int:
+    row = connection.execute(query).fetchone()
+    return int(row[0]) if row else 0
