@@ -9,6 +9,7 @@ It needs no account and no network; all state is in ``.demo/``.
 from __future__ import annotations
 
 import argparse
+import itertools
 import logging
 import os
 import shlex
@@ -16,7 +17,7 @@ import shutil
 import signal
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from prefect.client.orchestration import SyncPrefectClient
-    from prefect.client.schemas.objects import FlowRun
+    from prefect.client.schemas.objects import FlowRun, Log
 
     from millstream.sandbox import Sandbox
 
@@ -49,6 +50,7 @@ CREDENTIALS = {
 _SANDBOX_PORT = 8790
 _PREFECT_PORT = 4200
 _LONGEST_RUN_SECONDS = 1800
+_LOGS_ARRIVE_SECONDS = 3.0  # a run sends its logs in batches, the last one when it ends
 _INTERRUPTED = 130  # as shells count a Ctrl-C
 _MARK = "environment"  # a folder with this file was made by a demo, and may be emptied by the next
 
@@ -172,7 +174,7 @@ def _run_pipeline(prefect: LocalPrefect, project_file: Path, console: Console) -
         deployment = client.read_deployment_by_name(f"pipeline/{project.name}")
         run = client.create_flow_run_from_deployment(deployment.id)
         console.print(f"The pipeline runs in a worker: {_page(prefect, run.id)}\n", soft_wrap=True)
-        with console.status("Waiting for the worker"):
+        with console.status("The worker is at it"):
             return _follow(client, run.id, lambda line: console.print(line, soft_wrap=True, markup=False))
 
 
@@ -186,23 +188,36 @@ def _follow(client: SyncPrefectClient, run_id: UUID, say: Callable[[str], None])
     Raises:
         MillstreamError: It did not end within half an hour.
     """
-    from prefect.client.schemas.filters import LogFilter, LogFilterFlowRunId
-    from prefect.client.schemas.sorting import LogSort
-
-    ours = LogFilter(flow_run_id=LogFilterFlowRunId(any_=[run_id]))
-    told, deadline = 0, time.monotonic() + _LONGEST_RUN_SECONDS
+    told: set[UUID] = set()
+    deadline = time.monotonic() + _LONGEST_RUN_SECONDS
     while True:
         run = client.read_flow_run(run_id)
-        for log in client.read_logs(ours, offset=told, limit=200, sort=LogSort.TIMESTAMP_ASC):
-            told += 1
-            ours_to_say = log.name == "prefect.task_runs" and not log.message.startswith("Finished in state")
-            if ours_to_say or log.level >= logging.ERROR:
+        ended = bool(run.state and run.state.is_final())
+        if ended:
+            time.sleep(_LOGS_ARRIVE_SECONDS)
+        for log in _logs(client, run_id):
+            by_a_step = log.name == "prefect.task_runs" and not log.message.startswith("Finished in state")
+            if log.id not in told and (by_a_step or log.level >= logging.ERROR):
                 say(f"{log.timestamp:%H:%M:%S}  {log.message}")
-        if run.state and run.state.is_final():
+            told.add(log.id)
+        if ended:
             return run
         if time.monotonic() > deadline:
             raise MillstreamError("The run did not end in time.", remedy="look at it in Prefect's UI.")
         time.sleep(0.5)
+
+
+def _logs(client: SyncPrefectClient, run_id: UUID) -> Iterator[Log]:
+    """All logs of a run so far. Tasks send theirs apart from each other, so a later one may come first."""
+    from prefect.client.schemas.filters import LogFilter, LogFilterFlowRunId
+    from prefect.client.schemas.sorting import LogSort
+
+    ours, page = LogFilter(flow_run_id=LogFilterFlowRunId(any_=[run_id])), 200
+    for offset in itertools.count(0, page):
+        logs = client.read_logs(ours, offset=offset, limit=page, sort=LogSort.TIMESTAMP_ASC)
+        yield from logs
+        if len(logs) < page:
+            return
 
 
 def _say_what_next(console: Console, folder: Path, sandbox: Sandbox) -> None:
@@ -213,7 +228,7 @@ def _say_what_next(console: Console, folder: Path, sandbox: Sandbox) -> None:
         ("millstream status", "what is known, and how old it is"),
         (advance, "a day goes by: some people change"),
         ("millstream run", "pull what is new, send only what changed"),
-        ("millstream rejected", "rows the destinations refused, and why"),
+        ("millstream rejected", "rows that no destination took, and why"),
     ):
         console.print(f"  {command}", style="bold", soft_wrap=True)
         console.print(f"      {meaning}", style="dim")

@@ -62,6 +62,8 @@ def _pulled(rows: Sequence[Row]) -> Table:
 
 def _people(rows: Sequence[Row]) -> Table:
     table = _table("People found", "records in", "people out")
+    table.caption = "with visitors of the website who are known by their device only"
+    table.caption_justify = "left"
     for row in rows:
         if "people" in row:
             table.add_row(_number(row["records"]), _number(row["people"]))
@@ -77,7 +79,7 @@ def _audiences(rows: Sequence[Row]) -> Table:
 
 
 def _sent(rows: Sequence[Row]) -> Table:
-    table = _table("Rows sent", "sync", "sent", "rejected", "held back: no consent", "status")
+    table = _table("Rows sent", "sync", "sent", "rejected", "held back", "status")
     for row in rows:
         if "sync" in row:
             counts = [_number(row[key]) for key in ("sent", "rejected", "suppressed")]

@@ -1,20 +1,23 @@
 """The generated parts of the docs (``make docs``), and whether they are current.
 
-Three files are made: ``docs/cli.md`` (between its marks), ``docs/millstream.schema.json`` and the demo's project file.
+Made are ``docs/cli.md`` (between its marks), ``docs/connectors.md``, ``docs/millstream.schema.json`` and the demo's
+project file.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import typer
 from typer.core import TyperCommand, TyperGroup
 
 from millstream.flows.cli.application import declare_commands
+from millstream.flows.cli.connectors import DestinationFacts, SettingFacts, SourceFacts, describe_connectors
 from millstream.flows.project.schema import schema_text
 from millstream.flows.project.template import project_text
+from millstream.state.plugins import OWN_PACKAGE
 
 ROOT = Path(__file__).resolve().parent.parent
 BEGIN = "<!-- made by `make docs` from the commands' own help; change that -->"
@@ -42,9 +45,48 @@ def generated(root: Path) -> Mapping[Path, str]:
     commands = root / "docs" / "cli.md"
     return {
         commands: _between_marks(commands.read_text(encoding="utf-8"), commands_text()),
+        root / "docs" / "connectors.md": connectors_text(),
         root / "docs" / "millstream.schema.json": schema_text(plugins=False),
         root / "examples" / "demo" / "millstream.yaml": project_text(sandbox=True),
     }
+
+
+def connectors_text() -> str:
+    """Millstream's own connectors with their settings, as Markdown."""
+    found = describe_connectors()
+    sources = [source for source in found["sources"] if source["package"] == OWN_PACKAGE]
+    destinations = [one for one in found["destinations"] if one["package"] == OWN_PACKAGE]
+    lines = ["<!-- made by `make docs` from what the connectors declare; change that -->", "# Connectors", ""]
+    lines += ["`millstream connectors` lists these and those of installed plugins.", "", "## Sources", ""]
+    lines += _table(("source", "system", "kind", "API", "streams"), map(_source_cells, sources))
+    lines += ["", "## Destinations", ""]
+    lines += _table(("destination", "system", "API", "modes", "finds people by"), map(_destination_cells, destinations))
+    for kind, connector in [*(("source", one) for one in sources), *(("destination", one) for one in destinations)]:
+        lines += ["", f"## Settings of the {kind} {connector['name']}", ""]
+        lines += _table(("setting", "type", "default", "meaning"), map(_setting_cells, connector["settings"]))
+    return "\n".join(lines) + "\n"
+
+
+def _source_cells(source: SourceFacts) -> tuple[str, ...]:
+    link = f"[`{source['name']}`](sources/{source['name']}.md)"
+    streams = ", ".join(stream["name"] for stream in source["streams"])
+    return link, source["title"], source["category"], source["api_version"], streams
+
+
+def _destination_cells(destination: DestinationFacts) -> tuple[str, ...]:
+    link = f"[`{destination['name']}`](destinations/{destination['name']}.md)"
+    modes, keys = ", ".join(destination["modes"]), ", ".join(destination["match_keys"])
+    return link, destination["title"], destination["api_version"], modes, keys
+
+
+def _setting_cells(setting: SettingFacts) -> tuple[str, ...]:
+    default = "required" if setting["required"] else (setting["default"] or "")
+    return f"`{setting['name']}`", setting["type"], default, setting["description"]
+
+
+def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
+    for row in (heads, ["---"] * len(heads), *rows):
+        yield "| " + " | ".join(" ".join(cell.split()).replace("|", "\\|") for cell in row) + " |"
 
 
 def commands_text() -> str:
@@ -68,12 +110,8 @@ def _command_lines(name: str, command: TyperCommand) -> Iterator[str]:
     yield command.get_usage(context).removeprefix("Usage: ")
     yield "```"
     yield ""
-    yield "| argument or option | meaning |"
-    yield "|---|---|"
-    for parameter in command.params:
-        record = parameter.get_help_record(context)
-        if record and parameter.name != "help":
-            yield "| `{}` | {} |".format(*(" ".join(part.split()).replace("|", "\\|") for part in record))
+    records = [one.get_help_record(context) for one in command.params if one.name != "help"]
+    yield from _table(("argument or option", "meaning"), [(f"`{name}`", text) for name, text in filter(None, records)])
 
 
 def _between_marks(page: str, made: str) -> str:

@@ -31,6 +31,9 @@ if TYPE_CHECKING:
     from millstream.state.ledger.journal import Journal
 
 WORK_FOLDER = ".millstream"
+LONGEST_PULL = 12 * 3600.0
+"""Seconds after which a pull on another machine counts as dead."""
+
 Report = TypeVar("Report")
 
 
@@ -197,7 +200,8 @@ def ingest(
 ) -> IngestReport:
     """Pull one source into the store.
 
-    What goes wrong at the vendor is in the report; only a wrong configuration is raised.
+    What goes wrong at the vendor is in the report; only a wrong configuration is raised. While another run pulls the
+    same source, this one leaves it alone.
 
     Args:
         workspace: The project with its databases.
@@ -218,12 +222,15 @@ def ingest(
         accept_empty=accept_empty,
         progress=progress.of_source(source) if progress else None,
     )
-    try:
-        return engine.ingest(pull, workspace.store, name=source, pipelines=workspace.work / "dlt")
-    except ConfigurationError:
-        raise
-    except MillstreamError as error:
-        return engine.IngestReport(source, list(pull.reports.values()), error=error.at(source))
+    with workspace.journal.lease(f"source {source}", new_run_id(), seconds=LONGEST_PULL) as mine:
+        if not mine:
+            return engine.IngestReport(source, skipped=True)
+        try:
+            return engine.ingest(pull, workspace.store, name=source, pipelines=workspace.work / "dlt")
+        except ConfigurationError:
+            raise
+        except MillstreamError as error:
+            return engine.IngestReport(source, list(pull.reports.values()), error=error.at(source))
 
 
 def resolve(workspace: Workspace, *, run_id: str, full: bool = False) -> ResolveReport:
@@ -249,12 +256,20 @@ def resolve(workspace: Workspace, *, run_id: str, full: bool = False) -> Resolve
             report.unplanned_events += modelled.unplanned_events
             report.incomplete_events += modelled.incomplete_events
         resolved = resolve_identities(connection, project.identity, run_id=run_id, now=now, full=full)
-        build_profiles(connection, project.survivorship, now=now, full=full)
+        build_profiles(
+            connection, project.survivorship, now=now, full=full, declared=_declared_traits(connectors.values())
+        )
     report.records, report.profiles = resolved.records, resolved.profiles
     report.new, report.merged, report.split = resolved.new, resolved.merged, resolved.split
     report.blocked = resolved.blocked_values
     report.seconds = time.monotonic() - started
     return report
+
+
+def _declared_traits(connectors: Iterable[AnySource]) -> list[tuple[str, str]]:
+    """Name and type of every trait that the sources can bring."""
+    people = [stream.people for connector in connectors for stream in connector.selected_streams()]
+    return [(trait.name, trait.type) for said in people if said for trait in said.traits]
 
 
 def select(workspace: Workspace, audiences: Iterable[str] | None = None, *, run_id: str) -> list[AudienceReport]:

@@ -24,6 +24,8 @@ _DLT_SETTINGS = {
     "RUNTIME__LOG_LEVEL": "ERROR",
     "EXTRACT__NEXT_ITEM_MODE": "fifo",  # streams one after the other: some follow others
     "LOAD__RAISE_ON_MAX_RETRIES": "2",
+    # Rows are merged from a staging dataset; no second copy of people's data stays there.
+    "LOAD__TRUNCATE_STAGING_DATASET": "true",
 }
 
 
@@ -36,12 +38,14 @@ class IngestReport:
         streams: What became of each stream.
         seconds: Wall time.
         error: What stopped the whole source.
+        skipped: Another run was pulling it, so nothing was done here.
     """
 
     source: str
     streams: list[StreamReport] = field(default_factory=list)
     seconds: float = 0.0
     error: MillstreamError | None = None
+    skipped: bool = False
 
     @property
     def rows(self) -> int:
@@ -63,6 +67,7 @@ class IngestReport:
         return {
             "source": self.source,
             "ok": self.ok,
+            "skipped": self.skipped,
             "rows": self.rows,
             "seconds": round(self.seconds, 3),
             "error": str(self.error) if self.error else None,

@@ -51,6 +51,7 @@ def show_status(report: StatusReport, *, as_json: bool) -> bool:
             }
             for one in report.syncs
         ],
+        rare=("kept back", "not accepted", "unsettled plans"),
     )
     return True
 
@@ -72,24 +73,28 @@ def show_rejected(rows: Sequence[Mapping[str, Any]], *, as_json: bool) -> bool:
     if as_json:
         print_json({"rejected": [dict(row) for row in rows]})
         return True
-    shown: list[dict[str, Cell]] = [
-        {
-            "sync": row["sync"],
-            "profile": row["profile_id"] or "",
-            "operation": row["operation"],
-            "status": row["status"],
-            "code": row["code"] or "",
-            "reason": row["reason"] or "",
-            "who has to act": row["fault"] or "",
-            "tries": row["attempts"],
-            "next try": _age(row["next_try_at"]) or "when the row changes",
-        }
-        for row in rows
-    ]
-    print_table("Not accepted", shown, empty="Every row was accepted.")
+    by_sync: dict[str, list[dict[str, Cell]]] = {}
+    for row in rows:
+        by_sync.setdefault(row["sync"], []).append(_rejected_row(row))
+    for sync, shown in by_sync.items():
+        print_table(f"{sync}: {len(shown):,} not accepted", shown, rare=("who has to act",))
+    if not rows:
+        print_line("Every row was accepted.")
     if rows:
         print_line("\nThe story of one: millstream explain PROFILE")
     return True
+
+
+def _rejected_row(row: Mapping[str, Any]) -> dict[str, Cell]:
+    return {
+        "profile": row["profile_id"] or "",
+        "what": row["operation"],
+        "code": row["code"] or row["status"],
+        "reason": row["reason"] or "",
+        "who has to act": row["fault"] or "",
+        "tries": row["attempts"],
+        "next try": _age(row["next_try_at"]) or "when the row changes",
+    }
 
 
 def show_explanation(explanation: Explanation, *, as_json: bool) -> bool:

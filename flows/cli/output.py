@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime
 
 from rich.console import Console
@@ -55,13 +55,20 @@ def print_line(message: str = "") -> None:
     console().print(message, markup=False, soft_wrap=True)
 
 
-def print_table(title: str, rows: Iterable[Mapping[str, Cell]], *, empty: str = "None.") -> None:
+def print_table(
+    title: str,
+    rows: Iterable[Mapping[str, Cell]],
+    *,
+    empty: str = "None.",
+    rare: Collection[str] = (),
+) -> None:
     """Rows as a table, numbers to the right; the keys of the first row are the heads.
 
     Args:
         title: Stands above.
         rows: All with the same keys.
         empty: What to say when there are no rows.
+        rare: Columns that are shown only where one of the rows has something in them.
     """
     rows = list(rows)
     out = console()
@@ -69,12 +76,13 @@ def print_table(title: str, rows: Iterable[Mapping[str, Cell]], *, empty: str = 
     if not rows:
         out.print(f"  {empty}", markup=False)
         return
-    table = Table(show_edge=False, pad_edge=False, box=None, padding=(0, 2), header_style="dim")
-    for head in rows[0]:
+    table = Table(show_edge=False, pad_edge=False, box=None, padding=(0, 1), header_style="dim")
+    heads = [head for head in rows[0] if head not in rare or any(row[head] for row in rows)]
+    for number, head in enumerate(heads):
         numbers = all(isinstance(row[head], (int, float)) and not isinstance(row[head], bool) for row in rows)
-        table.add_column(head, justify="right" if numbers else "left", overflow="fold")
+        table.add_column(head, justify="right" if numbers else "left", overflow="fold", no_wrap=number == 0)
     for row in rows:
-        table.add_row(*(_shown(value) for value in row.values()))
+        table.add_row(*(_shown(row[head]) for head in heads))
     out.print(table)
 
 

@@ -69,6 +69,7 @@ def _show_resolved(report: PipelineReport) -> None:
                 "incomplete events": resolved.incomplete_events,
             }
         ],
+        rare=("values left aside", "events outside the plan", "incomplete events"),
     )
 
 
@@ -89,12 +90,10 @@ def _show_activated(report: PipelineReport) -> None:
             "suppressed": one.suppressed,
             "retry later": one.retry_later,
             "unknown": one.unknown,
-            "requests": one.requests,
-            "seconds": one.seconds,
         }
         for one in report.activated
     ]
-    print_table("Sent", rows)
+    print_table("Sent", rows, rare=("retry later", "unknown"))
 
 
 _TABLES = {
@@ -114,18 +113,17 @@ def show_plans(plans: Sequence[PlanReport], *, as_json: bool) -> bool:
     rows: list[dict[str, Cell]] = [
         {
             "sync": plan.sync,
-            "wanted": plan.wanted,
             "add": plan.adds,
             "update": plan.updates,
             "remove": plan.removes,
-            "unchanged": plan.unchanged,
+            "same": plan.unchanged,
             "no consent": plan.suppressed,
             "no match key": plan.unmatched,
             "waiting": plan.waiting,
         }
         for plan in plans
     ]
-    print_table("Nothing is sent; activate would do this", rows)
+    print_table("Nothing is sent; activate would do this", rows, rare=("no match key", "waiting"))
     for plan in plans:
         for guard in plan.guards:
             print_error(f"sync {plan.sync}: a guard would stop it: {guard}")
@@ -149,7 +147,7 @@ def show_checks(results: Sequence[CheckResult], *, as_json: bool) -> bool:
         }
         for result in results
     ]
-    print_table("Checked", rows)
+    print_table("Checked", rows, rare=("problem", "detail", "what to do"))
     if ok:
         print_note("Everything can be used.")
     return ok

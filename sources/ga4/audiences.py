@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 MEMBERS_A_REQUEST = 100_000
+CREATE_ATTEMPTS = 3
 FIRST_PAUSE = 1.0
 CHANGED = "the API may have changed: update the connector, or leave the stream out for now."
 NOT_SET = ("", "(not set)")
@@ -201,25 +202,30 @@ class AudienceReader:
         return found
 
     def _create(self, pull: Pull, audience: str, today: date) -> str:
-        """Begin an export and return its resource name."""
+        """Begin an export and return its resource name; again where there was no answer and it was not begun."""
         dimensions = [{"dimensionName": name} for name in self._settings.audience_dimensions]
-        try:
-            operation = pull.begin(self._exports_path, {"audience": audience, "dimensions": dimensions})
-        except UnknownOutcomeError:
-            log.warning("ga4: no answer to the making of an export; looking whether it was begun.")
-        else:
+        for _ in range(CREATE_ATTEMPTS):
+            try:
+                operation = pull.begin(self._exports_path, {"audience": audience, "dimensions": dimensions})
+            except UnknownOutcomeError:
+                log.warning("ga4: no answer to the making of an export; looking whether it was begun.")
+                listed = self._existing(pull, today).get(audience)
+                if listed is not None:
+                    return listed
+                continue
             for part in ("response", "metadata"):
                 name = str((operation.get(part) or {}).get("name", ""))
                 if "/audienceExports/" in name:
                     return name
-        # An operation may name only itself; the list knows the export.
-        listed = self._existing(pull, today).get(audience)
-        if listed is None:
-            raise MalformedAnswerError(
-                f"The export of {audience} is not in Google's list.",
-                remedy="run again; a new export will be made.",
-            )
-        return listed
+            # An operation may name only itself; the list knows the export.
+            listed = self._existing(pull, today).get(audience)
+            if listed is not None:
+                return listed
+            break
+        raise MalformedAnswerError(
+            f"The export of {audience} is not in Google's list.",
+            remedy="run again; a new export will be made.",
+        )
 
     def _query(self, pull: Pull, audience: str, kept: Mapping[str, Any], export: Mapping[str, Any]) -> Iterator[Page]:
         offset, total = 0, None

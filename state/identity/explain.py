@@ -104,9 +104,13 @@ def find_profiles(
     """
     create_identity_tables(connection)
     who = who.strip()
-    values = {who, normalise("email", who), normalise("phone", who, None, default_country)} - {None, ""}
+    if not who:
+        return []
+    spellings = {who, normalise("email", who), normalise("phone", who, None, default_country)}
+    values = sorted(value for value in spellings if value)
+    marks = ", ".join("?" for _ in values)
     rows = connection.execute(
-        """
+        f"""
         SELECT profile_id FROM customers.members WHERE profile_id = ? OR record_id = ?
         UNION
         SELECT profile_id FROM customers.profile_aliases WHERE alias_id = ?
@@ -114,10 +118,10 @@ def find_profiles(
         SELECT member.profile_id
         FROM customers.identifiers AS identifier
         JOIN customers.members AS member ON member.record_id = identifier.record_id
-        WHERE identifier.value IN (SELECT unnest(CAST(? AS TEXT[]))) OR identifier.original = ?
+        WHERE identifier.value IN ({marks}) OR identifier.original = ?
         ORDER BY profile_id LIMIT ?
         """,
-        [who, who, who, sorted(value for value in values if value), who, limit],
+        [who, who, who, *values, who, limit],
     ).fetchall()
     return [str(profile_id) for (profile_id,) in rows]
 

@@ -104,7 +104,8 @@ def take_touched_records(connection: Connection) -> None:
         WHERE profile_id IN (
             SELECT profile_id FROM customers.members
             WHERE record_id IN (SELECT record_id FROM resolve_changed
-)
+                                UNION
+                                SELECT record_id FROM resolve_touched)
         )
         """
     )

@@ -319,7 +319,7 @@ class _StreamModel:
             FROM ({planned_select(self.plan)})
             """
         ).fetchone()
-        if counted:
+        if counted and self.plan.events:
             report.unplanned_events += counted[0]
             report.incomplete_events += counted[1]
         self.connection.execute("DROP TABLE happened")

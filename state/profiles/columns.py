@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -53,14 +54,23 @@ def trait_columns(connection: Connection, traits: str) -> list[TraitColumn]:
     rows = connection.execute(
         f"SELECT lower(name), min(type), max(type) FROM {traits} GROUP BY lower(name) ORDER BY lower(name)"
     ).fetchall()
-    return [
-        TraitColumn(
-            trait=name,
-            column=f"trait_{name}" if name in FIXED else name,
-            sql_type=_SQL_TYPES.get(first, "TEXT") if first == last else "TEXT",
-        )
-        for name, first, last in rows
-    ]
+    return [_column(name, {first, last}) for name, first, last in rows]
+
+
+def declared_columns(traits: Iterable[tuple[str, str]]) -> list[TraitColumn]:
+    """The columns of traits that are declared by name and type, whether or not any record bears them yet."""
+    types: dict[str, set[str]] = {}
+    for name, kind in traits:
+        types.setdefault(name.lower(), set()).add(kind)
+    return [_column(name, kinds) for name, kinds in sorted(types.items())]
+
+
+def _column(name: str, kinds: Collection[str]) -> TraitColumn:
+    return TraitColumn(
+        trait=name,
+        column=f"trait_{name}" if name in FIXED else name,
+        sql_type=_SQL_TYPES.get(next(iter(kinds)), "TEXT") if len(kinds) == 1 else "TEXT",
+    )
 
 
 def existing_columns(connection: Connection, table: str = "profiles") -> dict[str, str]:

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 from millstream.state.profiles import survivorship
-from millstream.state.profiles.columns import FIXED, TraitColumn, existing_columns, quoted, trait_columns
+from millstream.state.profiles.columns import (
+    FIXED,
+    TraitColumn,
+    declared_columns,
+    existing_columns,
+    quoted,
+    trait_columns,
+)
 from millstream.state.profiles.tables import create_profile_tables, create_table
 
 if TYPE_CHECKING:
@@ -35,7 +43,12 @@ class ProfilesReport:
 
 
 def build_profiles(
-    connection: Connection, rules: SurvivorshipRules, *, now: datetime, full: bool = False
+    connection: Connection,
+    rules: SurvivorshipRules,
+    *,
+    now: datetime,
+    full: bool = False,
+    declared: Iterable[tuple[str, str]] = (),
 ) -> ProfilesReport:
     """Bring ``customers.profiles`` and ``customers.profile_traits_origin`` in step with the records.
 
@@ -47,6 +60,8 @@ def build_profiles(
         rules: Whose word counts.
         now: The time of the run, aware; events of the future are not yet seen.
         full: Describe all profiles.
+        declared: Name and type of traits that have a column even while no record bears them, so that an audience or
+            a sync may name them before their source was read.
     """
     create_profile_tables(connection)
     before = connection.execute("SELECT rules_fingerprint FROM customers.describe_state").fetchone()
@@ -58,6 +73,7 @@ def build_profiles(
     described, gone = _counts(connection)
     if full or described or gone:
         _describe(connection, rules, now, full=full)
+    _add_missing(connection, declared_columns(declared))
     report = ProfilesReport(
         profiles=_count(connection, "customers.profiles"),
         described=described,
@@ -148,12 +164,18 @@ def _fit_columns(connection: Connection, *, full: bool) -> list[TraitColumn]:
         connection.execute("DELETE FROM customers.profile_traits_origin")
         create_table(connection, "profiles", FIXED | {each.column: each.sql_type for each in wanted})
         return wanted
+    existing = _add_missing(connection, wanted)
+    # A column that is text already stays text.
+    return [TraitColumn(each.trait, each.column, existing.get(each.column, each.sql_type)) for each in wanted]
+
+
+def _add_missing(connection: Connection, wanted: list[TraitColumn]) -> dict[str, str]:
+    """Add the columns that are not there; give those that were, with their types."""
     existing = existing_columns(connection)
     for each in wanted:
         if each.column not in existing:
             connection.execute(f"ALTER TABLE customers.profiles ADD COLUMN {quoted(each.column)} {each.sql_type}")
-    # A column that is text already stays text.
-    return [TraitColumn(each.trait, each.column, existing.get(each.column, each.sql_type)) for each in wanted]
+    return existing
 
 
 def _insert_profiles(connection: Connection, columns: list[TraitColumn], now: datetime) -> None:
@@ -180,7 +202,7 @@ def _insert_profiles(connection: Connection, columns: list[TraitColumn], now: da
         ),
         known AS (
             SELECT profile_id, min(seen_at) AS first_record, max(seen_at) AS last_record,
-                   count(*) AS records, array_agg(DISTINCT source ORDER BY source) AS sources
+                   count(*) AS records, array_agg(DISTINCT source ORDER BY source NULLS FIRST) AS sources
             FROM seen GROUP BY profile_id
         ),
         chosen AS (SELECT profile_id{pivoted} FROM describe_chosen GROUP BY profile_id)

@@ -35,7 +35,7 @@ class SandboxContract(SourceContract):
     def make(self, sandbox: Sandbox) -> MakeSource:
         def make(**changes: Any) -> Any:
             url = f"{sandbox.url}/{self.base_path}"
-            facts = {name: value.format(url=sandbox.url) if isinstance(value, str) else value for name, value in self.facts.items()}
+            facts = {name: value.format(url=sandbox.url) for name, value in self.facts.items()}
             return self.connector(self.connector.Settings(**{"base_url": url, **facts, **changes}))
 
         return make
@@ -49,7 +49,7 @@ class TestHubSpot(SandboxContract):
     connector = HubSpot
     base_path = "hubspot"
     facts: ClassVar = OAUTH
-    wrong_credential: ClassVar = {"access_token": "pat-wrong", "client_id": None, "client_secret": None, "refresh_token": None}
+    wrong_credential: ClassVar = {"access_token": "pat-wrong", **dict.fromkeys(OAUTH)}
     renews_tokens = True
     odd_field = ("contacts", "lastmodifieddate")
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from millstream.destinations.delivery import Delivery
+from millstream.destinations.delivery import Delivery, SyncReport
 from millstream.destinations.modes import SyncMode
 from millstream.destinations.sync import Guards, Sync
 from millstream.state.errors import ConfigurationError, GuardError
@@ -57,17 +57,14 @@ class Bench:
                     [(email, name, f"profile-{email}") for email, name in people.items()],
                 )
 
-    def run(self, **options: bool):  # type: ignore[no-untyped-def]
-        report = self.delivery.activate("run", **options)
-        return report
+    def run(self, **options: bool) -> SyncReport:
+        return self.delivery.activate("run", **options)
 
     def killed(self, call: int, *, after_work: bool) -> None:
         """A run whose process is gone at its nth call; its lease goes with it."""
         self.memory.calls, self.memory.calls_to_kill, self.memory.kill_after_work = 0, call, after_work
-        try:
+        with suppress(Killed):
             self.delivery.activate("run")
-        except Killed:
-            pass
         self.memory.calls_to_kill = None
 
 
@@ -83,7 +80,7 @@ states = st.dictionaries(st.sampled_from(PEOPLE), st.sampled_from(["Ann", "Bob",
 kills = st.none() | st.tuples(st.integers(1, 8), st.booleans())
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     history=st.lists(st.tuples(states, kills), min_size=1, max_size=4),
     bad=st.sets(st.sampled_from(PEOPLE)),

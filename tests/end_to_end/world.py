@@ -29,8 +29,17 @@ SECRETS = {
 TAGS = {"promoters_to_mailchimp": "Promoters", "cart_abandoners_to_mailchimp": "Cart abandoners"}
 LIST = "Millstream customers"
 NOT_ADDRESSABLE = ("unsubscribed", "cleaned")
+TODAY = datetime.now(UTC).date()
+"""One day for all sandboxes of a test session, so that their people are the same."""
+
 UNHURRIED = "access_token: {env: HUBSPOT_ACCESS_TOKEN}"
 """The demo's HubSpot credential; a test puts another one here."""
+
+OF_THE_RUN = frozenset({"_pulled_at", "_dlt_load_id", "_dlt_id", "snapshot_at", "href", "modified_at"})
+"""Columns of raw tables that say when or from which address a row was pulled, or when we wrote it ourselves."""
+
+ECHOES = ("raw_hubspot.lists", "raw_hubspot.list_memberships")
+"""Raw tables in which the list that our own sync keeps shows up, one run later."""
 
 Truth = list[dict[str, Any]]
 
@@ -63,11 +72,11 @@ class World:
         """The project's workspace, as each run of the command opens it anew."""
         return steps.Workspace.open(load_project(self.folder))
 
-    def run(self) -> steps.PipelineReport:
+    def run(self, progress: steps.Progress | None = None) -> steps.PipelineReport:
         """All of it once, as ``millstream run``."""
         workspace = self.open()
         try:
-            return steps.run_all(workspace)
+            return steps.run_all(workspace, progress=progress)
         finally:
             workspace.journal.close()
 
@@ -122,7 +131,7 @@ class World:
 
 @contextmanager
 def demo_world(
-    folder: Path, *, changes: Mapping[str, str] | None = None, latency_ms: float = 0, people: int = 300, seed: int = 7
+    folder: Path, *, changes: Mapping[str, str] | None = None, latency_ms: float = 0, people: int = 300, seed: int = 11
 ) -> Iterator[World]:
     """A fresh sandbox with the demo project, and its secrets in the environment."""
     with pytest.MonkeyPatch.context() as patch:
@@ -130,7 +139,7 @@ def demo_world(
             patch.setenv(name, value)
         for name in [name for name in os.environ if name.startswith("MILLSTREAM_") or name == "PREFECT_API_URL"]:
             patch.delenv(name)
-        with Sandbox(people=people, seed=seed, limits=False, latency_ms=latency_ms) as sandbox:
+        with Sandbox(people=people, seed=seed, today=TODAY, limits=False, latency_ms=latency_ms) as sandbox:
             yield World(sandbox, folder, changes or {})
 
 
@@ -246,6 +255,39 @@ def check_tag(truth: Truth, there: list[str], wanted: Iterable[str], tag: str) -
     refused = {one for one in wanted if (people[one]["mailchimp"] or {}).get("status") in NOT_ADDRESSABLE}
     elsewhere = {one for one in refused & set(there) if len(people[one]["emails"]) > 1}
     assert_same(there, (set(wanted) - refused) | elsewhere, tag)
+
+
+def outcome(world: World) -> dict[str, object]:
+    """All that a run leaves, without ids and times that each run makes anew: equal for equal worlds."""
+    tables = world.sql(
+        """
+        SELECT table_schema, table_name, list(column_name ORDER BY ordinal_position) FROM information_schema.columns
+        WHERE starts_with(table_schema, 'raw_') AND NOT ends_with(table_schema, '_staging')
+            AND NOT starts_with(table_name, '_dlt')
+        GROUP BY ALL
+        """
+    )
+    left: dict[str, object] = {"list": sorted(listed(world)), "standings": statuses(world)}
+    for tag in TAGS.values():
+        left[tag] = {email: member["merge_fields"] for email, member in tagged(world, tag).items()}
+    for schema, table, columns in tables:
+        if f"{schema}.{table}" in ECHOES:
+            continue
+        chosen = ", ".join(f'"{column}"' for column in columns if column not in OF_THE_RUN)
+        left[f"{schema}.{table}"] = world.sql(f'SELECT {chosen} FROM "{schema}"."{table}" ORDER BY ALL')
+    people = world.sql("SELECT profile_id, list(record_id ORDER BY record_id) FROM customers.members GROUP BY ALL")
+    records = {profile: tuple(found) for profile, found in people}
+    left["people"] = sorted(records.values())
+    members = world.sql("SELECT audience, profile_id FROM customers.memberships WHERE left_at IS NULL")
+    left["members"] = sorted((audience, records[profile]) for audience, profile in members)
+    events = world.sql("SELECT event_id, record_id, name FROM customers.events ORDER BY ALL")
+    left["events"] = events
+    return left
+
+
+def differences(one: dict[str, object], other: dict[str, object]) -> list[str]:
+    """The parts in which two outcomes differ."""
+    return sorted(part for part in {*one, *other} if one.get(part) != other.get(part))
 
 
 def assert_same(there: list[str], wanted: set[str], where: str) -> None:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import TYPE_CHECKING
+from uuid import UUID
 
 import pytest
 
@@ -13,6 +16,9 @@ from millstream.flows.demo import SANDBOX_URL
 from millstream.flows.local_prefect import LocalPrefect
 from millstream.flows.project.template import project_text
 from millstream.sandbox import Sandbox
+
+if TYPE_CHECKING:
+    from prefect.client.schemas.objects import FlowRun
 
 
 def write_project(folder: Path, *, url: str = SANDBOX_URL) -> Path:
@@ -57,3 +63,25 @@ def company() -> Iterator[Sandbox]:
     """A small company whose systems answer slowly enough for runs to overlap."""
     with Sandbox(people=300, limits=False, latency_ms=150) as sandbox:
         yield sandbox
+
+
+def start(deployment: str, *, env: dict[str, str] | None = None, **parameters: object) -> UUID:
+    """Ask the worker for a run of a deployment."""
+    from prefect.client.orchestration import get_client
+
+    job = {"env": {"MILLSTREAM_PROJECT": "millstream.yaml", **env}} if env else None
+    with get_client(sync_client=True) as client:
+        found = client.read_deployment_by_name(deployment)
+        return client.create_flow_run_from_deployment(found.id, parameters=parameters, job_variables=job).id
+
+
+def end(run_id: UUID) -> FlowRun:
+    """The run, once it is over."""
+    from prefect.client.orchestration import get_client
+
+    deadline = time.monotonic() + 400
+    with get_client(sync_client=True) as client:
+        while not (run := client.read_flow_run(run_id)).state.is_final():
+            assert time.monotonic() < deadline, f"{run.name} does not end: {run.state}"
+            time.sleep(0.5)
+    return run

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Iterator, Sequence
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
-from uuid import UUID
 
 import duckdb
 import pytest
@@ -25,7 +23,7 @@ from millstream.flows.local_prefect import LocalPrefect
 from millstream.flows.project import Project, load_project
 from millstream.sandbox import Sandbox
 from millstream.state.errors import ConfigurationError
-from tests.flows.conftest import write_project
+from tests.flows.conftest import end, start, write_project
 
 if TYPE_CHECKING:
     from prefect.client.schemas.objects import Artifact, FlowRun
@@ -99,28 +97,6 @@ def project(
     worker = prefect_server.start_worker(WORK_POOL, folder=folder, environment={**others, **CREDENTIALS})
     yield project
     prefect_server.stop_worker(worker)
-
-
-def start(deployment: str, *, env: dict[str, str] | None = None, **parameters: object) -> UUID:
-    """Ask the worker for a run of a deployment."""
-    from prefect.client.orchestration import get_client
-
-    job = {"env": {"MILLSTREAM_PROJECT": "millstream.yaml", **env}} if env else None
-    with get_client(sync_client=True) as client:
-        found = client.read_deployment_by_name(deployment)
-        return client.create_flow_run_from_deployment(found.id, parameters=parameters, job_variables=job).id
-
-
-def end(run_id: UUID) -> FlowRun:
-    """The run, once it is over."""
-    from prefect.client.orchestration import get_client
-
-    deadline = time.monotonic() + 400
-    with get_client(sync_client=True) as client:
-        while not (run := client.read_flow_run(run_id)).state.is_final():
-            assert time.monotonic() < deadline, f"{run.name} does not end: {run.state}"
-            time.sleep(0.5)
-    return run
 
 
 def artifacts_of(runs: Sequence[FlowRun]) -> dict[str, Artifact]:

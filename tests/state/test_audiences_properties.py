@@ -166,7 +166,7 @@ def settle(customers: Customers, people: list[dict]) -> dict[str, dict]:
     return {str(customers.profile(f"crm.contacts:{number}")): one for number, one in enumerate(people)}
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(people=st.lists(person, min_size=1, max_size=5), tried=st.lists(rules, min_size=1, max_size=6))
 def test_compiled_rules_agree_with_their_plain_reading(
     new_customers: Callable[[], Customers], people: list[dict], tried: list[dict]

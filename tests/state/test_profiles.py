@@ -154,7 +154,7 @@ traits = st.lists(
 strategies = st.sampled_from(["most_recent", "first", "most_frequent", "source_priority"])
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(batches=st.lists(traits, min_size=1, max_size=3), strategy=strategies)
 def test_describing_in_steps_equals_describing_at_once(
     new_customers: Callable[[], Customers], batches: list[list[tuple[int, str, str, int]]], strategy: str

@@ -71,9 +71,14 @@ def test_threads_and_processes_queue_and_lose_nothing(tmp_path: Path) -> None:
 
 def test_a_failed_transaction_leaves_nothing(tmp_path: Path) -> None:
     store = Store(tmp_path / "store.duckdb")
-    with pytest.raises(duckdb.CatalogException), store.transaction() as connection:
-        connection.execute("CREATE TABLE kept (n INTEGER)")
-        connection.execute("SELECT * FROM nowhere")
+
+    def fail() -> None:
+        with store.transaction() as connection:
+            connection.execute("CREATE TABLE kept (n INTEGER)")
+            connection.execute("SELECT * FROM nowhere")
+
+    with pytest.raises(duckdb.CatalogException):
+        fail()
     with store.open() as connection:
         assert connection.execute("SHOW TABLES").fetchall() == []
 

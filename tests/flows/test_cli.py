@@ -1,0 +1,554 @@
+"""The command line, against the sandbox: what it does, what it prints, and the exit codes."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+from requests.adapters import HTTPAdapter
+from typer.testing import CliRunner, Result
+from urllib3.util import Retry
+
+from millstream.flows import reference
+from millstream.flows.cli.application import declare_commands
+from millstream.flows.local_prefect import LocalPrefect
+from millstream.flows.project import load_project
+from millstream.flows.project.template import project_text
+from millstream.sandbox import Sandbox
+from millstream.state.errors import ConfigurationError
+
+COMMANDS = (
+    "init", "check", "connectors", "sandbox", "deploy",
+    "ingest", "resolve", "select", "plan", "activate", "run",
+    "status", "explain", "rejected",
+)  # fmt: skip
+SECRETS = {
+    "HUBSPOT_ACCESS_TOKEN": "pat-sandbox-hubspot",
+    "GA4_CLIENT_SECRET": "sandbox-secret",
+    "GA4_REFRESH_TOKEN": "sandbox-refresh",
+    "SURVEYMONKEY_ACCESS_TOKEN": "sandbox-surveymonkey",
+    "MAILCHIMP_API_KEY": "sandbox-mailchimp-us1",
+}
+HEAVY = ("prefect", "dlt", "duckdb", "sqlalchemy", "pyarrow", "requests", "numpy", "pydantic")
+DOCS = Path(__file__).parents[2] / "docs"
+
+
+@pytest.fixture(scope="module")
+def sandbox() -> Iterator[Sandbox]:
+    with Sandbox(people=300, limits=False) as running:
+        yield running
+
+
+@pytest.fixture(autouse=True)
+def _environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in ("MILLSTREAM_PROJECT", "MILLSTREAM_STORE", "MILLSTREAM_JOURNAL", "PREFECT_API_URL"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in SECRETS.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.chdir(tmp_path)
+
+
+def write_project(folder: Path, sandbox: Sandbox) -> Path:
+    path = folder / "millstream.yaml"
+    path.write_text(project_text(sandbox=True).replace("http://127.0.0.1:8790", sandbox.url), encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def project(tmp_path: Path, sandbox: Sandbox) -> Path:
+    """A project on the sandbox in the current folder, which has not run yet."""
+    return write_project(tmp_path, sandbox)
+
+
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory: pytest.TempPathFactory, sandbox: Sandbox) -> Path:
+    """A project that ran once."""
+    path = write_project(tmp_path_factory.mktemp("ran"), sandbox)
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in SECRETS.items():
+            patch.setenv(name, value)
+        result = call("run", "-p", str(path))
+    assert result.exit_code == 0, result.output
+    return path
+
+
+def call(*arguments: str) -> Result:
+    result = CliRunner().invoke(declare_commands(), list(arguments))
+    for secret in SECRETS.values():
+        assert secret not in result.output
+    return result
+
+
+def call_json(*arguments: str) -> dict[str, Any]:
+    document: dict[str, Any] = json.loads(call(*arguments, "--json").stdout)
+    return document
+
+
+def documented_keys(command: str) -> set[str]:
+    """The keys that the docs promise for a command's JSON document."""
+    text = (DOCS / "cli.md").read_text(encoding="utf-8")
+    row = re.search(rf"^\| `{command}` \| (.+) \|$", text, re.MULTILINE)
+    assert row, f"docs/cli.md says nothing of the JSON of {command}"
+    return set(re.findall(r"`(\w+)`", row[1]))
+
+
+class TestHelp:
+    def test_it_names_every_command(self) -> None:
+        shown = call("--help").stdout
+        assert all(re.search(rf"│ {name} ", shown) for name in COMMANDS)
+
+    def test_it_imports_nothing_heavy(self) -> None:
+        code = (
+            "import sys; from millstream.flows.cli import main; sys.argv = ['millstream', '--help']\n"
+            "try: main()\n"
+            "except SystemExit: pass\n"
+            f"sys.exit(', '.join(name for name in {HEAVY} if name in sys.modules))"
+        )
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+        assert done.stderr.strip() == ""
+        assert "Usage: millstream" in done.stdout
+
+    @pytest.mark.parametrize("name", COMMANDS)
+    def test_every_command_explains_itself(self, name: str) -> None:
+        result = call(name, "--help")
+        assert result.exit_code == 0
+        assert "--debug" in result.stdout
+
+    def test_the_generated_docs_are_current(self) -> None:
+        assert reference.main(["--check"]) == 0, "run `make docs`"
+
+    def test_the_version_is_shown(self) -> None:
+        assert re.fullmatch(r"millstream \d+\.\d+\.\d+\n", call("--version").stdout)
+
+
+class TestWrongUse:
+    @pytest.mark.parametrize("arguments", [["nothing"], ["ingest", "--nope"], ["explain"], ["ingest", "--from", "x"]])
+    def test_a_wrong_command_line_ends_with_two(self, arguments: list[str]) -> None:
+        result = call(*arguments)
+        assert result.exit_code == 2
+        assert "Traceback" not in result.output
+
+    def test_no_project_is_one_message(self) -> None:
+        result = call("run")
+        assert result.exit_code == 2
+        assert result.stdout == ""
+        assert re.fullmatch(r"error: There is no millstream\.yaml in .*millstream init.*\n", result.stderr)
+
+    def test_every_problem_of_the_project_is_a_line(self, tmp_path: Path) -> None:
+        (tmp_path / "millstream.yaml").write_text("nam: shop\nsyncs: []\n")
+        result = call("plan")
+        assert result.exit_code == 2
+        lines = result.stderr.splitlines()
+        assert [line.split(": ")[:3] for line in lines] == [
+            ["error", "millstream.yaml:1", "nam"],
+            ["error", "millstream.yaml:1", "name"],
+            ["error", "millstream.yaml:2", "syncs"],
+        ]
+
+    def test_programs_are_told_as_well(self) -> None:
+        document = call_json("status")
+        assert document["ok"] is False
+        assert document["error"]["kind"] == "ConfigurationError"
+        assert "millstream init" in document["error"]["remedy"]
+
+    @pytest.mark.parametrize(
+        ("arguments", "expected"),
+        [
+            (["ingest", "hubspott"], "no source 'hubspott' in the project. Allowed: hubspot, ga4, surveymonkey."),
+            (["select", "promotors"], "did you mean 'promoters'?"),
+            (["activate", "nothing"], "no sync 'nothing'"),
+            (["plan", "nothing"], "no sync 'nothing'"),
+            (["run", "--source", "x"], "no source 'x'"),
+            (["run", "--sync", "x"], "no sync 'x'"),
+            (["check", "x"], "'x'"),
+            (["rejected", "x"], "no sync 'x'"),
+            (["ingest", "--to", "2025-01-01"], "--to needs --from"),
+            (["ingest", "--from", "2025-01-02", "--to", "2025-01-01"], "before the first day"),
+            (["connectors", "hubspott"], "did you mean 'hubspot'?"),
+        ],
+    )
+    def test_names_that_are_not_there_are_refused_before_anything_starts(
+        self, project: Path, arguments: list[str], expected: str
+    ) -> None:
+        result = call(*arguments)
+        assert result.exit_code == 2
+        assert expected in result.stderr
+        assert not (project.parent / ".millstream" / "store.duckdb").exists()
+
+    def test_missing_secrets_are_all_said_before_anything_starts(
+        self, project: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.delenv("HUBSPOT_ACCESS_TOKEN")
+        monkeypatch.delenv("MAILCHIMP_API_KEY")
+        for command in ("run", "check"):
+            result = call(command)
+            assert result.exit_code == 2
+            assert re.findall(r"variable (\w+) is not set", result.stderr) == [
+                "HUBSPOT_ACCESS_TOKEN",
+                "MAILCHIMP_API_KEY",
+            ]
+
+    def test_a_command_asks_only_for_the_secrets_it_needs(self, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        for name in SECRETS:
+            if not name.startswith("SURVEYMONKEY"):
+                monkeypatch.delenv(name)
+        assert call("ingest", "surveymonkey").exit_code == 0
+        assert call("resolve").exit_code == 0
+
+
+class TestUnexpected:
+    @pytest.fixture(autouse=True)
+    def _broken(self, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        def breaks(*_: object) -> None:
+            raise ValueError("cannot use ana@example.com")
+
+        monkeypatch.setattr("millstream.flows.steps.check", breaks)
+
+    def test_an_unexpected_error_is_a_message_without_a_traceback(self) -> None:
+        result = call("check")
+        assert result.exit_code == 1
+        assert result.stderr.startswith("error: Unexpected ValueError: cannot use a***@***")
+        assert "--debug" in result.stderr
+        assert "Traceback" not in result.stderr
+
+    def test_debug_shows_the_traceback_without_personal_data(self) -> None:
+        result = call("check", "--debug")
+        assert "Traceback" in result.stderr
+        assert "ana@example.com" not in result.stderr
+
+
+class TestInit:
+    def test_it_writes_a_project_and_says_what_is_next(self, tmp_path: Path) -> None:
+        result = call("init", "my-shop")
+        assert result.exit_code == 0
+        assert "name: my_shop" in (tmp_path / "my-shop" / "millstream.yaml").read_text()
+        assert (tmp_path / "my-shop" / ".gitignore").read_text() == ".millstream/\n"
+        assert "cd my-shop" in result.stdout
+        assert call("plan", "-p", "my-shop").exit_code == 0
+
+    def test_it_never_overwrites(self, tmp_path: Path) -> None:
+        (tmp_path / "millstream.yaml").write_text("name: mine\n")
+        result = call("init", "--sandbox")
+        assert result.exit_code == 2
+        assert "never overwritten" in result.stderr
+        assert (tmp_path / "millstream.yaml").read_text() == "name: mine\n"
+
+    def test_it_adds_to_a_gitignore_once(self, tmp_path: Path) -> None:
+        (tmp_path / ".gitignore").write_text("*.log")
+        call("init")
+        (tmp_path / "millstream.yaml").unlink()
+        call("init")
+        assert (tmp_path / ".gitignore").read_text() == "*.log\n.millstream/\n"
+
+    def test_it_writes_the_schema_alone(self, tmp_path: Path) -> None:
+        assert call("init", "--schema", "out/schema.json").exit_code == 0
+        assert "connections" in json.loads((tmp_path / "out" / "schema.json").read_text())["properties"]
+        assert not (tmp_path / "millstream.yaml").exists()
+
+
+class TestWork:
+    def test_check_finds_everything_good(self, project: Path) -> None:
+        document = call_json("check")
+        assert document["ok"] is True
+        assert set(document) == documented_keys("check")
+        assert {check["kind"] for check in document["checks"]} == {"store", "journal", "source", "destination"}
+
+    def test_check_tells_a_wrong_credential(self, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("HUBSPOT_ACCESS_TOKEN", "pat-wrong-token")
+        result = call("check", "hubspot", "surveymonkey")
+        assert result.exit_code == 1
+        assert "credentials" in result.stdout
+        assert "pat-wrong-token" not in result.output
+
+    def test_run_does_everything_and_a_second_one_sends_nothing(self, ran: Path) -> None:
+        document = call_json("run", "-p", str(ran))
+        assert set(document) == documented_keys("run")
+        assert document["ok"] is True
+        assert document["resolved"]["profiles"] > 200
+        assert {audience["name"] for audience in document["selected"]} == {"customers", "promoters", "cart_abandoners"}
+        assert all(sync["status"] == "completed" and sync["accepted"] == 0 for sync in document["activated"])
+
+    def test_the_steps_one_by_one_come_to_the_same(self, project: Path, ran: Path) -> None:
+        ingested = call_json("ingest")
+        assert set(ingested) == documented_keys("ingest")
+        assert sum(source["rows"] for source in ingested["ingested"]) > 1000
+        resolved = call_json("resolve")
+        assert set(resolved) == documented_keys("resolve")
+        selected = call_json("select")
+        assert set(selected) == documented_keys("select")
+        planned = call_json("plan")
+        assert set(planned) == documented_keys("plan")
+        status = call_json("status", "-p", str(ran))
+        assert resolved["resolved"]["profiles"] == status["profiles"]
+        sizes = {one["name"]: one["size"] for one in selected["selected"]}
+        assert sizes == {one["audience"]: one["size"] for one in status["audiences"]}
+        assert {one["sync"]: one["wanted"] for one in planned["plans"]} == {
+            "promoters_to_mailchimp": sizes["promoters"],
+            "cart_abandoners_to_mailchimp": sizes["cart_abandoners"],
+            "customers_to_hubspot": sizes["customers"],
+        }
+        activated = call_json("activate", "customers_to_hubspot")
+        assert set(activated) == documented_keys("activate")
+        [sync] = activated["activated"]
+        assert sync["accepted"] == sizes["customers"]
+
+    def test_days_are_read_again(self, ran: Path) -> None:
+        document = call_json("ingest", "ga4", "--from", "2020-01-01", "--to", "2020-01-02", "-p", str(ran))
+        streams = {stream["stream"]: stream for stream in document["ingested"][0]["streams"]}
+        assert streams["pages"]["since"] == "2020-01-01T00:00:00+00:00"
+        assert streams["pages"]["rows"] == 0
+
+    def test_a_guard_stops_a_sync_until_it_is_overridden(self, ran: Path, tmp_path: Path) -> None:
+        shutil.copytree(ran.parent, tmp_path, dirs_exist_ok=True)
+        path = tmp_path / "millstream.yaml"
+        text = path.read_text().replace("lifecycle_stage, equals: customer", "lifecycle_stage, equals: nobody")
+        path.write_text(text)
+        assert call("select", "customers").exit_code == 0
+        planned = call("plan", "customers_to_hubspot")
+        assert planned.exit_code == 1
+        assert "a guard would stop it: The source is empty" in planned.stderr
+        stopped = call("activate", "customers_to_hubspot")
+        assert stopped.exit_code == 1
+        assert "--override-guards" in stopped.stderr
+        overridden = call_json("activate", "customers_to_hubspot", "--override-guards")
+        assert overridden["ok"] is True
+
+    def test_a_source_that_fails_does_not_stop_the_others(
+        self, ran: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        shutil.copytree(ran.parent, tmp_path, dirs_exist_ok=True)
+        monkeypatch.setenv("SURVEYMONKEY_ACCESS_TOKEN", "wrong")
+        result = call("run", "--json")
+        document = json.loads(result.stdout)
+        assert result.exit_code == 1
+        assert document["ok"] is False
+        assert {source["source"]: source["ok"] for source in document["ingested"]} == {
+            "hubspot": True,
+            "ga4": True,
+            "surveymonkey": False,
+        }
+        assert any("surveymonkey" in problem for problem in document["problems"])
+        assert "error: surveymonkey" in result.stderr
+
+
+class TestLooking:
+    def test_status_says_how_things_are(self, ran: Path) -> None:
+        document = call_json("status", "-p", str(ran))
+        assert set(document) == documented_keys("status")
+        assert document["runs"][-1]["status"] == "completed"
+        assert all(run["started_at"].endswith("+00:00") for run in document["runs"])
+        shown = call("status", "-p", str(ran)).stdout
+        assert "hubspot" in shown
+        assert "cart_abandoners" in shown
+
+    def test_explain_tells_a_persons_whole_story(self, ran: Path) -> None:
+        import duckdb
+
+        with duckdb.connect(str(ran.parent / ".millstream" / "store.duckdb")) as connection:
+            row = connection.execute(
+                """
+                SELECT profile.email, member.profile_id FROM customers.memberships AS member
+                JOIN customers.profiles AS profile USING (profile_id)
+                JOIN delivery.acknowledged AS held USING (profile_id)
+                WHERE member.audience = 'customers' AND held.sync = 'customers_to_hubspot'
+                """
+            ).fetchone()
+        assert row
+        document = call_json("explain", row[0], "-p", str(ran))
+        assert set(document) == documented_keys("explain")
+        assert row[1] in [person["identity"]["profile_id"] for person in document["people"]]
+        shown = call("explain", row[1], "-p", str(ran)).stdout
+        assert "customers: in, since" in shown
+        assert "trait: lifecycle_stage, equals: customer" in shown
+        assert "customers_to_hubspot: at the destination" in shown
+
+    def test_nobody_found_is_a_failure(self, ran: Path) -> None:
+        result = call("explain", "nobody@example.com", "-p", str(ran))
+        assert result.exit_code == 1
+        assert "nobody@example.com" not in result.output
+
+    def test_rejected_rows_are_listed_without_personal_data(self, ran: Path) -> None:
+        document = call_json("rejected", "-p", str(ran))
+        assert set(document) == documented_keys("rejected")
+        assert "@" not in json.dumps(document)
+        assert call("rejected", "-p", str(ran)).exit_code == 0
+
+
+class TestConnectors:
+    def test_they_are_listed_with_their_settings(self) -> None:
+        document = call_json("connectors")
+        assert set(document) == documented_keys("connectors")
+        assert not document["failed"]
+        assert [source["name"] for source in document["sources"]] == ["ga4", "hubspot", "surveymonkey"]
+        assert all(source["streams"] for source in document["sources"])
+        [mailchimp] = [one for one in document["destinations"] if one["name"] == "mailchimp"]
+        assert mailchimp["modes"] == ["add", "mirror", "remove", "update", "upsert"]
+        [key] = [setting for setting in mailchimp["settings"] if setting["name"] == "api_key"]
+        assert (key["required"], key["secret"], key["type"]) == (True, True, "secret")
+
+    def test_every_setting_is_described(self) -> None:
+        document = call_json("connectors")
+        for connector in (*document["sources"], *document["destinations"]):
+            for setting in connector["settings"]:
+                assert setting["description"], f"{connector['name']}.{setting['name']}"
+
+    def test_one_is_shown_in_detail(self) -> None:
+        shown = call("connectors", "hubspot").stdout
+        assert "list_memberships" in shown
+        assert "access_token" in shown
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The example package, installed by pip into a folder of its own."""
+    folder = tmp_path_factory.mktemp("plugins")
+    package = shutil.copytree(Path(__file__).parents[1] / "plugin_example", folder / "package")
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    options = ["--no-index", "--no-deps", "--no-build-isolation", "--target", str(folder / "site")]
+    subprocess.run([*pip, *options, str(package)], check=True)
+    return folder / "site"
+
+
+class TestPlugins:
+    def millstream(self, installed: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+        path = os.pathsep.join(filter(None, (str(installed), os.environ.get("PYTHONPATH"))))
+        command = [sys.executable, "-c", "from millstream.flows.cli import main; main()", *arguments]
+        return subprocess.run(
+            command, capture_output=True, text=True, check=False, env={**os.environ, "PYTHONPATH": path}
+        )
+
+    def test_they_are_found_and_a_broken_one_does_not_stop_the_others(self, installed: Path) -> None:
+        done = self.millstream(installed, "connectors", "--json")
+        document = json.loads(done.stdout)
+        packages = {source["name"]: source["package"] for source in document["sources"]}
+        assert packages == {
+            "example": "millstream-example",
+            "ga4": "millstream",
+            "hubspot": "millstream",
+            "surveymonkey": "millstream",
+        }
+        assert "example" in [destination["name"] for destination in document["destinations"]]
+        broken, doubled = document["failed"]
+        assert "'example_broken' of package millstream-example cannot be imported" in broken
+        assert "'hubspot' of package millstream-example is not used" in doubled
+        assert done.returncode == 0
+
+    def test_a_project_uses_them_and_is_checked_against_them(self, installed: Path, tmp_path: Path) -> None:
+        (tmp_path / "millstream.yaml").write_text(
+            """name: shop
+connections:
+  example: {system: example, token: {env: EXAMPLE_TOKEN}, list_id: a, page_size: 900}
+  broken: {system: example_broken}
+sources:
+  people: {connection: example}
+  other: {connection: broken}
+destinations:
+  letters: {connection: example}
+audiences:
+  all_of_them: {rule: {identifier: email}}
+syncs:
+  a: {audience: all_of_them, destination: letters, mode: upsert, consent: not_needed, fields: {town: city}}
+"""
+        )
+        done = self.millstream(installed, "plan")
+        assert done.returncode == 2
+        size, broken, mode, field = done.stderr.splitlines()
+        assert "millstream.yaml:3: connections.example.page_size: " in size
+        assert "millstream.yaml:7: sources.other.connection: The source 'example_broken'" in broken
+        assert "syncs.a.mode: Example has no mode 'upsert'. Allowed: add, mirror." in mode
+        assert "syncs.a.fields.town: Example has no field 'town'. Allowed: city." in field
+
+
+class TestSandboxCommand:
+    def test_it_serves_until_it_is_interrupted(self) -> None:
+        command = [sys.executable, "-u", "-c", "from millstream.flows.cli import main; main()"]
+        process = subprocess.Popen(
+            [*command, "sandbox", "--people", "50", "--port", "0"], stderr=subprocess.PIPE, text=True
+        )
+        try:
+            assert process.stderr
+            url = re.search(r"http://127\.0\.0\.1:\d+", process.stderr.readline())
+            assert url
+            with requests.Session() as session:
+                session.mount("http://", HTTPAdapter(max_retries=Retry(10, backoff_factor=0.1)))
+                assert session.get(f"{url[0]}/_sandbox/health", timeout=30).json()["people"] == 50
+            process.send_signal(signal.SIGINT)
+            assert process.wait(timeout=30) == 0
+        finally:
+            process.kill()
+            process.communicate()
+
+
+class TestDeploy:
+    def test_check_says_whether_the_deployments_are_current(self, project: Path) -> None:
+        result = call("deploy", "--check")
+        assert result.exit_code == 1
+        assert "run `millstream deploy`" in result.stderr
+        assert set(call_json("deploy", "--check")) == documented_keys("deploy")
+
+
+@pytest.mark.slow
+class TestThroughPrefect:
+    """With PREFECT_API_URL the same commands run as flows; each in a process of its own, as people call them."""
+
+    @pytest.fixture
+    def environment(self, prefect_server: LocalPrefect, ran: Path) -> dict[str, str]:
+        return {**os.environ, **prefect_server.settings, "MILLSTREAM_PROJECT": str(ran)}
+
+    def millstream(self, environment: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-c", "from millstream.flows.cli import main; main()", *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+
+    def test_a_run_is_a_flow_run_and_gives_the_same_document(self, environment: dict[str, str]) -> None:
+        done = self.millstream(
+            environment, "run", "--source", "surveymonkey", "--sync", "customers_to_hubspot", "--json"
+        )
+        assert done.returncode == 0, done.stderr
+        document = json.loads(done.stdout)
+        assert set(document) == documented_keys("run")
+        assert [source["source"] for source in document["ingested"]] == ["surveymonkey"]
+        assert [sync["sync"] for sync in document["activated"]] == ["customers_to_hubspot"]
+        assert "pipeline" in done.stderr
+
+    def test_a_run_that_fails_gives_its_report_and_ends_with_one(self, environment: dict[str, str]) -> None:
+        wrong = {**environment, "SURVEYMONKEY_ACCESS_TOKEN": "wrong"}
+        done = self.millstream(wrong, "ingest", "surveymonkey", "--json")
+        assert done.returncode == 1
+        document = json.loads(done.stdout)
+        assert document["ok"] is False
+        assert document["ingested"][0]["source"] == "surveymonkey"
+        assert any("surveymonkey" in problem for problem in document["problems"])
+
+    def test_a_server_that_does_not_answer_is_one_message(self, environment: dict[str, str]) -> None:
+        nowhere = {**environment, "PREFECT_API_URL": "http://127.0.0.1:9/api", "PREFECT_CLIENT_MAX_RETRIES": "0"}
+        done = self.millstream(nowhere, "resolve")
+        assert done.returncode == 2
+        assert "error: The Prefect server at http://127.0.0.1:9/api does not answer." in done.stderr
+
+    def test_a_secret_may_stand_in_a_block_of_prefect(
+        self, prefect_server: LocalPrefect, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        from prefect.blocks.system import Secret
+
+        Secret(value="from-a-block").save("crm-token", overwrite=True)
+        path = tmp_path / "millstream.yaml"
+        path.write_text(
+            "name: shop\n"
+            "connections: {crm: {system: hubspot, access_token: {prefect: crm-token}}}\n"
+            "sources: {crm: {connection: crm}}\n"
+        )
+        project = load_project(path)
+        assert project.source("crm").settings.model_dump()["access_token"].get_secret_value() == "from-a-block"
+        path.write_text(path.read_text().replace("crm-token", "not-there"))
+        with pytest.raises(ConfigurationError, match=r"access_token: Prefect has no Secret block 'not-there'"):
+            load_project(path).source("crm")
