@@ -56,6 +56,8 @@ def backfill(
             report = ingest_task(source, window=window_of(first, last))
             run.ingested.append(report)
             problems = [f"{first} to {last}: {problem}" for problem in pull_problems(report)]
+            if report.skipped:
+                problems = [f"{first} to {last}: another run is reading {source}; start the backfill again from there"]
             if problems:
                 break
         if then_resolve:

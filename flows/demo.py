@@ -18,6 +18,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -78,7 +79,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m millstream.flows.demo", description=__doc__.split("\n")[0])
     parser.add_argument("--people", type=int, default=5000, help="size of the made-up company (5000)")
     parser.add_argument("--folder", type=Path, default=Path(".demo"), help="where everything is kept (.demo)")
-    parser.add_argument("--keep", action="store_true", help="go on from what the last demo left in the folder")
+    parser.add_argument("--keep", action="store_true", help="keep what the last demo left in the folder")
     return parser
 
 
@@ -96,9 +97,10 @@ def _demo(options: argparse.Namespace, console: Console) -> int:
         environment = {**CREDENTIALS, "MILLSTREAM_PROJECT": str(project_file)}
         _write_environment(folder / _MARK, environment)
         prefect = LocalPrefect(folder / "prefect", port=free_port(_PREFECT_PORT))
-        with console.status("Starting a Prefect server (some 20 seconds)"):
-            prefect.start()
-        try:
+        with ExitStack() as running:
+            with console.status("Starting a Prefect server (some 20 seconds)"):
+                running.enter_context(prefect)
+            running.callback(_finish_undisturbed)
             # Prefect reads these when it is imported, which nothing here did so far.
             os.environ.update({**prefect.settings, **environment})
             console.print(f"Prefect: {prefect.ui_url}")
@@ -107,9 +109,13 @@ def _demo(options: argparse.Namespace, console: Console) -> int:
             _say_what_next(console, folder, sandbox)
             if sys.stdin.isatty() and sys.stdout.isatty():
                 _stay_up(console)
-            return 0 if worked else 1
-        finally:
-            prefect.stop()
+    return 0 if worked else 1
+
+
+def _finish_undisturbed() -> None:
+    """A second Ctrl-C must not stop the stopping, and leave processes behind."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
 
 def _stay_up(console: Console) -> None:

@@ -39,7 +39,10 @@ def ingest_task(
         progress=Progress(pulled=progress),
     )
     progress.finish(report.rows)
-    get_run_logger().info("%s: %s rows pulled in %.1f s", source, f"{report.rows:,}", report.seconds)
+    if report.skipped:
+        get_run_logger().warning("%s: skipped, another run is reading it", source)
+    else:
+        get_run_logger().info("%s: %s rows pulled in %.1f s", source, f"{report.rows:,}", report.seconds)
     publish_pull(project.name, report)
     return report
 

@@ -90,13 +90,8 @@ class Audiences:
         self._exports[export.export_id] = export
         body = self._export(call, export)
         kind = "type.googleapis.com/google.analytics.data.v1beta"
-        return Answer(
-            {
-                "name": body["name"],
-                "metadata": {"@type": f"{kind}.AudienceExportMetadata"},
-                "response": {"@type": f"{kind}.AudienceExport", **body},
-            }
-        )
+        # Google's own example of the operation has neither a name nor metadata.
+        return Answer({"response": {"@type": f"{kind}.AudienceExport", **body}})
 
     def list_exports(self, call: Call) -> Answer:
         """All exports, the youngest first."""

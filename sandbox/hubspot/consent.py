@@ -67,7 +67,7 @@ class Consents:
         email = call.params["email"]
         if not EMAIL.fullmatch(email):
             raise invalid(f"Email address {email} is invalid", code="INVALID_EMAIL", where="subscriberIdString")
-        return _batch(started, [self._subscriber(email)], [])
+        return _batch(started, self._subscriber(email)["statuses"], [])
 
     def write_many(self, call: Call) -> Answer:
         """Record consents. It does resubscribe people who had unsubscribed, and says so."""
@@ -125,6 +125,7 @@ class Consents:
             "source": consent.source or None,
             "legalBasis": consent.legal_basis,
             "legalBasisExplanation": consent.explanation,
+            "setStatusSuccessReason": None,
             "businessUnitId": 0,
             "timestamp": iso(consent.at_ms) if consent.at_ms else None,
         }

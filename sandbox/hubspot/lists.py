@@ -292,8 +292,13 @@ class Lists:
             "processingStatus": "COMPLETE",
             "createdAt": iso(one.created_ms),
             "updatedAt": iso(max([one.created_ms, *one.added.values()])),
+            "filtersUpdatedAt": iso(one.created_ms),
             "createdById": "70001",
+            "updatedById": "70001",
         }
         if with_size:
-            body["additionalProperties"] = {"hs_list_size": str(len(self.member_ids(one)))}
+            body["additionalProperties"] = {
+                "hs_list_size": str(len(self.member_ids(one))),
+                "hs_list_reference_count": "0",
+            }
         return body

@@ -259,7 +259,9 @@ class Responses:
             "ip_address": f"192.0.2.{index % 254 + 1}",
             "custom_value": "",
             "custom_variables": {} if answer.crm_id is None else {"crm_id": answer.crm_id},
-            "metadata": {"contact": {"email": answer.email}} if named else {},
+            # Real answers have these three; they are empty in what was seen of them.
+            **dict.fromkeys(("first_name", "last_name", "email_address"), ""),
+            "metadata": {"contact": {"email": {"type": "string", "value": answer.email}}} if named else {},
             "logic_path": {},
             "page_path": [],
             "edit_url": f"https://surveys.example.com/r/?sm={answer.response_id}",

@@ -7,12 +7,19 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, time, timedelta
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from millstream.sources.contract import Column, Cursor, Endpoint, Row
 from millstream.sources.hubspot.contacts import topics
 from millstream.sources.hubspot.crm import milliseconds
 from millstream.sources.pull import records_at
-from millstream.state.errors import IncompleteError, RefusedError, SchemaError
+from millstream.state.errors import (
+    IncompleteError,
+    NotFoundError,
+    PermissionDeniedError,
+    RefusedError,
+    SchemaError,
+)
 from millstream.state.model.declarations import Consent, ConsentStatus, Event, Identifier, People
 
 if TYPE_CHECKING:
@@ -23,6 +30,7 @@ EVENTS_PATH = "email/public/v1/events"
 EVENT_LIMIT = 1_000
 FIRST_EVENTS = timedelta(days=365)
 STATUSES_PATH = "communication-preferences/v4/statuses/batch/read?channel=EMAIL"
+STATUS_PATH = "communication-preferences/v4/statuses"
 STATUS_BATCH = 100
 
 CONSENT_EVENTS = frozenset({"STATUSCHANGE", "SPAMREPORT"})
@@ -154,9 +162,23 @@ def shape_email_event(event: Mapping[str, Any]) -> Row:
 
 
 def read_statuses(pull: Pull, emails: Sequence[str]) -> Iterator[list[Row]]:
-    """Pages of e-mail subscription statuses of addresses, an address each."""
+    """Pages of e-mail subscription statuses of addresses, an address each.
+
+    Batches are for Marketing Hub Enterprise; an account that refuses them is asked about one address after the other.
+    """
+    in_batches = True
     for start in range(0, len(emails), STATUS_BATCH):
-        yield _statuses(pull, emails[start : start + STATUS_BATCH])
+        some = emails[start : start + STATUS_BATCH]
+        if in_batches:
+            try:
+                yield _statuses(pull, some)
+                continue
+            except PermissionDeniedError as error:
+                in_batches = False
+                _log.warning(
+                    "HubSpot gives no subscriptions in batches; asking for %s one by one: %s", len(emails), error
+                )
+        yield [found for email in some for found in _status(pull, email)]
 
 
 def status_columns(settings: HubSpotSettings) -> tuple[Column, ...]:
@@ -218,6 +240,18 @@ def _first_moment(pull: Pull, settings: HubSpotSettings) -> datetime:
     if settings.start_date:
         return datetime.combine(settings.start_date, time.min, UTC)
     return pull.pulled_at - FIRST_EVENTS
+
+
+def _status(pull: Pull, email: str) -> list[Row]:
+    """Statuses of one address, in the form of a batch's answer; none where HubSpot does not know it."""
+    endpoint = Endpoint(path=f"{STATUS_PATH}/{quote(email, safe='@')}", records="results")
+    try:
+        found = records_at(pull.get(endpoint.path, {"channel": "EMAIL"}), endpoint)
+    except (NotFoundError, RefusedError):
+        _log.warning("HubSpot refuses to say the subscriptions of one address: no consent is known for it.")
+        return []
+    named = next((one["subscriberIdString"] for one in found if one.get("subscriberIdString")), email)
+    return [{"subscriberIdString": named, "statuses": found}]
 
 
 def _statuses(pull: Pull, emails: Sequence[str]) -> list[Row]:

@@ -98,11 +98,12 @@ def nps_score(found: Mapping[str, Any], questions: Mapping[str, Row]) -> int | N
 
 
 def email_in(found: Mapping[str, Any]) -> str | None:
-    """The respondent's address, where an e-mail collector left it in the response's metadata."""
+    """The respondent's address, where an e-mail collector left it: in the metadata, or in a field of its own."""
     contact = (found.get("metadata") or {}).get("contact") or {}
     email = contact.get("email")
     if isinstance(email, Mapping):  # seen both as text and as {"type": ..., "value": ...}
         email = email.get("value")
+    email = email or found.get("email_address")
     return str(email) if email else None
 
 

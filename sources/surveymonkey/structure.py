@@ -85,6 +85,8 @@ def question_rows(survey_id: str, pages: Sequence[Mapping[str, Any]]) -> Iterato
             for column in answers.get("cols") or ():
                 choices += column.get("choices") or ()
             other = answers.get("other") or {}
+            if isinstance(other, Mapping):  # the documents show a list, for questions that are made; others one object
+                other = [other]
             ratings = answers.get("choices") or ()
             recommendation = recommendation_scores(ratings, rows=len(answers.get("rows") or ()))
             yield {
@@ -96,7 +98,7 @@ def question_rows(survey_id: str, pages: Sequence[Mapping[str, Any]]) -> Iterato
                 "family": question.get("family"),
                 "subtype": question.get("subtype"),
                 "visible": question.get("visible"),
-                "choices": _texts(choices) | ({str(other["id"]): other.get("text")} if "id" in other else {}),
+                "choices": _texts([*choices, *other]),
                 "rows": _texts(answers.get("rows") or ()),
                 "cols": _texts(answers.get("cols") or ()),
                 "scores": recommendation or (_weights(ratings) if question.get("subtype") == "rating" else {}),

@@ -21,6 +21,7 @@ from millstream.flows.failure import RunFailedError, pull_problems, sync_problem
 from millstream.flows.ingest_source import window_of
 from millstream.flows.local_prefect import LocalPrefect
 from millstream.flows.project import Project, load_project
+from millstream.flows.steps import Workspace
 from millstream.sandbox import Sandbox
 from millstream.state.errors import ConfigurationError
 from tests.flows.conftest import end, start, write_project
@@ -166,6 +167,14 @@ class TestInAWorker:
         done = end(start("backfill/shop", source="ga4", start=today, end=today, days_at_once=1))
         assert done.state.name == "Completed", done.state.message
         assert {"shop-ingest-ga4", "shop-people"} <= set(artifacts_of([done]))
+
+    def test_a_backfill_never_passes_over_its_days_in_silence(
+        self, first_runs: list[FlowRun], project: Project
+    ) -> None:
+        with Workspace.open(project).journal.lease("source ga4", "another run"):
+            failed = end(start("backfill/shop", source="ga4", start="2026-01-01", end="2026-01-02"))
+        assert failed.state.name == "Failed"
+        assert "2026-01-01 to 2026-01-02: another run is reading ga4" in failed.state.message
 
     def test_a_name_that_the_project_does_not_have_is_refused(self, project: Project) -> None:
         from prefect.exceptions import PrefectHTTPStatusError

@@ -123,7 +123,7 @@ def test_each_response_of_a_person_with_a_contact_leads_to_them(get: Get, sandbo
 def leads_to(get: Get, row: dict[str, Any], person: dict[str, Any]) -> bool:
     if row["custom_variables"]:
         return row["custom_variables"]["crm_id"] in person["hubspot_contact_ids"]
-    email = row["metadata"].get("contact", {}).get("email")
+    email = row["metadata"].get("contact", {}).get("email", {}).get("value")
     if email is None:
         email = get(f"/collectors/{row['collector_id']}/recipients/{row['recipient_id']}").json()["email"]
     return email.lower() in person["emails"]

@@ -37,6 +37,7 @@ class Example:
         envelope: Puts a file that is a record, or another endpoint's list, into an answer of this endpoint; None:
             the bytes of the file are served as they are.
         window: Read as a backfill, as only that searches on the first pull.
+        refused: An endpoint that this account may not use.
     """
 
     vendor: str
@@ -50,6 +51,7 @@ class Example:
     column: str = "id"
     envelope: Callable[[Json], Json] | None = None
     window: bool = False
+    refused: str = ""
 
     def __str__(self) -> str:
         return f"{self.vendor}-{self.file}"
@@ -208,6 +210,17 @@ HUBSPOT = (
         at="results",
         key="subscriberIdString",
         column="email",
+    ),
+    Example(
+        vendor="hubspot",
+        file="subscription_status",
+        path="/communication-preferences/v4/statuses/own@example.com",
+        stream="subscription_statuses",
+        records=1,
+        at="results",
+        key="subscriberIdString",
+        column="email",
+        refused="/communication-preferences/v4/statuses/batch/read",
     ),
     Example(
         vendor="hubspot",

@@ -67,6 +67,8 @@ class Account:
             self.served += 1
             found = example.read(self._folder)
             return 200, {}, orjson.dumps(example.envelope(orjson.loads(found))) if example.envelope else found
+        if url.path == example.refused:
+            return 403, {}, orjson.dumps({"status": "error", "category": "MISSING_SCOPES", "message": "ours"})
         ours = {"hubspot": _our_hubspot, "ga4": _our_ga4, "surveymonkey": _our_surveymonkey}[example.vendor]
         body = ours(url.path, query, request)
         return (404, {}, b"{}") if body is None else (200, {}, orjson.dumps(body))

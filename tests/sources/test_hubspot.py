@@ -446,6 +446,23 @@ def test_one_refused_address_does_not_hide_the_consent_of_others(api: responses.
     assert [row["email"] for row in rows] == [f"person{number}@example.org" for number in (1, 2, 4, 5)]
 
 
+def test_an_account_without_batches_is_asked_about_one_address_after_the_other(api: responses.RequestsMock) -> None:
+    source = hubspot()
+    nothing_archived(api)
+    api.get(CONTACTS, json=page_of([contact(1), contact(2)]))
+    path = f"{API}/communication-preferences/v4/statuses"
+    api.post(f"{path}/batch/read", status=403, json={"status": "error", "category": "MISSING_SCOPES"})
+    said = {"subscriptionId": 1, "status": "SUBSCRIBED", "subscriberIdString": "person1@example.org"}
+    api.get(f"{path}/person1@example.org", json={"results": [said, said | {"subscriptionId": 2}]})
+    api.get(f"{path}/person2@example.org", status=404, json={"status": "error", "category": "OBJECT_NOT_FOUND"})
+    rows_of(source, "contacts")
+
+    rows = rows_of(source, "subscription_statuses")
+
+    assert [(row["email"], row["topic_marketing"]) for row in rows] == [("person1@example.org", "SUBSCRIBED")]
+    assert [one["subscriptionId"] for one in rows[0]["statuses"]] == [1, 2]
+
+
 # -- lists ---------------------------------------------------------------------------------------------------
 
 

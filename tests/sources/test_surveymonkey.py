@@ -207,6 +207,17 @@ class TestWhoResponded:
         rows = read(pull_of(survey_monkey(), "responses"))
         assert [row["email"] for row in rows] == ["Ann@Example.com", "bo@example.com"]
 
+    def test_an_email_in_a_field_of_its_own_is_second_to_that_in_the_metadata(self, account: Account) -> None:
+        bo = {"contact": {"email": {"type": "string", "value": "bo@example.com"}}}
+        account.responses["105"] = [
+            a_response(1, email_address="ann@example.com", metadata={"contact": {}}, recipient_id="501"),
+            a_response(2, email_address="", metadata=bo),
+            a_response(3, email_address=""),
+        ]
+        rows = read(pull_of(survey_monkey(), "responses"))
+        assert [row["email"] for row in rows] == ["ann@example.com", "bo@example.com", None]
+        assert not [call for call in account.calls if "recipients" in call]
+
     def test_a_recipient_is_looked_up_once_and_only_where_no_email_is_known(self, account: Account) -> None:
         account.recipients = {"501": "cy@example.com"}
         account.responses["105"] = [
@@ -482,7 +493,8 @@ class TestRefusals:
         assert row["nps_score"] is None
 
 
-def test_matrix_menus_and_other_texts_are_in_the_choices() -> None:
+@pytest.mark.parametrize("other", [{"id": "9", "text": "Else"}, [{"id": "9", "text": "Else"}]])
+def test_matrix_menus_and_other_texts_are_in_the_choices(other: Any) -> None:
     question = {
         "id": "7",
         "family": "matrix",
@@ -491,7 +503,7 @@ def test_matrix_menus_and_other_texts_are_in_the_choices() -> None:
         "answers": {
             "rows": [{"id": "1", "text": "Mornings"}],
             "cols": [{"id": "2", "text": "Drink", "choices": [{"id": "3", "text": "Tea"}]}],
-            "other": {"id": "9", "text": "Else"},
+            "other": other,
         },
     }
     (row,) = question_rows("105", [{"id": "11", "questions": [question]}])
