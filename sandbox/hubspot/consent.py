@@ -67,7 +67,7 @@ class Consents:
         email = call.params["email"]
         if not EMAIL.fullmatch(email):
             raise invalid(f"Email address {email} is invalid", code="INVALID_EMAIL", where="subscriberIdString")
-        return _batch(started, self._subscriber(email)["statuses"], [])
+        return _batch(started, [self._status(email, self._consent(email))], [])
 
     def write_many(self, call: Call) -> Answer:
         """Record consents. It does resubscribe people who had unsubscribed, and says so."""
