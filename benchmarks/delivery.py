@@ -9,6 +9,7 @@ from typing import Any
 
 import duckdb
 import orjson
+import pyarrow as pa
 import requests
 
 from benchmarks.measuring import Comparison, Meter, Side, compare
@@ -145,8 +146,6 @@ def _floor_changes(connection: duckdb.DuckDBPyConnection) -> list[tuple[Any, ...
 
 
 def _floor_keep(connection: duckdb.DuckDBPyConnection, written: Sequence[tuple[str, str, str]]) -> None:
-    import pyarrow as pa
-
     names = ("email", "hash", "contact_id")
     news = pa.table(  # noqa: F841 - DuckDB finds it by its name
         {name: pa.array([row[at] for row in written], pa.string()) for at, name in enumerate(names)}

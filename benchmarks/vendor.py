@@ -7,13 +7,14 @@ import subprocess
 import sys
 import time
 from types import TracebackType
-from typing import Any
+from typing import Any, cast
 
 import requests
 from pydantic import SecretStr
 
 from millstream.destinations.hubspot import HubSpot as HubSpotDestination
 from millstream.destinations.hubspot import HubSpotSettings as DestinationSettings
+from millstream.destinations.send import AnyDestination
 from millstream.sources.hubspot import HubSpot as HubSpotSource
 from millstream.sources.hubspot import HubSpotSettings as SourceSettings
 
@@ -50,11 +51,11 @@ class Vendor:
             )
         )
 
-    def destination(self) -> HubSpotDestination:
+    def destination(self) -> AnyDestination:
         """Our destination."""
-        return HubSpotDestination(
-            DestinationSettings(base_url=self.url, access_token=SecretStr(TOKEN), requests_per_10_seconds=_UNPACED)
-        )
+        token = SecretStr(TOKEN)
+        settings = DestinationSettings(base_url=self.url, access_token=token, requests_per_10_seconds=_UNPACED)
+        return cast(AnyDestination, HubSpotDestination(settings))
 
     def session(self, connections: int = 1) -> requests.Session:
         """A plain session for the floor, signed in."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
+from glob import escape
 from pathlib import Path
 from typing import Any
 
@@ -90,10 +91,7 @@ class Delivery:
 
     def plan(self, run_id: str) -> PlanReport:
         """What an activation would do; nothing is sent and nothing is kept."""
-        report = self._plan(run_id, keep=False)
-        if report.path:
-            report.path.unlink()
-        return report
+        return self._plan(run_id, keep=False)
 
     def activate(self, run_id: str, *, override_guards: bool = False, progress: Progress | None = None) -> SyncReport:
         """Settle what an earlier run left, plan, send, settle.
@@ -112,6 +110,7 @@ class Delivery:
 
     def _activate(self, run_id: str, report: SyncReport, override_guards: bool, progress: Progress | None) -> None:
         report.recovered = self._settle_all(SyncReport(self.name)).accepted
+        self._sweep()
         plan = report.planned = self._plan(run_id, keep=True)
         report.suppressed = plan.suppressed
         if not plan.operations:
@@ -147,11 +146,19 @@ class Delivery:
     def _plan(self, run_id: str, *, keep: bool) -> PlanReport:
         waiting = self.journal.rejected_rows(self.name)
         with self.store.transaction() as connection:
-            report = make_plan(connection, self.name, self.sync, waiting=waiting, folder=self.plans, now=now())
-        if keep and report.plan_id and report.path:
+            folder = self.plans if keep else None
+            report = make_plan(connection, self.name, self.sync, waiting=waiting, folder=folder, now=now())
+        if report.plan_id and report.path:
             counts = {"add": report.adds, "update": report.updates, "remove": report.removes}
             self.journal.add_plan(report.plan_id, sync=self.name, run_id=run_id, path=report.path, counts=counts)
         return report
+
+    def _sweep(self) -> None:
+        """Delete this sync's files that no open plan has: a run died between writing or settling one and noting it."""
+        open_plans = {plan.path for plan in self.journal.unsettled_plans(self.name)}
+        for path in self.plans.glob(f"{escape(self.name)}.plan_*"):
+            if path not in open_plans:
+                path.unlink(missing_ok=True)
 
     def _settle_all(self, report: SyncReport) -> SyncReport:
         """Settle every plan of this sync that is not settled yet, and count its rows in the report."""

@@ -41,8 +41,8 @@ class PlanReport:
         unmatched: People without a value for the match key.
         waiting: Rows that were not accepted before and wait for a change or their next try.
         guards: Why a guard would stop it; empty when none does.
-        plan_id: The plan's id, when it has operations.
-        path: The plan's file, when it has operations.
+        plan_id: The plan's id, when it has operations and is to be sent.
+        path: Its file, named after the sync and the plan.
     """
 
     sync: str
@@ -92,7 +92,7 @@ def make_plan(
     sync: Sync,
     *,
     waiting: Sequence[Mapping[str, Any]],
-    folder: Path,
+    folder: Path | None,
     now: datetime,
 ) -> PlanReport:
     """Compare and write the plan's file; nothing is sent.
@@ -102,7 +102,7 @@ def make_plan(
         name: Name of the sync.
         sync: What it is.
         waiting: The journal's rejected rows of this sync.
-        folder: Where plan files go.
+        folder: Where plan files go; None writes none.
         now: The time of planning.
 
     Raises:
@@ -118,7 +118,7 @@ def make_plan(
     _make_operations(connection, name, sync, still, report)
     _count_operations(connection, report)
     _look_at_guards(connection, name, sync, report)
-    if report.operations:
+    if report.operations and folder:
         _write(connection, folder, report)
     connection.execute("DROP TABLE wanted; DROP TABLE desired; DROP TABLE operations")
     return report
@@ -308,7 +308,7 @@ def _look_at_guards(connection: Connection, name: str, sync: Sync, report: PlanR
 def _write(connection: Connection, folder: Path, report: PlanReport) -> None:
     """The plan's file, put in place whole."""
     report.plan_id = f"plan_{uuid.uuid4().hex[:16]}"
-    report.path = folder / f"{report.plan_id}.parquet"
+    report.path = folder / f"{report.sync}.{report.plan_id}.parquet"
     folder.mkdir(parents=True, exist_ok=True)
     part = report.path.with_suffix(".part")
     connection.execute(f"COPY (FROM operations ORDER BY number) TO {literal(str(part))} (FORMAT parquet)")

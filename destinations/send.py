@@ -214,10 +214,12 @@ def _same(status: Status, error: MillstreamError) -> Outcome:
 
 
 def _with_id(outcome: Outcome, external_id: str | None) -> Outcome:
+    if outcome.external_id or not external_id:
+        return outcome
     return Outcome(
         status=outcome.status,
         code=outcome.code,
         reason=outcome.reason,
         fault=outcome.fault,
-        external_id=outcome.external_id or external_id,
+        external_id=external_id,
     )

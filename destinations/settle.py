@@ -5,8 +5,7 @@ It may be done twice without harm: a run that died between the two databases is 
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -55,7 +54,6 @@ def settle(
     """
     outcomes = final_outcomes(journal, plan.plan_id, idempotent)
     settled = Settled()
-    rows: list[dict[str, Any]] = []
     if outcomes:
         if not plan.path.exists():
             raise FatalError(
@@ -63,13 +61,10 @@ def settle(
                 where=f"sync {plan.sync}",
                 remedy="put the file back; without it nobody knows which people its outcomes belong to.",
             )
+        listed = journal.rejected_rows(plan.sync)
         with store.transaction() as connection:
-            rows = _merge(connection, plan, outcomes, mode, now)
-    for row in rows:
-        settled.counts[row["status"]] = settled.counts.get(row["status"], 0) + 1
-        if row["code"]:
-            settled.codes[row["code"]] = settled.codes.get(row["code"], 0) + 1
-    _list_rejected(journal, plan.sync, rows, now)
+            settled, rows = _merge(connection, plan, outcomes, listed, mode, now)
+        _list_rejected(journal, plan.sync, listed, rows, now)
     journal.plan_settled(plan.plan_id)
     plan.path.unlink(missing_ok=True)
     return settled
@@ -96,9 +91,14 @@ def _unanswered(number: int) -> RowOutcome:
 
 
 def _merge(
-    connection: Connection, plan: PlanEntry, outcomes: Sequence[RowOutcome], mode: SyncMode, now: datetime
-) -> list[dict[str, Any]]:
-    """Write the acknowledged state and the outcomes; return each row with what became of it."""
+    connection: Connection,
+    plan: PlanEntry,
+    outcomes: Sequence[RowOutcome],
+    listed: Sequence[Mapping[str, Any]],
+    mode: SyncMode,
+    now: datetime,
+) -> tuple[Settled, list[dict[str, Any]]]:
+    """Write the acknowledged state and the outcomes; return the counts, and the rows that concern the rejected list."""
     create_tables(connection)
     answers = pa.table(  # noqa: F841 - DuckDB finds it by its name
         {
@@ -150,31 +150,46 @@ def _merge(
         """,
         facts,
     )
-    rows = connection.execute(
-        "SELECT match_value, profile_id, operation, payload_hash, status, code, reason, fault FROM settling"
-    ).fetchall()
+    settled = Settled(_counted(connection, "status"), _counted(connection, "code"))
+    rows = _rows_to_list(connection, listed)
     connection.execute("DROP TABLE settling")
-    names = ("match_value", "profile_id", "operation", "payload_hash", "status", "code", "reason", "fault")
+    return settled, rows
+
+
+def _counted(connection: Connection, column: str) -> dict[str, int]:
+    query = f"SELECT {column}, count(*) FROM settling WHERE {column} <> '' GROUP BY {column} ORDER BY {column}"
+    return dict(connection.execute(query).fetchall())
+
+
+def _rows_to_list(connection: Connection, listed: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The rows that were not accepted, and those whose person was on the list: few, where nearly all were taken."""
+    known = pa.table({"match_hash": pa.array([row["match_hash"] for row in listed], pa.string())})  # noqa: F841
+    names = ("match_hash", "profile_id", "operation", "payload_hash", "status", "code", "reason", "fault")
+    rows = connection.execute(
+        f"""
+        SELECT {", ".join(names)} FROM (SELECT *, sha256(match_value) AS match_hash FROM settling)
+        WHERE status IN {_LISTED} OR match_hash IN (SELECT match_hash FROM known)
+        """
+    ).fetchall()
     return [dict(zip(names, row, strict=True)) for row in rows]
 
 
-def _list_rejected(journal: Journal, sync: str, rows: Sequence[dict[str, Any]], now: datetime) -> None:
-    known = {(row["match_hash"], row["operation"]): row for row in journal.rejected_rows(sync)}
-    gone, listed = [], []
-    for row in rows:
-        match_hash = hashlib.sha256(row["match_value"].encode()).hexdigest()
-        before = known.get((match_hash, row["operation"]))
-        if before is not None:
-            gone.append((match_hash, row["operation"]))
-        if row["status"] in _LISTED:
-            listed.append(_rejected_row(sync, match_hash, row, before, now))
+def _list_rejected(
+    journal: Journal, sync: str, before: Sequence[Mapping[str, Any]], rows: Sequence[Mapping[str, Any]], now: datetime
+) -> None:
+    known = {(row["match_hash"], row["operation"]): row for row in before}
+    keys = [(row["match_hash"], row["operation"]) for row in rows]
+    gone = [key for key in keys if key in known]
+    listed = [
+        _rejected_row(sync, row, known.get(key), now)
+        for key, row in zip(keys, rows, strict=True)
+        if row["status"] in _LISTED
+    ]
     if gone or listed:
         journal.replace_rejected(sync, gone, listed)
 
 
-def _rejected_row(
-    sync: str, match_hash: str, row: dict[str, Any], before: dict[str, Any] | None, now: datetime
-) -> dict[str, Any]:
+def _rejected_row(sync: str, row: Mapping[str, Any], before: Mapping[str, Any] | None, now: datetime) -> dict[str, Any]:
     """The list's entry: how often it was tried with these values, and when it is tried again."""
     same = before is not None and before["payload_hash"] == row["payload_hash"]
     attempts = before["attempts"] + 1 if before is not None and same else 1
@@ -182,7 +197,7 @@ def _rejected_row(
     wait = min(FIRST_RETRY * 4 ** (attempts - 1), LONGEST_RETRY)
     return {
         "sync": sync,
-        "match_hash": match_hash,
+        "match_hash": row["match_hash"],
         "profile_id": row["profile_id"],
         "operation": row["operation"],
         "payload_hash": row["payload_hash"],

@@ -39,7 +39,7 @@ def sync_problems(report: SyncReport) -> list[str]:
     if report.ok:
         return []
     if report.error:
-        return [str(report.error)]
+        return [str(report.error.at(f"sync {report.sync}"))]
     counts = {"rejected": report.rejected, "to try again": report.retry_later, "unknown": report.unknown}
     rows = ", ".join(f"{count:,} {what}" for what, count in counts.items() if count)
-    return [f"{report.sync} ended {report.status}: {rows or 'no rows'}"]
+    return [f"sync {report.sync} ended {report.status}: {rows or 'no rows'}. What to do: see `millstream rejected`."]

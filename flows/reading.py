@@ -263,9 +263,7 @@ def _memberships(workspace: Workspace, connection: Connection, profile_id: str) 
         ).fetchall()
     )
     return tuple(
-        AudienceMembership(
-            name, name in since, since.get(name), why(connection, audience, profile_id, as_of=now)
-        )
+        AudienceMembership(name, name in since, since.get(name), why(connection, audience, profile_id, as_of=now))
         for name, audience in audiences.items()
     )
 

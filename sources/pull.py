@@ -15,11 +15,13 @@ from requests import Request
 from millstream.sources.contract import Endpoint, Source, SourceSettings, Stream
 from millstream.sources.pages import PULLED_AT, PageReader
 from millstream.state.errors import (
+    AuthenticationError,
     IncompleteError,
     MalformedAnswerError,
     MillstreamError,
     PermissionDeniedError,
     QuotaExhaustedError,
+    UnreachableError,
 )
 from millstream.state.http import Pacer, Retries, VendorSession
 
@@ -63,7 +65,8 @@ class StreamReport:
         loaded: Rows found in the store after the load; None before.
         status: ``complete``, ``partial`` (a budget ended it; what was read is kept), ``skipped`` (a scope is
             missing) or ``failed``.
-        error: What ended it early.
+        error: What ended it early; None also for a failed one that was not begun, because an earlier stream's error
+            stopped the source.
         since: Where it started, or None for a full read.
         cursor: The place kept for the next pull.
     """
@@ -241,6 +244,7 @@ class SourcePull:
     pulled_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     reports: dict[str, StreamReport] = field(default_factory=dict)
     _place_before: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    _stopped: bool = False
     _dlt_source: DltSource | None = None
 
     def dlt_source(self) -> DltSource:
@@ -293,6 +297,11 @@ class SourcePull:
         reader = PageReader(stream, self.pulled_at)
         report = self.reports[stream.name] = StreamReport(stream.name, since=pull.since)
         held: list[pa.Table] = []
+        if self._stopped:
+            report.status = "failed"
+            self._leave_table(stream)
+            self._keep_state(stream, states, before, state, reader)
+            return
         try:
             for table in self._read(stream, pull, reader):
                 held.append(table)
@@ -306,6 +315,8 @@ class SourcePull:
         except MillstreamError as error:
             report.error = error.at(f"{self.source.name}.{stream.name}")
             report.status = "failed" if held and stream.disposition == "merge" else _status_after(error)
+            # The other streams would only say the same, after as many attempts.
+            self._stopped = isinstance(error, AuthenticationError | UnreachableError)
             self._leave_table(stream)
         report.rows, report.distinct = (0, 0) if held else (reader.rows, reader.distinct_keys())
         self._keep_state(stream, states, before, state, reader)

@@ -13,7 +13,8 @@
     ├── RefusedError              the vendor refused this request or these rows (HTTP 400, 409, 422)
     ├── RetryableError            wait and try again
     │   ├── RateLimitedError          told to slow down
-    │   ├── UnavailableError          no network, a reset, a timeout, HTTP 5xx
+    │   ├── UnavailableError          HTTP 5xx
+    │   │   └── UnreachableError          no network, a reset, a timeout: no answer at all
     │   ├── MalformedAnswerError      a body that cannot be read, often cut short
     │   └── StoreLockedError          another process writes to the store
     ├── QuotaExhaustedError       a daily budget is used up: keep what was done, go on tomorrow
@@ -136,7 +137,11 @@ class RateLimitedError(RetryableError):
 
 
 class UnavailableError(RetryableError):
-    """No network, a reset connection, a timeout or HTTP 5xx."""
+    """The vendor cannot answer now: HTTP 5xx, or no answer at all."""
+
+
+class UnreachableError(UnavailableError):
+    """No network, a reset connection or a timeout."""
 
 
 class MalformedAnswerError(RetryableError):

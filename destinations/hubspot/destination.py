@@ -29,7 +29,7 @@ from millstream.state.errors import (
     RefusedError,
     UnavailableError,
 )
-from millstream.state.http import Answer, BearerAuth, RateLimit, TokenGrantAuth
+from millstream.state.http import Answer, RateLimit
 from millstream.state.http.pacing import retry_after
 
 _CONTACTS = "/crm/v3/objects/contacts"
@@ -83,12 +83,7 @@ class HubSpot(Destination[HubSpotSettings]):
 
     def auth(self) -> AuthBase:
         """A fixed token, or access tokens of an OAuth app."""
-        settings = self.settings
-        if settings.access_token is not None:
-            return BearerAuth(settings.access_token)
-        return TokenGrantAuth(
-            settings.token_url or f"{settings.base_url.rstrip('/')}/oauth/v1/token", self._refresh_grant
-        )
+        return self.settings.credential(f"{self.settings.base_url.rstrip('/')}/oauth/v1/token")
 
     def pace(self) -> RateLimit:
         """The pace that the settings give; plans differ in how many requests they allow."""
@@ -173,15 +168,6 @@ class HubSpot(Destination[HubSpotSettings]):
         except MalformedAnswerError:
             return None
         return problem_of(answer.status_code, body) if isinstance(body, dict) else None
-
-    def _refresh_grant(self) -> Mapping[str, str]:
-        settings = self.settings
-        secrets = {"client_secret": settings.client_secret, "refresh_token": settings.refresh_token}
-        return {
-            "grant_type": "refresh_token",
-            "client_id": settings.client_id or "",
-            **{name: secret.get_secret_value() for name, secret in secrets.items() if secret is not None},
-        }
 
     def _write(
         self, action: str, sent: Sequence[tuple[DeliveryRow, str]], id_property: str | None

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from millstream.flows import steps
 from millstream.flows.cli.progress import shown_progress
-from millstream.flows.failure import RunFailedError
+from millstream.flows.failure import RunFailedError, pull_problems, sync_problems
 from millstream.flows.steps import PipelineReport, Workspace
 from millstream.state.errors import ConfigurationError
 
@@ -231,17 +231,5 @@ def _window(days: Days) -> Window | None:
 
 def _problems(report: PipelineReport) -> list[str]:
     """One sentence for each source and sync that did not do all it should."""
-    problems = []
-    for pulled in report.ingested:
-        problems += [str(error) for error in pulled.errors] or (
-            [] if pulled.ok else [f"{pulled.source} is incomplete."]
-        )
-    for sync in report.activated:
-        if sync.error:
-            problems.append(str(sync.error.at(f"sync {sync.sync}")))
-        elif not sync.ok:
-            problems.append(
-                f"sync {sync.sync}: {sync.rejected} rows were rejected, {sync.retry_later} are tried again later, "
-                f"{sync.unknown} have no answer. What to do: see `millstream rejected {sync.sync}`."
-            )
-    return problems
+    pulled = [problem for one in report.ingested for problem in pull_problems(one)]
+    return pulled + [problem for sync in report.activated for problem in sync_problems(sync)]

@@ -50,6 +50,9 @@ def _show_ingested(report: PipelineReport) -> None:
         for pulled in report.ingested
         for stream in pulled.streams
     ]
+    rows += [
+        {"source": one.source, "status": "skipped: another run pulls it"} for one in report.ingested if one.skipped
+    ]
     total = sum(pulled.rows for pulled in report.ingested)
     print_table(f"Pulled {total:,} rows", rows, empty="No stream was read.")
 

@@ -14,7 +14,7 @@ from pydantic import SecretStr
 
 from millstream.sources.ga4.settings import SCOPE
 from millstream.state.errors import ConfigurationError
-from millstream.state.http import TokenGrantAuth
+from millstream.state.http import TokenGrantAuth, refresh_token_auth
 
 if TYPE_CHECKING:
     from millstream.sources.ga4.settings import GoogleAnalytics4Settings
@@ -35,17 +35,7 @@ def google_auth(settings: GoogleAnalytics4Settings) -> TokenGrantAuth:
     client_secret, refresh_token = settings.client_secret, settings.refresh_token
     assert client_secret is not None
     assert refresh_token is not None
-    client_id = settings.client_id or ""
-
-    def form() -> Mapping[str, str]:
-        return {
-            "grant_type": "refresh_token",
-            "client_id": client_id,
-            "client_secret": client_secret.get_secret_value(),
-            "refresh_token": refresh_token.get_secret_value(),
-        }
-
-    return TokenGrantAuth(settings.token_url, form)
+    return refresh_token_auth(settings.token_url, settings.client_id or "", client_secret, refresh_token)
 
 
 def service_account_form(key: SecretStr, token_url: str) -> Callable[[], Mapping[str, str]]:

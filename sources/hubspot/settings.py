@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
 from millstream.sources.contract import SourceSettings
+from millstream.state.http import TokenOrOAuthSettings
 from millstream.state.model.declarations import TraitType
 
 _PROPERTY_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
@@ -22,7 +23,7 @@ class ExtraTrait(BaseModel):
     type: TraitType = Field(default="text", description="How to read the property's text.")
 
 
-class HubSpotSettings(SourceSettings):
+class HubSpotSettings(TokenOrOAuthSettings, SourceSettings):
     """Settings of a HubSpot connection: an access token, or an OAuth app's three values."""
 
     base_url: str = Field(
@@ -31,10 +32,6 @@ class HubSpotSettings(SourceSettings):
     access_token: SecretStr | None = Field(
         default=None, description="Access token of a private app or a service key (starts with `pat-`)."
     )
-    client_id: str | None = Field(default=None, description="OAuth: the app's client id.")
-    client_secret: SecretStr | None = Field(default=None, description="OAuth: the app's client secret.")
-    refresh_token: SecretStr | None = Field(default=None, description="OAuth: the account's refresh token.")
-    token_url: str | None = Field(default=None, description="OAuth: the token endpoint; below base_url when left out.")
     properties: tuple[str, ...] = Field(default=(), description="More contact properties to ask for, by internal name.")
     identifiers: Mapping[str, str] = Field(
         default_factory=dict,
@@ -72,15 +69,6 @@ class HubSpotSettings(SourceSettings):
     def extra_properties(self) -> tuple[str, ...]:
         """Every contact property that the settings name, once."""
         return tuple(dict.fromkeys((*self.properties, *self.identifiers, *self.traits)))
-
-    @model_validator(mode="after")
-    def _one_credential(self) -> HubSpotSettings:
-        app = (self.client_id, self.client_secret, self.refresh_token)
-        if self.access_token is None and not all(app):
-            raise ValueError("give access_token, or client_id, client_secret and refresh_token")
-        if self.access_token is not None and any(app):
-            raise ValueError("give access_token or the OAuth values, not both")
-        return self
 
     @model_validator(mode="after")
     def _known_names(self) -> HubSpotSettings:

@@ -13,7 +13,7 @@ from millstream.sources.hubspot.contacts import contact_object, contact_people
 from millstream.sources.hubspot.crm import CrmObject, read_object
 from millstream.sources.hubspot.errors import classify
 from millstream.sources.hubspot.settings import HubSpotSettings
-from millstream.state.http import BearerAuth, Pacer, RateLimit, TokenGrantAuth
+from millstream.state.http import Pacer, RateLimit
 
 if TYPE_CHECKING:
     from requests.auth import AuthBase
@@ -51,10 +51,7 @@ class HubSpot(Source[HubSpotSettings]):
 
     def auth(self) -> AuthBase:
         """A fixed token, or one that is fetched with the OAuth app's refresh token."""
-        settings = self.settings
-        if settings.access_token is not None:
-            return BearerAuth(settings.access_token)
-        return TokenGrantAuth(settings.token_url or f"{settings.base_url.rstrip('/')}/{TOKEN_PATH}", self._refresh_form)
+        return self.settings.credential(f"{self.settings.base_url.rstrip('/')}/{TOKEN_PATH}")
 
     def streams(self) -> tuple[Stream, ...]:
         """Contacts first; subscriptions after the contacts and e-mail events whose addresses they are asked for."""
@@ -89,18 +86,6 @@ class HubSpot(Source[HubSpotSettings]):
     def classify(self, answer: Answer) -> MillstreamError | None:
         """Tell the daily limit from the short one, and name missing scopes."""
         return classify(answer)
-
-    def _refresh_form(self) -> dict[str, str]:
-        settings = self.settings
-        assert settings.client_id
-        assert settings.client_secret
-        assert settings.refresh_token
-        return {
-            "grant_type": "refresh_token",
-            "client_id": settings.client_id,
-            "client_secret": settings.client_secret.get_secret_value(),
-            "refresh_token": settings.refresh_token.get_secret_value(),
-        }
 
     def _contacts(self) -> Stream:
         return Stream(

@@ -4,6 +4,7 @@ Sources use it underneath dlt's REST client, destinations through ``millstream.d
 """
 
 from millstream.state.http.auth import BasicAuth, BearerAuth, RefreshableAuth, TokenGrantAuth
+from millstream.state.http.credentials import TokenOrOAuthSettings, refresh_token_auth
 from millstream.state.http.pacing import Pacer, RateLimit
 from millstream.state.http.session import Answer, Classify, Retries, VendorSession
 
@@ -17,5 +18,7 @@ __all__ = [
     "RefreshableAuth",
     "Retries",
     "TokenGrantAuth",
+    "TokenOrOAuthSettings",
     "VendorSession",
+    "refresh_token_auth",
 ]

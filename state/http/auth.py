@@ -11,7 +11,7 @@ import requests
 from pydantic import SecretStr
 from requests.auth import AuthBase
 
-from millstream.state.errors import AuthenticationError, MalformedAnswerError, UnavailableError
+from millstream.state.errors import AuthenticationError, MalformedAnswerError, UnavailableError, UnreachableError
 from millstream.state.http.pacing import retry_after
 
 
@@ -93,7 +93,7 @@ class TokenGrantAuth(RefreshableAuth):
         try:
             answer = requests.post(self._token_url, data=dict(self._form()), timeout=self._timeout)
         except requests.RequestException as error:
-            raise UnavailableError(
+            raise UnreachableError(
                 f"The token endpoint cannot be reached ({type(error).__name__}).",
                 remedy="check the network and the base_url of the connection.",
             ) from error

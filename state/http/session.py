@@ -24,6 +24,7 @@ from millstream.state.errors import (
     RetryableError,
     UnavailableError,
     UnknownOutcomeError,
+    UnreachableError,
 )
 from millstream.state.http.auth import RefreshableAuth
 from millstream.state.http.pacing import Pacer, retry_after
@@ -186,7 +187,7 @@ class VendorSession(requests.Session):
         what = f"No answer from {_place(request)} ({type(error).__name__})."
         if replay or never_sent:
             remedy = "check the network and the base_url of the connection."
-            return UnavailableError(what, where=self._system, remedy=remedy)
+            return UnreachableError(what, where=self._system, remedy=remedy)
         return UnknownOutcomeError(what, where=self._system)
 
     def _problem(self, answer: Answer) -> MillstreamError | None:

@@ -1,9 +1,9 @@
-"""HubSpot as a destination: the contract suite against the sandbox, and answers that the sandbox does not give."""
+"""HubSpot as a destination: how it uses the sandbox, and answers that the sandbox does not give."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 import orjson
@@ -15,7 +15,7 @@ from pydantic import SecretStr, ValidationError
 from millstream.destinations.contract import DeliveryRow, Outcome
 from millstream.destinations.hubspot import HubSpot, HubSpotSettings
 from millstream.destinations.modes import Status
-from millstream.destinations.testing import DestinationContract, SandboxStandIn, deliver
+from millstream.destinations.testing import deliver
 from millstream.sandbox import Sandbox
 from millstream.state.errors import (
     ConfigurationError,
@@ -64,58 +64,6 @@ def alone() -> Iterator[responses.RequestsMock]:
 @pytest.fixture
 def offline() -> HubSpot:
     return HubSpot(HubSpotSettings(base_url=ROOT, access_token=SecretStr("pat-test")))
-
-
-class HubSpotStandIn(SandboxStandIn):
-    """Reads subscription statuses from the vendor's own endpoint, and who is there from the sandbox's state."""
-
-    def __init__(self, sandbox: Sandbox) -> None:
-        super().__init__(sandbox.url, "hubspot", self._written)
-        self._url = sandbox.url
-        lines = requests.get(f"{sandbox.url}/_sandbox/truth", timeout=30).content.splitlines()
-        people = [orjson.loads(line) for line in lines]
-        self._emails = [person["emails"][0] for person in people if person["hubspot_contact_ids"]][:100]
-
-    def standings(self) -> Mapping[str, str]:
-        answer = requests.post(
-            f"{self._url}/hubspot/communication-preferences/v4/statuses/batch/read?channel=EMAIL",
-            headers={"Authorization": "Bearer pat-sandbox-hubspot"},
-            json={"inputs": self._emails},
-            timeout=30,
-        ).json()
-        known = {found["subscriberIdString"]: found["statuses"][0]["status"] for found in answer["results"]}
-        return {**super().standings(), **known}
-
-    @staticmethod
-    def _written(state: Any) -> Mapping[str, str]:
-        emails = [contact["properties"].get("email") for contact in state["contacts"] if contact["created"]]
-        return {email: "NOT_SPECIFIED" for email in emails if email}
-
-
-class TestHubSpot(DestinationContract):
-    sample_fields = {"firstname": "Ana", "city": "Genoa"}
-
-    @pytest.fixture
-    def destination(self, sandbox: Sandbox) -> HubSpot:
-        return connect(sandbox)
-
-    @pytest.fixture
-    def impostor(self, sandbox: Sandbox) -> HubSpot:
-        return connect(sandbox, "pat-sandbox-wrong")
-
-    @pytest.fixture
-    def stand_in(self, sandbox: Sandbox) -> HubSpotStandIn:
-        return HubSpotStandIn(sandbox)
-
-
-class TestHubSpotWithOAuth(TestHubSpot):
-    @pytest.fixture
-    def destination(self, sandbox: Sandbox) -> HubSpot:
-        return oauth(sandbox)
-
-    @pytest.fixture
-    def impostor(self, sandbox: Sandbox) -> HubSpot:
-        return oauth(sandbox, refresh_token="wrong")
 
 
 def oauth(sandbox: Sandbox, refresh_token: str = "sandbox-refresh") -> HubSpot:

@@ -1,8 +1,8 @@
-"""Mailchimp as a destination: the contract suite against the sandbox, and answers that the sandbox does not give."""
+"""Mailchimp as a destination: how it uses the sandbox, and answers that the sandbox does not give."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import orjson
@@ -16,7 +16,6 @@ from millstream.destinations.http import Http
 from millstream.destinations.mailchimp import Mailchimp, MailchimpSettings
 from millstream.destinations.mailchimp.answers import member_id
 from millstream.destinations.modes import Status
-from millstream.destinations.testing import DestinationContract, SandboxStandIn
 from millstream.sandbox import Sandbox
 from millstream.state.errors import AuthenticationError, ConfigurationError, NotFoundError, PermissionDeniedError
 from millstream.state.http import Retries
@@ -76,53 +75,6 @@ def offline() -> Mailchimp:
 def members(sandbox: Sandbox) -> dict[str, dict[str, Any]]:
     state = requests.get(f"{sandbox.url}/_sandbox/state/mailchimp", timeout=10).json()
     return {found["email_address"].lower(): found for found in state["members"]}
-
-
-def standings_of(state: Any) -> Mapping[str, str]:
-    return {found["email_address"].lower(): found["status"] for found in state["members"]}
-
-
-class TestMailchimp(DestinationContract):
-    sample_fields = {"FNAME": "Ana", "LNAME": "Li"}
-    says_how_long_to_wait = False
-
-    @pytest.fixture
-    def destination(self, sandbox: Sandbox) -> Mailchimp:
-        return connect(sandbox)
-
-    @pytest.fixture
-    def impostor(self, sandbox: Sandbox) -> Mailchimp:
-        return connect(sandbox, "wrong-us1")
-
-    @pytest.fixture
-    def stand_in(self, sandbox: Sandbox) -> SandboxStandIn:
-        return SandboxStandIn(sandbox.url, "mailchimp", standings_of)
-
-
-class TestMailchimpThatSubscribes(TestMailchimp):
-    """The harshest setting: new people come in as subscribed."""
-
-    @pytest.fixture
-    def destination(self, sandbox: Sandbox) -> Mailchimp:
-        return connect(sandbox, new_member_status="subscribed")
-
-
-class Careless(Mailchimp):
-    """What many connectors do: one batch that overwrites the status of everyone in it."""
-
-    def upsert(self, rows: Sequence[DeliveryRow], *, match_key: str) -> list[Outcome]:
-        people = [{"email_address": one.match_value, "status": "subscribed"} for one in rows]
-        self.http.post("/lists/a1b2c3d4e5", {"members": people, "update_existing": True})
-        return [Outcome(status=Status.ACCEPTED)] * len(rows)
-
-
-def test_the_suite_catches_a_connector_that_resubscribes() -> None:
-    with Sandbox(people=100, limits=False) as spoiled:
-        suite = TestMailchimp()
-        stand_in = SandboxStandIn(spoiled.url, "mailchimp", standings_of)
-        careless = Careless(connect(spoiled).settings)
-        with pytest.raises(AssertionError):
-            suite.test_nobody_is_unsubscribed_or_resubscribed(careless, stand_in, careless.ensure_audience("Any"))
 
 
 def row(number: int, email: str, external_id: str | None = None, **fields: str | float | None) -> DeliveryRow:

@@ -1,0 +1,63 @@
+"""Settings that many connectors share: an access token, or an OAuth app that fetches one with a refresh token."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Self
+
+from pydantic import BaseModel, Field, SecretStr, model_validator
+from requests.auth import AuthBase
+
+from millstream.state.http.auth import BearerAuth, TokenGrantAuth
+
+
+class TokenOrOAuthSettings(BaseModel):
+    """A credential, to be mixed into a connector's settings."""
+
+    access_token: SecretStr | None = Field(default=None, description="Access token that does not expire.")
+    client_id: str | None = Field(default=None, description="OAuth: the app's client id.")
+    client_secret: SecretStr | None = Field(default=None, description="OAuth: the app's client secret.")
+    refresh_token: SecretStr | None = Field(default=None, description="OAuth: the account's refresh token.")
+    token_url: str | None = Field(
+        default=None, description="OAuth: the token endpoint; the vendor's own when left out."
+    )
+
+    @model_validator(mode="after")
+    def _one_credential(self) -> Self:
+        app = (self.client_id, self.client_secret, self.refresh_token)
+        if self.access_token is None and not all(app):
+            raise ValueError("give access_token, or client_id, client_secret and refresh_token")
+        if self.access_token is not None and any(app):
+            raise ValueError("give access_token or the OAuth values, not both")
+        return self
+
+    def credential(self, vendors_token_url: str) -> AuthBase:
+        """The credential, as something that signs requests.
+
+        Args:
+            vendors_token_url: Where tokens are fetched if the settings name no other place.
+        """
+        if self.access_token is not None:
+            return BearerAuth(self.access_token)
+        assert self.client_id is not None
+        assert self.client_secret is not None
+        assert self.refresh_token is not None
+        return refresh_token_auth(
+            self.token_url or vendors_token_url, self.client_id, self.client_secret, self.refresh_token
+        )
+
+
+def refresh_token_auth(
+    token_url: str, client_id: str, client_secret: SecretStr, refresh_token: SecretStr
+) -> TokenGrantAuth:
+    """Access tokens by the refresh-token grant (RFC 6749, 6)."""
+
+    def form() -> Mapping[str, str]:
+        return {
+            "grant_type": "refresh_token",
+            "client_id": client_id,
+            "client_secret": client_secret.get_secret_value(),
+            "refresh_token": refresh_token.get_secret_value(),
+        }
+
+    return TokenGrantAuth(token_url, form)

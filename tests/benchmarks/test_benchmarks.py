@@ -1,0 +1,95 @@
+"""The benchmarks run, at a tiny size. How long they take is nobody's promise here."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmarks.__main__ import main, measure
+from benchmarks.measuring import DifferentResultsError, Meter, Side, compare
+from benchmarks.report import Options, header, show
+from benchmarks.resolve import components
+
+PHASES = {
+    "ingest": {"contacts": True, "all streams": False},
+    "resolve": {"full": True, "1 % new records": True},
+    "delivery": {"everybody new": True, "1 % changed, 1 % gone": True, "nothing changed": True},
+}
+
+
+def counting(result: int) -> Side:
+    """A side with one phase that comes to this result."""
+
+    def run(folder: Path, meter: Meter) -> None:
+        with meter.phase("to a million") as phase:
+            phase.rows = sum(1 for _ in range(1_000_000))
+            phase.result = result
+
+    return run
+
+
+@pytest.mark.parametrize("benchmark", PHASES)
+def test_each_benchmark_measures_its_phases_beside_the_floor(benchmark: str) -> None:
+    comparisons = measure(Options(people=60, records=400, repeat=1), [benchmark])
+
+    assert {one.phase: bool(one.floor) for one in comparisons} == PHASES[benchmark]
+    for one in comparisons:
+        assert len(one.ours) == 1
+        assert all(phase.rows > 0 and phase.wall > 0 for phase in [*one.ours, *one.floor])
+
+
+def test_json_has_the_machine_the_versions_and_the_ratios(capsys: pytest.CaptureFixture[str]) -> None:
+    main(["resolve", "--people", "30", "--repeat", "1", "--json"])
+
+    printed = json.loads(capsys.readouterr().out)
+    assert printed["machine"]["cores"]
+    assert {"python", "duckdb", "dlt"} <= set(printed["versions"])
+    assert printed["options"] == {"people": 30, "records": 300, "latency_ms": 0, "repeat": 1}
+    assert [one["cpu_ratio"] is not None for one in printed["results"]] == [True, True]
+
+
+def test_the_table_names_each_phase_and_its_rows(capsys: pytest.CaptureFixture[str]) -> None:
+    show(header(Options()), compare("counting", counting(1), counting(1), repeat=3))
+
+    printed = capsys.readouterr().out
+    assert "to a million" in printed
+    assert "1,000,000" in printed
+    assert "versions: python" in printed
+
+
+def test_the_one_that_goes_first_changes() -> None:
+    order: list[str] = []
+
+    def side(name: str) -> Side:
+        def run(folder: Path, meter: Meter) -> None:
+            order.append(name)
+            counting(1)(folder, meter)
+
+        return run
+
+    (compared,) = compare("counting", side("ours"), side("floor"), repeat=3)
+
+    assert order == ["ours", "floor", "floor", "ours", "ours", "floor"]
+    assert (len(compared.ours), len(compared.floor)) == (3, 3)
+
+
+def test_sides_that_come_to_different_results_are_not_compared() -> None:
+    with pytest.raises(DifferentResultsError, match="to a million"):
+        compare("counting", counting(1), counting(2), repeat=1)
+
+
+def test_the_floor_finds_long_chains() -> None:
+    # Record i and i + 1 share value i; records 50 and 51 share none.
+    pairs = [(record, value) for value in range(100) if value != 50 for record in (value, value + 1)]
+    record, value = (np.array(column) for column in zip(*pairs, strict=True))
+
+    assert components(record, value, 101).tolist() == [0] * 51 + [51] * 50
+
+
+def test_a_wrong_name_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["ingset"])
+    assert "ingest, resolve, delivery" in capsys.readouterr().err
