@@ -18,6 +18,9 @@ from millstream.state.errors import MillstreamError
 from millstream.state.ledger.journal import Journal, now
 from millstream.state.store import Store
 
+RENEW_AFTER = 60.0
+"""Seconds after which a running sync says again that it is alive; its lease holds for much longer."""
+
 Progress = Callable[[str, int, int], None]
 """Called with the sync's name, the rows that have an outcome, and all rows of the plan."""
 
@@ -136,8 +139,13 @@ class Delivery:
         assert plan.plan_id is not None
         self.journal.plan_sending(plan.plan_id, audience_id)
 
+        renewed = time.monotonic()
+
         def batch_done(rows: int) -> None:
-            self.journal.renew_lease(f"sync {self.name}")
+            nonlocal renewed
+            if time.monotonic() - renewed > RENEW_AFTER:
+                renewed = time.monotonic()
+                self.journal.renew_lease(f"sync {self.name}")
             if progress:
                 progress(self.name, rows, plan.operations)
 

@@ -19,14 +19,15 @@ class Renderer:
     """
 
     def __init__(self, fields: tuple[DestinationField, ...], mappings: Mapping[str, FieldMapping]) -> None:
-        self._declared = {field.name: field for field in fields}
+        declared = {field.name: field for field in fields}
+        self._declared = {name: declared.get(name) or DestinationField(name=name) for name in mappings}
         self._mappings = mappings
 
     def render(self, values: Mapping[str, Any]) -> dict[str, FieldValue] | Outcome:
         """The fields to send, or the outcome of a row that must not be sent."""
         fields: dict[str, FieldValue] = {}
         for name, value in values.items():
-            declared = self._declared.get(name, DestinationField(name=name))
+            declared = self._declared[name]
             if value is None or value == "":
                 if declared.required:
                     return rejected("required_field_missing", f"Field {name} has no value and is required.")

@@ -63,7 +63,7 @@ def settle(
             )
         listed = journal.rejected_rows(plan.sync)
         with store.transaction() as connection:
-            settled, rows = _merge(connection, plan, outcomes, listed, mode, now)
+            settled, rows = _merge(connection, plan, outcomes, listed=listed, mode=mode, now=now)
         _list_rejected(journal, plan.sync, listed, rows, now)
     journal.plan_settled(plan.plan_id)
     plan.path.unlink(missing_ok=True)
@@ -94,6 +94,7 @@ def _merge(
     connection: Connection,
     plan: PlanEntry,
     outcomes: Sequence[RowOutcome],
+    *,
     listed: Sequence[Mapping[str, Any]],
     mode: SyncMode,
     now: datetime,

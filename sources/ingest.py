@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -160,7 +161,8 @@ def _reconcile(pull: SourcePull, store: Store, name: str) -> None:
                 report.loaded = 0
                 continue
             row = connection.execute(
-                f'SELECT count(*) FROM "raw_{name}"."{report.stream}" WHERE {PULLED_AT} = ?', [pull.pulled_at]
+                f'SELECT count(*) FROM "raw_{name}"."{report.stream}" WHERE {PULLED_AT} BETWEEN ? AND ?',
+                [pull.pulled_at, pull.pulled_at + timedelta(microseconds=report.rows)],
             ).fetchone()
             report.loaded = row[0] if row else 0
             if report.loaded != report.distinct:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import orjson
@@ -14,9 +14,14 @@ from millstream.state.errors import SchemaError
 from millstream.state.privacy import redact
 
 PULLED_AT = "_pulled_at"
-"""Column with the time of the pull that brought a row; the model reads what is newer than it has seen."""
+"""Column with the time of the pull that brought a row, a microsecond later for each row before it.
+
+The model reads what is newer than it has seen. Of rows with one key, which vendors give when something changes while
+it is being read, the one that came last is loaded.
+"""
 
 TIMESTAMP = pa.timestamp("us", tz="UTC")
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _EPOCH_SECONDS_LIMIT = 100_000_000_000
 
 
@@ -88,7 +93,8 @@ class PageReader:
         """
         self._notice_names(page)
         arrays = {column.name: self._array(column, page) for column in self.stream.columns}
-        pulled = pa.array([self._pulled_at], TIMESTAMP).take(pa.array([0] * len(page), pa.int8()))
+        first = _microseconds(self._pulled_at) + self.rows
+        pulled = pa.array(range(first, first + len(page)), pa.int64()).cast(TIMESTAMP)
         table = pa.table({**arrays, PULLED_AT: pulled}, schema=arrow_schema(self.stream))
         self.rows += len(page)
         self._keep_keys(table)
@@ -175,6 +181,21 @@ class PageReader:
 
 def _is_plain_text(column: Column, values: Sequence[Any]) -> bool:
     return column.type == "text" and all(value is None or isinstance(value, str) for value in values)
+
+
+def _microseconds(moment: datetime) -> int:
+    return (moment - _EPOCH) // timedelta(microseconds=1)
+
+
+def last_of_each_key(stream: Stream, tables: Sequence[pa.Table]) -> list[pa.Table]:
+    """A stream's tables without the rows that a later one with the same key replaces."""
+    if not tables:
+        return []
+    whole = pa.concat_tables(tables)
+    keys = list(stream.primary_key)
+    numbered = whole.select(keys).append_column("_number", pa.array(range(len(whole)), pa.int64()))
+    last = numbered.group_by(keys).aggregate([("_number", "max")])["_number_max"]
+    return list(tables) if len(last) == len(whole) else [whole.take(last.combine_chunks().sort())]
 
 
 def arrow_schema(stream: Stream) -> pa.Schema:

@@ -13,7 +13,7 @@ from dlt.sources.helpers.rest_client.client import RESTClient
 from requests import Request
 
 from millstream.sources.contract import Endpoint, Source, SourceSettings, Stream
-from millstream.sources.pages import PULLED_AT, PageReader
+from millstream.sources.pages import PULLED_AT, PageReader, last_of_each_key
 from millstream.state.errors import (
     AuthenticationError,
     IncompleteError,
@@ -310,7 +310,8 @@ class SourcePull:
                     yield from held
                     held.clear()
             self._check(stream, pull, reader, before)
-            yield from held
+            # dlt keeps one row a key only where it merges.
+            yield from held if stream.disposition == "merge" else last_of_each_key(stream, held)
             held.clear()
         except MillstreamError as error:
             report.error = error.at(f"{self.source.name}.{stream.name}")
@@ -417,7 +418,7 @@ def _dlt_columns(stream: Stream) -> list[TColumnSchema]:
     columns: list[TColumnSchema] = [
         {"name": c.name, "data_type": c.type, "nullable": not c.required} for c in stream.columns
     ]
-    return [*columns, {"name": PULLED_AT, "data_type": "timestamp", "nullable": False}]
+    return [*columns, {"name": PULLED_AT, "data_type": "timestamp", "nullable": False, "dedup_sort": "desc"}]
 
 
 __all__ = ["Progress", "Pull", "SourcePull", "StreamReport", "Window", "client_of", "records_at"]

@@ -97,6 +97,11 @@ def _show_activated(report: PipelineReport) -> None:
         for one in report.activated
     ]
     print_table("Sent", rows, rare=("retry later", "unknown"))
+    still = [one for one in report.activated if one.ok and one.planned and not one.planned.operations]
+    if still:
+        requests = sum(one.requests for one in still)
+        what = "Nothing changed" if len(still) == len(report.activated) else f"Nothing changed for {len(still)} of them"
+        print_note(f"{what}: {requests} requests made.")
 
 
 _TABLES = {

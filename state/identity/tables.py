@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 TABLES = """
 -- Which profile each living record belongs to.
 CREATE TABLE IF NOT EXISTS customers.members (
-    record_id TEXT PRIMARY KEY,
+    record_id TEXT NOT NULL,            -- unique; without an index, which costs more than all that is looked up in it
     profile_id TEXT NOT NULL
 );
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import threading
 import time
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -66,6 +67,7 @@ class Journal:
 
     def __init__(self, url: str, *, root: Path) -> None:
         self.engine = _engine(url, root)
+        self._writing = threading.Lock()
         self._migrate()
 
     def close(self) -> None:
@@ -82,18 +84,24 @@ class Journal:
 
         upgrade(self.engine)
 
+    @contextmanager
+    def _write(self) -> Iterator[sa.Connection]:
+        """A transaction that writes. Threads take turns here: SQLite would let them poll for its lock, asleep."""
+        with self._writing, self.engine.begin() as connection:
+            yield connection
+
     # -- runs ------------------------------------------------------------------------------------------------
 
     def start_run(self, run_id: str, kind: str) -> None:
         """Note that a run began."""
-        with self.engine.begin() as connection:
+        with self._write() as connection:
             connection.execute(
                 runs.insert().values(run_id=run_id, kind=kind, started_at=now(), status="running", summary={})
             )
 
     def finish_run(self, run_id: str, *, ok: bool, summary: Mapping[str, Any]) -> None:
         """Note how a run ended."""
-        with self.engine.begin() as connection:
+        with self._write() as connection:
             connection.execute(
                 runs.update()
                 .where(runs.c.run_id == run_id)
@@ -110,7 +118,7 @@ class Journal:
 
     def add_plan(self, plan_id: str, *, sync: str, run_id: str, path: Path, counts: Mapping[str, int]) -> None:
         """Keep a plan before anything of it is sent."""
-        with self.engine.begin() as connection:
+        with self._write() as connection:
             connection.execute(
                 plans.insert().values(
                     plan_id=plan_id,
@@ -132,7 +140,7 @@ class Journal:
         self._set_plan(plan_id, status="settled", settled_at=now())
 
     def _set_plan(self, plan_id: str, **values: object) -> None:
-        with self.engine.begin() as connection:
+        with self._write() as connection:
             connection.execute(plans.update().where(plans.c.plan_id == plan_id).values(**values))
 
     def unsettled_plans(self, sync: str) -> list[PlanEntry]:
@@ -146,7 +154,7 @@ class Journal:
 
     def start_batch(self, plan_id: str, operation: str, numbers: Sequence[int]) -> int:
         """Keep the intent to send these rows; committed before the request."""
-        with self.engine.begin() as connection:
+        with self._write() as connection:
             result = connection.execute(
                 batches.insert().values(
                     plan_id=plan_id, operation=operation, rows=_packed(list(numbers)), started_at=now()
@@ -159,7 +167,7 @@ class Journal:
     def finish_batch(self, batch_id: int, outcomes: Sequence[RowOutcome]) -> None:
         """Keep what became of a batch's rows; committed after the answer."""
         packed = _packed([[o.number, o.status, o.code, o.reason, o.fault, o.external_id] for o in outcomes])
-        with self.engine.begin() as connection:
+        with self._write() as connection:
             connection.execute(
                 batches.update().where(batches.c.batch_id == batch_id).values(finished_at=now(), outcomes=packed)
             )
@@ -195,7 +203,7 @@ class Journal:
             gone: Match hash and operation of every row that has an outcome.
             rows: The list's new rows.
         """
-        with self.engine.begin() as connection:
+        with self._write() as connection:
             for match_hash, operation in gone:
                 connection.execute(
                     rejected.delete().where(
@@ -222,18 +230,18 @@ class Journal:
             yield taken
         finally:
             if taken:
-                with self.engine.begin() as connection:
+                with self._write() as connection:
                     connection.execute(leases.delete().where(leases.c.name == name, leases.c.holder == holder))
 
     def renew_lease(self, name: str, *, seconds: float = 900.0) -> None:
         """Push the end of a lease that is held further away."""
-        with self.engine.begin() as connection:
+        with self._write() as connection:
             connection.execute(leases.update().where(leases.c.name == name).values(expires=time.time() + seconds))
 
     def _take_lease(self, name: str, holder: str, seconds: float) -> bool:
         mine = leases.insert().values(name=name, holder=holder, expires=time.time() + seconds)
         try:
-            with self.engine.begin() as connection:
+            with self._write() as connection:
                 held = connection.execute(leases.select().where(leases.c.name == name)).one_or_none()
                 if held is not None and (held.expires < time.time() or _is_gone(held.holder)):
                     connection.execute(leases.delete().where(leases.c.name == name, leases.c.holder == held.holder))

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Protocol
 import pyarrow as pa
 
 from millstream.state.identity.normalise import normalise
-from millstream.state.model.declarations import Identifier, People
+from millstream.state.model.declarations import Consent, Identifier, People
 from millstream.state.model.events import happened_select, planned_select
 from millstream.state.model.tables import create_tables
 from millstream.state.model.tracking_plan import TrackingPlan
@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from millstream.state.store import Connection
 
 _KEY_SEPARATOR = "|"
+_NOTHING_SAID = (
+    "SELECT '' AS record_id, '' AS country, '' AS kind, '' AS original, true AS merges, 0 AS position WHERE false"
+)
 
 
 class ModelledStream(Protocol):
@@ -148,6 +151,8 @@ class _StreamModel:
         self.connection.execute(
             "DELETE FROM customers.modelled_streams WHERE source = $source AND stream = $stream", named
         )
+        # The project's default country may have changed, and decides how numbers are read.
+        self.connection.execute("DELETE FROM customers.normalised WHERE kind = 'phone'")
 
     def _take_incoming(self, columns: set[str]) -> int:
         people = self.people
@@ -157,6 +162,7 @@ class _StreamModel:
         observed = identifier(people.observed_at) if people.observed_at else "NULL"
         deleted = identifier(people.deleted) if people.deleted else "false"
         country = identifier(people.country) if people.country else "NULL"
+        denies = " OR ".join(f"{_status(consent)} = 'denied'" for consent in people.consents) or "false"
         missing = "".join(f", NULL AS {identifier(name)}" for name in columns_said(people) if name not in columns)
         self.connection.execute(
             f"""
@@ -167,6 +173,8 @@ class _StreamModel:
                 {literal(f"{self.source}.{self.stream.name}:")} || {key} AS _record_id,
                 CAST(coalesce({observed}, _pulled_at) AS TIMESTAMPTZ) AS _observed_at,
                 coalesce({deleted}, false) AS _deleted,
+                -- Of a deleted record only a refusal still counts, with those whom it is about.
+                NOT coalesce({deleted}, false) OR coalesce({denies}, false) AS _identifies,
                 coalesce(CAST({country} AS TEXT), '') AS _country
             FROM raw
             WHERE _pulled_at > coalesce((
@@ -191,7 +199,7 @@ class _StreamModel:
 
     def _normalise_identifiers(self) -> None:
         """Make ``said``: one row for each identifier of an incoming row, normalised once for each distinct value."""
-        selects = [_said(position, said) for position, said in enumerate(self.people.identifiers)]
+        selects = [_said(position, said) for position, said in enumerate(self.people.identifiers)] or [_NOTHING_SAID]
         self.connection.execute(f"CREATE OR REPLACE TEMP TABLE said_as AS {union_all(selects)}")
         new = self.connection.execute(
             """
@@ -285,12 +293,12 @@ class _StreamModel:
                 {"name": trait.name, "type": trait.type},
             )
         for consent in self.people.consents:
-            status = case(f"lower(CAST({identifier(consent.column)} AS TEXT))", dict(consent.statuses))
+            status = _status(consent)
             self.connection.execute(
                 f"""
                 INSERT INTO customers.consents
                 SELECT _record_id, $channel, $topic, {status}, _observed_at FROM incoming
-                WHERE {status} IS NOT NULL AND NOT _deleted
+                WHERE {status} IS NOT NULL AND (NOT _deleted OR {status} = 'denied')
                 """,
                 {"channel": consent.channel, "topic": consent.topic},
             )
@@ -303,7 +311,7 @@ class _StreamModel:
         self.connection.execute(
             """
             DELETE FROM customers.events WHERE source = $source AND stream = $stream
-                AND split_part(event_id, '#', 1) IN (SELECT _record_id FROM incoming)
+                AND regexp_replace(event_id, '#[0-9]+$', '') IN (SELECT _record_id FROM incoming)
             """,
             {"source": self.source, "stream": self.stream.name},
         )
@@ -345,6 +353,11 @@ def columns_said(people: People) -> list[str]:
     return list(dict.fromkeys(name for name in names if name))
 
 
+def _status(consent: Consent) -> str:
+    """What a row says of a consent; NULL where it says nothing."""
+    return case(f"lower(CAST({identifier(consent.column)} AS TEXT))", dict(consent.statuses))
+
+
 def _said(position: int, said: Identifier) -> str:
     column = f"CAST({identifier(said.column)} AS TEXT)"
     if said.split:
@@ -354,5 +367,5 @@ def _said(position: int, said: Identifier) -> str:
         SELECT * FROM (
             SELECT _record_id AS record_id, {country} AS country, {literal(said.kind)} AS kind,
                 trim({column}) AS original, {str(said.merges).lower()} AS merges, {position} AS position
-            FROM incoming WHERE NOT _deleted
+            FROM incoming WHERE _identifies
         ) WHERE original <> ''"""

@@ -6,7 +6,7 @@ from millstream.state.model.declarations import Event, People
 from millstream.state.model.tracking_plan import PlannedEvent, TrackingPlan
 from millstream.state.sql import case, identifier, literal, union_all
 
-_FOLDED = "regexp_replace(lower(original_name), '[^0-9a-z]', '', 'g')"
+_FOLDED = r"regexp_replace(lower(original_name), '[^\p{L}\p{N}]', '', 'g')"
 """``tracking_plan.fold`` in SQL."""
 
 

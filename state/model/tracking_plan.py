@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import re
+import unicodedata
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -34,5 +34,5 @@ class TrackingPlan(BaseModel):
 
 
 def fold(name: str) -> str:
-    """``signed_up``, ``Signed Up`` and ``signedUp`` as one: letters and digits in lower case."""
-    return re.sub(r"[^0-9a-z]", "", name.lower())
+    """``signed_up``, ``Signed Up`` and ``signedUp`` as one: letters and digits of any script, in lower case."""
+    return "".join(letter for letter in name.lower() if unicodedata.category(letter)[0] in "LN")

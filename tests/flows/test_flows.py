@@ -81,7 +81,8 @@ class TestParts:
         from millstream.sources.ingest import IngestReport
 
         report = SyncReport("promoters", status="partial", accepted=10, rejected=2)
-        assert sync_problems(report) == ["promoters ended partial: 2 rejected"]
+        (problem,) = sync_problems(report)
+        assert problem.startswith("sync promoters ended partial: 2 rejected.")
         assert sync_problems(SyncReport("promoters")) == []
         assert pull_problems(IngestReport("hubspot")) == []
 

@@ -405,6 +405,12 @@ def test_the_later_row_of_a_key_wins(bench: Bench) -> None:
     assert bench.sql("SELECT name FROM raw_shop.things WHERE id = 1") == [("new",)]
 
 
+def test_a_key_that_comes_twice_in_a_catalogue_is_one_row(bench: Bench) -> None:
+    report = bench.pull(stream([[thing(1, name="old")], [thing(1, name="new"), thing(2)]], disposition="replace"))
+    assert [str(error) for error in report.errors] == []
+    assert bench.sql("SELECT id, name FROM raw_shop.things ORDER BY id") == [(1, "new"), (2, None)]
+
+
 class Forgetful(Store):
     """A store in which a row is gone as soon as it was loaded."""
 

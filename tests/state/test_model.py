@@ -1,0 +1,567 @@
+"""From raw tables to the customer model: what rows say is written once, rewritten when they change, and never lost."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from millstream.state.model.build import ModelReport, build_model
+from millstream.state.model.declarations import Consent, Event, Identifier, People, Trait
+from millstream.state.model.tracking_plan import PlannedEvent, TrackingPlan
+
+START = datetime(2026, 3, 1, tzinfo=UTC)
+NO_PLAN = TrackingPlan()
+
+SCHEMA = pa.schema(
+    [
+        ("id", pa.string()),
+        ("email", pa.string()),
+        ("more_emails", pa.string()),
+        ("phone", pa.string()),
+        ("country", pa.string()),
+        ("name", pa.string()),
+        ("score", pa.int64()),
+        ("rate", pa.float64()),
+        ("vip", pa.bool_()),
+        ("born", pa.date32()),
+        ("joined", pa.timestamp("us", tz="UTC")),
+        ("optout", pa.string()),
+        ("changed_at", pa.timestamp("us", tz="UTC")),
+        ("gone", pa.bool_()),
+        ("did", pa.string()),
+        ("did_at", pa.timestamp("us", tz="UTC")),
+        ("amount", pa.float64()),
+        ("note", pa.string()),
+        ("_pulled_at", pa.timestamp("us", tz="UTC")),
+    ]
+)
+
+PEOPLE = People(
+    identifiers=(
+        Identifier(kind="email", column="email"),
+        Identifier(kind="email", column="more_emails", split=";"),
+        Identifier(kind="phone", column="phone"),
+        Identifier(kind="shop_id", column="id", merges=False),
+    ),
+    traits=(
+        Trait(name="name", column="name"),
+        Trait(name="score", column="score", type="number"),
+        Trait(name="rate", column="rate", type="number"),
+        Trait(name="vip", column="vip", type="boolean"),
+        Trait(name="born", column="born", type="date"),
+        Trait(name="joined", column="joined", type="timestamp"),
+    ),
+    consents=(Consent(channel="email", column="optout", statuses={"yes": "denied", "no": "granted"}),),
+    events=(
+        Event(
+            at="did_at",
+            name_column="did",
+            names={"buy": "Order Completed"},
+            properties=("note",),
+            value="amount",
+            channel="web",
+        ),
+    ),
+    observed_at="changed_at",
+    deleted="gone",
+    country="country",
+)
+
+VISITS = People(
+    record="subject",
+    identifiers=(Identifier(kind="user_id", column="name"), Identifier(kind="device_id", column="id")),
+    events=(Event(at="did_at", name="Visited", properties=("note",)),),
+)
+
+
+@dataclass(frozen=True)
+class Table:
+    """A stream, as far as the model needs it."""
+
+    name: str = "people"
+    primary_key: tuple[str, ...] = ("id",)
+    people: People | None = PEOPLE
+
+
+@dataclass
+class Shop:
+    """A store with raw tables of the source ``shop``, filled as dlt's merge fills them."""
+
+    connection: duckdb.DuckDBPyConnection
+    stream: Table = field(default_factory=Table)
+    plan: TrackingPlan = NO_PLAN
+    default_country: str | None = None
+    now: datetime = START
+
+    def __post_init__(self) -> None:
+        columns = ", ".join(
+            f'"{name}" {_sql_type(kind)}' for name, kind in zip(SCHEMA.names, SCHEMA.types, strict=True)
+        )
+        self.connection.execute(f"CREATE SCHEMA raw_shop; CREATE TABLE raw_shop.{self.stream.name} ({columns})")
+
+    def pull(self, *rows: Mapping[str, Any]) -> None:
+        """Rows of one pull; a row replaces the one with its id."""
+        self.now += timedelta(minutes=1)
+        pulled = pa.Table.from_pylist([{**row, "_pulled_at": self.now} for row in rows], SCHEMA)  # noqa: F841
+        table = f"raw_shop.{self.stream.name}"
+        self.connection.execute(f"DELETE FROM {table} WHERE id IN (SELECT id FROM pulled)")
+        self.connection.execute(f"INSERT INTO {table} SELECT * FROM pulled")
+
+    def model(self) -> ModelReport:
+        """Bring the model up to date."""
+        self.now += timedelta(minutes=1)
+        return build_model(
+            self.connection,
+            "shop",
+            [self.stream],
+            plan=self.plan,
+            default_country=self.default_country,
+            now=self.now,
+        )
+
+    def say(self, *rows: Mapping[str, Any]) -> ModelReport:
+        """Pull and model."""
+        self.pull(*rows)
+        return self.model()
+
+    def sql(self, query: str) -> list[tuple[Any, ...]]:
+        return self.connection.execute(query).fetchall()
+
+    def identifiers(self) -> list[tuple[Any, ...]]:
+        return self.sql("SELECT kind, value FROM customers.identifiers WHERE kind <> 'shop_id' ORDER BY ALL")
+
+    def events(self) -> list[tuple[Any, ...]]:
+        return self.sql("SELECT name, original_name, plan_status FROM customers.events ORDER BY event_id")
+
+
+def _sql_type(kind: pa.DataType) -> str:
+    if pa.types.is_timestamp(kind):
+        return "TIMESTAMPTZ"
+    names = {pa.string(): "TEXT", pa.int64(): "BIGINT", pa.float64(): "DOUBLE", pa.bool_(): "BOOLEAN"}
+    return names.get(kind, "DATE")
+
+
+def open_shop(**facts: Any) -> Shop:
+    connection = duckdb.connect(config={"threads": 1})
+    connection.execute("SET TimeZone = 'UTC'")
+    return Shop(connection, **facts)
+
+
+@pytest.fixture
+def shop() -> Iterator[Shop]:
+    made = open_shop()
+    yield made
+    made.connection.close()
+
+
+# Identifiers
+
+
+def test_identifiers_are_split_and_normalised(shop: Shop) -> None:
+    shop.say(
+        {
+            "id": "1",
+            "email": " Ana.Li@Example.COM ",
+            "more_emails": "ana@home.example.org; ANA.LI@example.com;;",
+            "phone": "020 7946 0958",
+            "country": "United Kingdom",
+        }
+    )
+    assert shop.identifiers() == [
+        ("email", "ana.li@example.com"),
+        ("email", "ana@home.example.org"),
+        ("phone", "+442079460958"),
+    ]
+    assert shop.sql("SELECT value, merges FROM customers.identifiers WHERE kind = 'shop_id'") == [("1", False)]
+
+
+def test_what_is_no_identifier_is_left_out(shop: Shop) -> None:
+    shop.say({"id": "1", "email": "not an address", "phone": "12"}, {"id": "2", "email": ""}, {"id": "3"})
+    assert shop.identifiers() == []
+    assert shop.sql("SELECT count(*) FROM customers.records") == [(3,)]
+
+
+def test_a_number_without_its_country_is_read_by_the_projects(shop: Shop) -> None:
+    row = {"id": "1", "phone": "020 7946 0958"}
+    shop.say(row)
+    assert shop.identifiers() == []
+    shop.default_country = "GB"
+    shop.model()
+    assert shop.identifiers() == [("phone", "+442079460958")], "numbers read before the change are read anew"
+
+
+def test_a_changed_row_says_only_what_it_says_now(shop: Shop) -> None:
+    shop.say({"id": "1", "email": "ana@example.com", "name": "Ana"}, {"id": "2", "email": "ben@example.com"})
+    shop.say({"id": "1", "email": "ana@example.org"})
+    assert shop.identifiers() == [("email", "ana@example.org"), ("email", "ben@example.com")]
+    assert shop.sql("SELECT * FROM customers.traits") == []
+
+
+# Traits and consents
+
+
+def test_traits_are_kept_as_text_that_reads_back_as_their_type(shop: Shop) -> None:
+    joined = datetime(2025, 7, 1, 23, 30, 0, 125_000, tzinfo=UTC)
+    shop.say(
+        {
+            "id": "1",
+            "name": "Zoë",
+            "score": 9,
+            "rate": 0.1,
+            "vip": False,
+            "born": date(1999, 2, 28),
+            "joined": joined,
+            "changed_at": START,
+        }
+    )
+    traits = {
+        name: (value, kind, at)
+        for name, value, kind, at in shop.sql("SELECT name, value, type, observed_at FROM customers.traits")
+    }
+    assert {kind for _, kind, _ in traits.values()} == {"text", "number", "boolean", "date", "timestamp"}
+    assert {at for _, _, at in traits.values()} == {START}
+    read = shop.connection.execute(
+        """
+        SELECT CAST(? AS DOUBLE), CAST(? AS DOUBLE), CAST(? AS BOOLEAN), CAST(? AS DATE), CAST(? AS TIMESTAMPTZ)
+        """,
+        [traits[name][0] for name in ("score", "rate", "vip", "born", "joined")],
+    ).fetchone()
+    assert read == (9.0, 0.1, False, date(1999, 2, 28), joined)
+    assert traits["name"][0] == "Zoë"
+
+
+def test_an_empty_value_is_no_trait(shop: Shop) -> None:
+    shop.say({"id": "1", "name": ""})
+    assert shop.sql("SELECT * FROM customers.traits") == []
+
+
+def test_a_row_without_a_time_was_true_when_it_was_pulled(shop: Shop) -> None:
+    shop.pull({"id": "1", "name": "Ana"})
+    pulled = shop.now
+    shop.model()
+    assert shop.sql("SELECT observed_at FROM customers.records") == [(pulled,)]
+
+
+@pytest.mark.parametrize(
+    ("said", "status"), [("YES", "denied"), ("no", "granted"), ("maybe", None), ("", None), (None, None)]
+)
+def test_consents_are_mapped_and_unknown_words_say_nothing(shop: Shop, said: str | None, status: str | None) -> None:
+    shop.say({"id": "1", "optout": said})
+    found = shop.sql("SELECT channel, topic, status FROM customers.consents")
+    assert found == ([("email", "marketing", status)] if status else [])
+
+
+# Records that go
+
+
+def test_a_deleted_record_says_nothing_any_more(shop: Shop) -> None:
+    shop.say({"id": "1", "email": "ana@example.com", "name": "Ana", "optout": "no", "did": "buy", "did_at": START})
+    shop.say(
+        {
+            "id": "1",
+            "email": "ana@example.com",
+            "name": "Ana",
+            "optout": "no",
+            "did": "buy",
+            "did_at": START,
+            "gone": True,
+        }
+    )
+    assert shop.sql("SELECT deleted FROM customers.records") == [(True,)]
+    for table in ("identifiers", "traits", "consents", "events"):
+        assert shop.sql(f"SELECT * FROM customers.{table}") == [], table
+
+
+def test_a_refusal_outlives_its_record(shop: Shop) -> None:
+    """Deleting a contact does not take an opt-out back: whom it is about must still be known."""
+    shop.say({"id": "1", "email": "ana@example.com", "name": "Ana", "optout": "yes", "gone": True})
+    assert shop.identifiers() == [("email", "ana@example.com")]
+    assert shop.sql("SELECT status FROM customers.consents") == [("denied",)]
+    assert shop.sql("SELECT * FROM customers.traits") == []
+
+
+def test_a_record_that_comes_back_is_whole_again(shop: Shop) -> None:
+    row = {"id": "1", "email": "ana@example.com", "name": "Ana"}
+    shop.say(row)
+    shop.say({**row, "gone": True})
+    shop.say(row)
+    assert shop.sql("SELECT deleted FROM customers.records") == [(False,)]
+    assert shop.identifiers() == [("email", "ana@example.com")]
+
+
+# Events
+
+
+def test_events_carry_who_when_what_and_how_much(shop: Shop) -> None:
+    shop.say({"id": "1", "did": "BUY", "did_at": START, "amount": 12.5, "note": "blue"})
+    ((name, original, at, value, channel, properties, record),) = shop.sql(
+        "SELECT name, original_name, happened_at, value, channel, properties, record_id FROM customers.events"
+    )
+    assert (name, original, at, value, channel) == ("Order Completed", "Order Completed", START, 12.5, "web")
+    assert json.loads(properties) == {"note": "blue"}
+    assert record == "shop.people:1"
+
+
+def test_a_row_without_a_time_or_a_name_is_no_event(shop: Shop) -> None:
+    shop.say({"id": "1", "did": "buy"}, {"id": "2", "did_at": START})
+    assert shop.events() == []
+
+
+def test_an_event_that_changed_is_not_there_twice(shop: Shop) -> None:
+    for key in ("1", "2#0", "3#"):
+        shop.say({"id": key, "did": "buy", "did_at": START, "amount": 1})
+        shop.say({"id": key, "did": "buy", "did_at": START, "amount": 2})
+    assert shop.sql("SELECT value, count(*) FROM customers.events GROUP BY value") == [(2.0, 3)]
+
+
+PLAN = TrackingPlan(
+    events={
+        "Signed Up": PlannedEvent(aliases=("registered",), required=("note",)),
+        "Order Completed": PlannedEvent(),
+        "Покупка": PlannedEvent(),
+    }
+)
+
+
+@pytest.mark.parametrize(
+    ("did", "name", "status"),
+    [
+        ("signed_up", "Signed Up", "planned"),
+        ("signedUp", "Signed Up", "planned"),
+        ("SIGN-UP", "SIGN-UP", "unplanned"),
+        ("Registered!", "Signed Up", "planned"),
+        ("buy", "Order Completed", "planned"),
+        ("покупка", "Покупка", "planned"),
+        ("возврат", "возврат", "unplanned"),
+        ("!!!", "!!!", "unplanned"),
+    ],
+)
+def test_events_take_the_plans_names_and_others_are_kept(did: str, name: str, status: str) -> None:
+    shop = open_shop(plan=PLAN)
+    report = shop.say({"id": "1", "did": did, "did_at": START, "note": "x"})
+    original = "Order Completed" if did == "buy" else did
+    assert shop.events() == [(name, original, status)]
+    assert report.unplanned_events == (status == "unplanned")
+
+
+def test_an_event_without_a_required_property_is_kept_and_marked() -> None:
+    shop = open_shop(plan=PLAN)
+    report = shop.say({"id": "1", "did": "registered", "did_at": START}, {"id": "2", "did": "buy", "did_at": START})
+    assert [status for _, _, status in shop.events()] == ["missing: note", "planned"]
+    assert (report.incomplete_events, report.unplanned_events) == (1, 0)
+
+
+def test_a_new_plan_names_old_events_anew() -> None:
+    shop = open_shop()
+    shop.say({"id": "1", "did": "registered", "did_at": START, "note": "x"})
+    assert shop.events() == [("registered", "registered", "unplanned")]
+    shop.plan = PLAN
+    assert shop.model().rows == 1
+    assert shop.events() == [("Signed Up", "registered", "planned")]
+
+
+# Rows that only name somebody
+
+
+def visits(*rows: tuple[str, str | None, str | None]) -> list[dict[str, Any]]:
+    return [{"id": device, "name": user, "note": note, "did_at": START} for device, user, note in rows]
+
+
+def visit_shop() -> Shop:
+    return open_shop(stream=Table("visits", ("id", "note"), VISITS))
+
+
+def test_rows_that_name_one_person_are_one_record() -> None:
+    shop = visit_shop()
+    shop.say(*visits(("d1", "u1", "a"), ("d2", "u1", "b"), ("d3", None, "c")))
+    records = shop.sql("SELECT record_id, source_key FROM customers.records ORDER BY ALL")
+    assert records == [
+        ("shop.visits:device_id:d3", "device_id:d3"),
+        ("shop.visits:user_id:u1", "user_id:u1"),
+    ]
+    assert shop.identifiers() == [("device_id", "d1"), ("device_id", "d2"), ("device_id", "d3"), ("user_id", "u1")]
+    assert shop.sql("SELECT record_id, count(*) FROM customers.events GROUP BY ALL ORDER BY ALL") == [
+        ("shop.visits:device_id:d3", 1),
+        ("shop.visits:user_id:u1", 2),
+    ]
+
+
+def test_rows_that_name_nobody_are_nobodys_events() -> None:
+    shop = visit_shop()
+    shop.say({"id": "", "note": "a", "did_at": START})
+    assert shop.sql("SELECT * FROM customers.records") == []
+    assert shop.events() == []
+
+
+def test_what_a_person_is_known_by_adds_up() -> None:
+    shop = visit_shop()
+    shop.say(*visits(("d1", "u1", "a")))
+    shop.say(*visits(("d2", "u1", "b")))
+    assert shop.identifiers() == [("device_id", "d1"), ("device_id", "d2"), ("user_id", "u1")]
+    assert shop.sql("SELECT count(*) FROM customers.records") == [(1,)]
+
+
+# Only what is new, and all of it when that is declared otherwise
+
+
+def test_only_new_rows_are_modelled(shop: Shop) -> None:
+    assert shop.say({"id": "1"}, {"id": "2"}).rows == 2
+    before = shop.sql("SELECT record_id, modelled_at FROM customers.records ORDER BY ALL")
+    assert shop.model().rows == 0
+    assert shop.say({"id": "3"}).rows == 1
+    after = shop.sql("SELECT record_id, modelled_at FROM customers.records ORDER BY ALL")
+    assert after[:2] == before
+    assert after[2][1] == shop.now
+
+
+def test_a_changed_declaration_models_all_rows_anew(shop: Shop) -> None:
+    shop.say({"id": "1", "email": "ana@example.com", "name": "Ana"}, {"id": "2", "name": "Ben"})
+    shop.stream = replace(
+        shop.stream, people=replace(PEOPLE, identifiers=(), traits=(Trait(name="call", column="name"),))
+    )
+    assert shop.model().rows == 2
+    assert shop.sql("SELECT * FROM customers.identifiers") == []
+    assert shop.sql("SELECT name, value FROM customers.traits ORDER BY ALL") == [("call", "Ana"), ("call", "Ben")]
+
+
+def test_records_that_are_not_said_any_more_are_marked_for_the_graph() -> None:
+    shop = visit_shop()
+    shop.say(*visits(("d1", "u1", "a")))
+    people = replace(VISITS, identifiers=(Identifier(kind="device_id", column="id"),))
+    shop.stream = replace(shop.stream, people=people)
+    shop.model()
+    assert shop.sql("SELECT record_id, deleted, modelled_at FROM customers.records ORDER BY ALL") == [
+        ("shop.visits:device_id:d1", False, shop.now),
+        ("shop.visits:user_id:u1", True, shop.now),
+    ]
+
+
+def test_a_column_that_the_raw_table_lacks_says_nothing(shop: Shop) -> None:
+    shop.connection.execute("ALTER TABLE raw_shop.people DROP COLUMN more_emails")
+    shop.connection.execute("ALTER TABLE raw_shop.people DROP COLUMN gone")
+    shop.connection.execute(
+        "INSERT INTO raw_shop.people (id, email, _pulled_at) VALUES ('1', 'ana@example.com', ?)", [shop.now]
+    )
+    assert shop.model().rows == 1
+    assert shop.identifiers() == [("email", "ana@example.com")]
+
+
+def test_a_source_that_was_never_pulled_says_nothing() -> None:
+    connection = duckdb.connect()
+    report = build_model(connection, "new", [Table()], plan=NO_PLAN, default_country=None, now=START)
+    assert report == ModelReport()
+    assert connection.execute("SELECT count(*) FROM customers.records").fetchone() == (0,)
+
+
+def test_names_that_look_like_sql_are_only_names() -> None:
+    shop = open_shop(plan=TrackingPlan(events={"it's'; DROP TABLE x --": PlannedEvent(required=("note",))}))
+    shop.say({"id": "1'--", "did": "it's'; drop table x --", "did_at": START, "note": "'"})
+    assert shop.events() == [("it's'; DROP TABLE x --", "it's'; drop table x --", "planned")]
+
+
+# Step by step or all at once: the same model
+
+MODEL = {
+    "records": "record_id, source_key, observed_at, deleted",
+    "identifiers": "record_id, kind, value, merges",
+    "traits": "record_id, name, value, type, observed_at",
+    "consents": "record_id, channel, topic, status, observed_at",
+    "events": "event_id, record_id, name, original_name, happened_at, value, properties, plan_status",
+}
+
+
+def model_of(shop: Shop) -> dict[str, list[tuple[Any, ...]]]:
+    return {
+        table: shop.sql(f"SELECT {columns} FROM customers.{table} ORDER BY ALL") for table, columns in MODEL.items()
+    }
+
+
+people_rows = st.fixed_dictionaries(
+    {
+        "id": st.sampled_from(["1", "2", "3", "4#0"]),
+        "email": st.sampled_from([None, "ana@example.com", "BEN@example.com", "nonsense"]),
+        "more_emails": st.sampled_from([None, "ana@example.com;cy@example.com", ";"]),
+        "phone": st.sampled_from([None, "+442079460958", "020 7946 0958"]),
+        "country": st.sampled_from([None, "GB", "Narnia"]),
+        "name": st.sampled_from([None, "", "Ana"]),
+        "score": st.sampled_from([None, 0, 9]),
+        "optout": st.sampled_from([None, "yes", "no", "?"]),
+        "changed_at": st.sampled_from([START, START + timedelta(days=1)]),
+        "gone": st.sampled_from([None, False, True]),
+        "did": st.sampled_from([None, "buy", "registered", "left"]),
+        "did_at": st.sampled_from([None, START]),
+        "note": st.sampled_from([None, "x"]),
+    }
+)
+visit_rows = st.fixed_dictionaries(
+    {
+        "id": st.sampled_from(["d1", "d2", "d3"]),
+        "name": st.sampled_from([None, "u1", "u2"]),
+        "note": st.sampled_from([None, "x"]),
+        "did_at": st.just(START),
+    }
+)
+
+
+def once_each(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return list({row["id"]: row for row in rows}.values())
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    pulls=st.lists(st.lists(people_rows, max_size=4).map(once_each), min_size=1, max_size=5),
+    modelled=st.lists(st.booleans(), min_size=5, max_size=5),
+)
+def test_step_by_step_and_all_at_once_give_the_same_model(
+    pulls: list[list[dict[str, Any]]], modelled: list[bool]
+) -> None:
+    steps, whole = open_shop(plan=PLAN), open_shop(plan=PLAN)
+    for rows, model_now in zip(pulls, modelled, strict=False):
+        steps.pull(*rows)
+        if model_now:
+            steps.model()
+        whole.now = steps.now - timedelta(minutes=1 + model_now)
+        whole.pull(*rows)
+    steps.model()
+    whole.model()
+    assert model_of(steps) == model_of(whole)
+    for shop in (steps, whole):
+        shop.connection.close()
+
+
+@settings(max_examples=30, deadline=None)
+@given(visited=st.lists(st.lists(visit_rows, max_size=4), min_size=1, max_size=5))
+def test_rows_that_name_people_add_up_in_any_steps(visited: list[list[dict[str, Any]]]) -> None:
+    """Each row names its person once and for all, as an event does; so its id carries who it is about."""
+    rows = [[{**row, "note": f"{row['name']}/{row['note']}"} for row in pull] for pull in visited]
+    steps, whole = visit_shop(), visit_shop()
+    for shop, model_now in ((steps, True), (whole, False)):
+        for pull in rows:
+            shop.now += timedelta(minutes=1)
+            _append(shop, pull)
+            if model_now:
+                shop.model()
+        shop.model()
+    chosen = "record_id, kind, value, merges"
+    for table, columns in {"identifiers": chosen, "records": "record_id, deleted", "events": "event_id, name"}.items():
+        query = f"SELECT DISTINCT {columns} FROM customers.{table} ORDER BY ALL"
+        assert steps.sql(query) == whole.sql(query), table
+    for shop in (steps, whole):
+        shop.connection.close()
+
+
+def _append(shop: Shop, rows: list[dict[str, Any]]) -> None:
+    """Add the rows that are new by their whole key, and pull those anew that are not."""
+    unique = list({(row["id"], row["note"]): {**row, "_pulled_at": shop.now} for row in rows}.values())
+    pulled = pa.Table.from_pylist(unique, SCHEMA)  # noqa: F841
+    shop.connection.execute("DELETE FROM raw_shop.visits WHERE (id, note) IN (SELECT (id, note) FROM pulled)")
+    shop.connection.execute("INSERT INTO raw_shop.visits SELECT * FROM pulled")
