@@ -12,9 +12,9 @@ import pyarrow as pa
 
 from benchmarks.measuring import Comparison, Meter, Side, compare
 from benchmarks.vendor import Vendor
+from millstream.sources.dlt_source import SourcePull
 from millstream.sources.hubspot.contacts import contact_object
 from millstream.sources.ingest import ingest
-from millstream.sources.pull import SourcePull
 from millstream.state.store import Store
 
 _CHUNK = 2_000

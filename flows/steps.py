@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from millstream.destinations.delivery import Progress as DeliveryProgress
     from millstream.destinations.plan import PlanReport
     from millstream.flows.project import Project
+    from millstream.sources.dlt_source import Progress as PullProgress
     from millstream.sources.ingest import IngestReport
     from millstream.sources.pull import AnySource, Window
-    from millstream.sources.pull import Progress as PullProgress
     from millstream.state.audiences.select import AudienceReport
     from millstream.state.checks import CheckResult
     from millstream.state.ledger.journal import Journal
@@ -212,7 +212,7 @@ def ingest(
         progress: Told after each page.
     """
     from millstream.sources import ingest as engine
-    from millstream.sources.pull import SourcePull
+    from millstream.sources.dlt_source import SourcePull
 
     connector = workspace.project.source(_known(source, workspace.project.sources, "source"))
     pull = SourcePull(

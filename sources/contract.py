@@ -1,4 +1,4 @@
-"""What a source declares. The engine (``pull.py``) does the rest: HTTP, paging, retry, state, loading.
+"""What a source declares. The engine (``dlt_source.py``) does the rest: HTTP, paging, retry, state, loading.
 
 A connector is a class with facts about a vendor, and functions for what is odd about it::
 

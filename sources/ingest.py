@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from millstream.sources.contract import Stream
+from millstream.sources.dlt_source import SourcePull, StreamReport
 from millstream.sources.pages import PULLED_AT
-from millstream.sources.pull import SourcePull, StreamReport
 from millstream.state.errors import IncompleteError, MillstreamError, SchemaError
 from millstream.state.store import Store
 

@@ -76,6 +76,7 @@ _ABOUT = ("name", "pipeline", "stage", "deal_type", "lost_reason")
 DEAL_PEOPLE = People(
     record="subject",
     identifiers=(Identifier(kind=CONTACT_ID, column="contact_id"),),
+    observed_at="created_at",
     events=(
         Event(
             name="Deal Created",

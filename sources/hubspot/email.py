@@ -104,6 +104,8 @@ _EVENT_NAMES = {
 EVENT_PEOPLE = People(
     record="subject",
     identifiers=(Identifier(kind="email", column="email"),),
+    # An old campaign's address is no newer for being read today.
+    observed_at="created_at",
     events=(
         Event(
             at="created_at",

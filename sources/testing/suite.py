@@ -13,8 +13,9 @@ from pydantic import SecretStr
 
 from millstream.sources.check import check_source
 from millstream.sources.contract import Source, Stream
+from millstream.sources.dlt_source import SourcePull
 from millstream.sources.ingest import IngestReport, ingest
-from millstream.sources.pull import SourcePull, Window
+from millstream.sources.pull import Window
 from millstream.state.http import Retries
 from millstream.state.model.declarations import People
 from millstream.state.store import Store

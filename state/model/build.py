@@ -10,7 +10,7 @@ Each function makes one step's SQL from a stream's declaration. The steps of a s
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Protocol
@@ -156,9 +156,7 @@ class _StreamModel:
 
     def _take_incoming(self, columns: set[str]) -> int:
         people = self.people
-        key = f" || {literal(_KEY_SEPARATOR)} || ".join(
-            f"CAST({identifier(column)} AS TEXT)" for column in self.stream.primary_key
-        )
+        key = _key(self.stream.primary_key)
         observed = identifier(people.observed_at) if people.observed_at else "NULL"
         deleted = identifier(people.deleted) if people.deleted else "false"
         country = identifier(people.country) if people.country else "NULL"
@@ -245,18 +243,21 @@ class _StreamModel:
                 self._facts(),
             )
             return
+        # A record that is named again is written anew only when that is news: later, or with another identifier.
         self.connection.execute(
             """
             INSERT OR REPLACE INTO customers.records
-            SELECT said.record_id, $source, $stream,
-                substr(said.record_id, strpos(said.record_id, ':') + 1), max(_observed_at), false, $now
-            FROM said JOIN incoming ON said.row_id = incoming._record_id
-            WHERE NOT EXISTS (
-                SELECT 1 FROM customers.identifiers AS known
-                JOIN customers.records AS record ON record.record_id = known.record_id AND NOT record.deleted
-                WHERE known.record_id = said.record_id AND known.kind = said.kind AND known.value = said.value
+            WITH named AS (
+                SELECT said.record_id, max(_observed_at) AS observed_at
+                FROM said JOIN incoming ON said.row_id = incoming._record_id GROUP BY said.record_id
+            ), news AS (
+                SELECT record_id FROM said ANTI JOIN customers.identifiers AS known USING (record_id, kind, value)
             )
-            GROUP BY said.record_id
+            SELECT named.record_id, $source, $stream, substr(named.record_id, strpos(named.record_id, ':') + 1),
+                greatest(named.observed_at, coalesce(known.observed_at, named.observed_at)), false, $now
+            FROM named LEFT JOIN customers.records AS known ON known.record_id = named.record_id
+            WHERE known.record_id IS NULL OR known.deleted OR known.observed_at < named.observed_at
+                OR named.record_id IN (SELECT record_id FROM news)
             """,
             self._facts(),
         )
@@ -339,6 +340,15 @@ class _StreamModel:
 
     def _facts(self) -> dict[str, object]:
         return {"source": self.source, "stream": self.stream.name, "now": self.now}
+
+
+def _key(columns: Sequence[str]) -> str:
+    """One text of a key's columns; where there are several, a separator inside a value is escaped."""
+    texts = [f"CAST({identifier(column)} AS TEXT)" for column in columns]
+    if len(texts) == 1:
+        return texts[0]
+    escaped = (f"replace(replace({text}, '%', '%25'), {literal(_KEY_SEPARATOR)}, '%7C')" for text in texts)
+    return f" || {literal(_KEY_SEPARATOR)} || ".join(escaped)
 
 
 def columns_said(people: People) -> list[str]:

@@ -13,7 +13,8 @@ import duckdb
 import pytest
 
 from millstream.sources.contract import Row, Source, iter_rows
-from millstream.sources.pull import Pull, SourcePull, StreamReport, client_of
+from millstream.sources.dlt_source import SourcePull, StreamReport
+from millstream.sources.pull import Pull, client_of
 from millstream.state.http import Retries
 
 QUICK = Retries(attempts=4, first_wait=0.01, longest_wait=0.02)

@@ -18,9 +18,10 @@ from hypothesis import strategies as st
 from requests.auth import AuthBase
 
 from millstream.sources.contract import Column, ColumnType, Cursor, Source, SourceSettings, Stream
+from millstream.sources.dlt_source import CHUNK_ROWS, SourcePull
 from millstream.sources.ingest import IngestReport, ingest
 from millstream.sources.pages import PageReader
-from millstream.sources.pull import CHUNK_ROWS, Pull, SourcePull, Window
+from millstream.sources.pull import Pull, Window
 from millstream.state.errors import (
     AuthenticationError,
     IncompleteError,

@@ -17,11 +17,12 @@ from pydantic import ValidationError
 
 from millstream.sandbox import Sandbox
 from millstream.sources.contract import Row, Stream
+from millstream.sources.dlt_source import SourcePull
 from millstream.sources.hubspot import HubSpot, HubSpotSettings
 from millstream.sources.hubspot.contacts import column_of
 from millstream.sources.hubspot.deals import shape_deal
 from millstream.sources.hubspot.email import shape_email_event, shape_status
-from millstream.sources.pull import Pull, SourcePull, Window, client_of
+from millstream.sources.pull import Pull, Window, client_of
 from millstream.state.errors import (
     AuthenticationError,
     ConfigurationError,
