@@ -115,10 +115,17 @@ class HubSpot(Destination[HubSpotSettings]):
         return str(found["listId"])
 
     def upsert(self, rows: Sequence[DeliveryRow], *, match_key: str) -> list[Outcome]:
-        """Create or change contacts by e-mail address."""
+        """Create or change contacts by e-mail address.
+
+        A contact that is there and has no field to change is only looked up: writing it would count as a change of
+        the contact, which the next pull would bring back as news.
+        """
         _check_fields(rows)
-        sent = [(row, row.match_value) for row in last_of_each(rows)]
-        return in_order(rows, self._write("upsert", sent, match_key))
+        latest = last_of_each(rows)
+        absent, there = self._with_record_ids([row for row in latest if not row.fields], match_key)
+        sent = [(row, row.match_value) for row in latest if row.fields or match_of(row) in absent]
+        outcomes = {match_of(row): accepted(record_id) for row, record_id in there}
+        return in_order(rows, outcomes | self._write("upsert", sent, match_key))
 
     def update(self, rows: Sequence[DeliveryRow], *, match_key: str) -> list[Outcome]:
         """Change contacts that are there.

@@ -166,7 +166,8 @@ def test_an_error_finds_its_row(offline: HubSpot, alone: responses.RequestsMock,
         "errors": [{"category": "VALIDATION_ERROR", "message": "ben@example.com is no good", **fault}],
     }
     alone.post(f"{CONTACTS}/batch/upsert", json=body, status=207)
-    rows = [row(1, "ana@example.com"), row(2, "ben@example.com"), row(3, "cem@example.com")]
+    addresses = ("ana@example.com", "ben@example.com", "cem@example.com")
+    rows = [row(number, email, city="Ulm") for number, email in enumerate(addresses, start=1)]
     outcomes = offline.upsert(rows, match_key="email")
     assert [outcome.external_id for outcome in outcomes] == ["11", None, "13"]
     assert outcomes[1].status is Status.REJECTED
@@ -174,10 +175,24 @@ def test_an_error_finds_its_row(offline: HubSpot, alone: responses.RequestsMock,
     assert "ben@example.com" not in str(outcomes[1].reason)
 
 
+def test_a_contact_without_a_field_to_change_is_looked_up_and_not_written(
+    offline: HubSpot, alone: responses.RequestsMock
+) -> None:
+    there = {"results": [{"id": "11", "properties": {"email": "ana@example.com"}}]}
+    made = {"results": [{"id": "12", "objectWriteTraceId": "2", "properties": {}}]}
+    alone.post(f"{CONTACTS}/batch/read", json=there)
+    written = alone.post(f"{CONTACTS}/batch/upsert", json=made)
+    outcomes = offline.upsert([row(1, "ana@example.com"), row(2, "ben@example.com")], match_key="email")
+    assert [outcome.external_id for outcome in outcomes] == ["11", "12"]
+    body = orjson.loads(written.calls[0].request.body)
+    assert [one["id"] for one in body["inputs"]] == ["ben@example.com"]
+
+
 def test_a_row_that_the_answer_leaves_out_is_not_taken_as_done(offline: HubSpot, alone: responses.RequestsMock) -> None:
     results = [{"id": "11", "properties": {"email": "ana@example.com"}}]
     alone.post(f"{CONTACTS}/batch/upsert", json={"status": "COMPLETE", "results": results})
-    outcomes = offline.upsert([row(1, "ana@example.com"), row(2, "ben@example.com")], match_key="email")
+    rows = [row(1, "ana@example.com", city="Ulm"), row(2, "ben@example.com", city="Ulm")]
+    outcomes = offline.upsert(rows, match_key="email")
     assert statuses(outcomes) == [("accepted", None), ("rejected", "missing_from_answer")]
     assert outcomes[1].fault == "vendor"
 

@@ -103,7 +103,9 @@ def test_members_carry_their_own_names(first: Told) -> None:
         for email, member in tagged(first.world, tag).items():
             person = people[owner[email]]
             given = (member["merge_fields"]["FNAME"], member["merge_fields"]["LNAME"])
-            assert given == (person["first_name"], person["last_name"]), person["person_id"]
+            # A person's second contact has the first name as an initial, and may be the later word.
+            firsts = {person["first_name"], f"{person['first_name'][0]}."}
+            assert (given[0] in firsts, given[1]) == (True, person["last_name"]), person["person_id"]
 
 
 def test_profiles_are_the_people(first: Told) -> None:
