@@ -61,7 +61,9 @@ class HubSpotSettings(TokenOrOAuthSettings, SourceSettings):
         default=1, ge=0, le=30, description="Days of e-mail events read again, since some arrive late."
     )
     requests_per_second: int = Field(
-        default=9, ge=1, description="Pace of requests; 18 suits Professional and Enterprise accounts."
+        default=9,
+        ge=1,
+        description="Pace of requests, averaged over ten seconds; 18 suits Professional and Enterprise accounts.",
     )
     searches_per_second: int = Field(default=4, ge=1, description="Pace of searches, which are limited apart.")
 
