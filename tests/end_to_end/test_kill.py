@@ -119,7 +119,7 @@ def test_nobody_was_sent_oftener_than_runs_died(killed: Killed) -> None:
     # The sync maps no field, so contacts that are there are only looked up; who is made is made once, or anew when
     # the answer was lost. What was acknowledged is not sent again: only what was in flight at a death is.
     assert max(writes, default=0) <= 1 + deaths
-    assert sum(writes) <= len(writes) * 2
+    assert not writes or sum(writes) < len(writes) * 2
 
 
 def test_a_run_after_all_that_sends_nothing(killed: Killed) -> None:
