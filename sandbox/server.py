@@ -32,6 +32,7 @@ BUILT_IN = {
     "hubspot": "millstream.sandbox.hubspot:SYSTEM",
     "mailchimp": "millstream.sandbox.mailchimp:SYSTEM",
     "surveymonkey": "millstream.sandbox.surveymonkey:SYSTEM",
+    "typeform": "millstream.sandbox.typeform:SYSTEM",
 }
 ENTRY_POINT_GROUP = "millstream.sandbox"
 HOST = "127.0.0.1"

@@ -11,6 +11,7 @@ import orjson
 from millstream.sandbox.company import Company
 from millstream.sandbox.person import Person, SurveyAnswer
 from millstream.sandbox.system import JsonObject
+from millstream.sandbox.typeform import people as typeform
 
 
 def record(company: Company, index: int) -> JsonObject:
@@ -45,6 +46,7 @@ def record(company: Company, index: int) -> JsonObject:
         "nps_score": next((answer.score for answer in answers if answer.survey == "nps"), None),
         "surveymonkey_contact": _survey_contact(company, index),
         "mailchimp": _mailchimp(company, index),
+        "typeform_responses": typeform.tokens_of(company, index),
         "email_events": _email_events(company, index),
     }
 
