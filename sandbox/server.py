@@ -33,6 +33,7 @@ BUILT_IN = {
     "mailchimp": "millstream.sandbox.mailchimp:SYSTEM",
     "surveymonkey": "millstream.sandbox.surveymonkey:SYSTEM",
     "typeform": "millstream.sandbox.typeform:SYSTEM",
+    "zendesk": "millstream.sandbox.zendesk:SYSTEM",
 }
 ENTRY_POINT_GROUP = "millstream.sandbox"
 HOST = "127.0.0.1"

@@ -12,6 +12,7 @@ from millstream.sandbox.company import Company
 from millstream.sandbox.person import Person, SurveyAnswer
 from millstream.sandbox.system import JsonObject
 from millstream.sandbox.typeform import people as typeform
+from millstream.sandbox.zendesk import people as zendesk
 
 
 def record(company: Company, index: int) -> JsonObject:
@@ -47,6 +48,7 @@ def record(company: Company, index: int) -> JsonObject:
         "surveymonkey_contact": _survey_contact(company, index),
         "mailchimp": _mailchimp(company, index),
         "typeform_responses": typeform.tokens_of(company, index),
+        "zendesk_users": zendesk.user_ids_of(company, index),
         "email_events": _email_events(company, index),
     }
 
