@@ -31,6 +31,7 @@ BUILT_IN = {
     "ga4": "millstream.sandbox.ga4:SYSTEM",
     "hubspot": "millstream.sandbox.hubspot:SYSTEM",
     "mailchimp": "millstream.sandbox.mailchimp:SYSTEM",
+    "mixpanel": "millstream.sandbox.mixpanel:SYSTEM",
     "surveymonkey": "millstream.sandbox.surveymonkey:SYSTEM",
     "typeform": "millstream.sandbox.typeform:SYSTEM",
     "zendesk": "millstream.sandbox.zendesk:SYSTEM",

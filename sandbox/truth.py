@@ -9,6 +9,7 @@ from pathlib import Path
 import orjson
 
 from millstream.sandbox.company import Company
+from millstream.sandbox.mixpanel import behaviour as mixpanel
 from millstream.sandbox.person import Person, SurveyAnswer
 from millstream.sandbox.system import JsonObject
 from millstream.sandbox.typeform import people as typeform
@@ -47,6 +48,7 @@ def record(company: Company, index: int) -> JsonObject:
         "nps_score": next((answer.score for answer in answers if answer.survey == "nps"), None),
         "surveymonkey_contact": _survey_contact(company, index),
         "mailchimp": _mailchimp(company, index),
+        "mixpanel_distinct_id": mixpanel.distinct_id_of(company, index),
         "typeform_responses": typeform.tokens_of(company, index),
         "zendesk_users": zendesk.user_ids_of(company, index),
         "email_events": _email_events(company, index),

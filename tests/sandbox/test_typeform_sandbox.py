@@ -109,34 +109,34 @@ def test_answers_name_the_person_the_truth_names(sandbox: Sandbox) -> None:
     assert named > 10
 
 
-def test_a_refresh_token_is_good_for_one_use(sandbox: Sandbox) -> None:
+def test_a_refresh_token_is_good_for_one_use(fresh_sandbox: Sandbox) -> None:
     form = {
         "grant_type": "refresh_token",
         "client_id": "sandbox-client",
         "client_secret": "sandbox-secret",
-        "refresh_token": requests.get(f"{sandbox.url}/_sandbox/credentials/typeform", timeout=10).json()[
+        "refresh_token": requests.get(f"{fresh_sandbox.url}/_sandbox/credentials/typeform", timeout=10).json()[
             "refresh_token"
         ],
     }
-    url = f"{sandbox.system_url('typeform')}/oauth/token"
+    url = f"{fresh_sandbox.system_url('typeform')}/oauth/token"
     first = requests.post(url, data=form, timeout=10).json()
-    assert get(sandbox, "/me", first["access_token"]).ok
+    assert get(fresh_sandbox, "/me", first["access_token"]).ok
     assert requests.post(url, data=form, timeout=10).json()["error"] == "invalid_grant"
     assert requests.post(url, data={**form, "refresh_token": first["refresh_token"]}, timeout=10).ok
 
 
-def test_erased_responses_are_gone(sandbox: Sandbox) -> None:
-    token = next(walk(sandbox, CALL_BACK, 1))["token"]
-    url = f"{sandbox.system_url('typeform')}/forms/{CALL_BACK}/responses"
+def test_erased_responses_are_gone(fresh_sandbox: Sandbox) -> None:
+    token = next(walk(fresh_sandbox, CALL_BACK, 1))["token"]
+    url = f"{fresh_sandbox.system_url('typeform')}/forms/{CALL_BACK}/responses"
     header = {"Authorization": f"Bearer {TOKEN}"}
     assert requests.delete(url, headers=header, params={"included_tokens": token}, timeout=10).status_code == 202
-    assert token not in [row["token"] for row in walk(sandbox, CALL_BACK, 1000)]
+    assert token not in [row["token"] for row in walk(fresh_sandbox, CALL_BACK, 1000)]
 
 
-def test_new_responses_come_when_life_goes_on(sandbox: Sandbox) -> None:
-    before = [row["token"] for row in walk(sandbox, NPS, 1000)]
-    requests.post(f"{sandbox.url}/_sandbox/advance", json={"share": 0.3}, timeout=10).raise_for_status()
-    after = [row["token"] for row in walk(sandbox, NPS, 1000)]
+def test_new_responses_come_when_life_goes_on(fresh_sandbox: Sandbox) -> None:
+    before = [row["token"] for row in walk(fresh_sandbox, NPS, 1000)]
+    requests.post(f"{fresh_sandbox.url}/_sandbox/advance", json={"share": 0.3}, timeout=10).raise_for_status()
+    after = [row["token"] for row in walk(fresh_sandbox, NPS, 1000)]
     assert len(after) > len(before)
     assert after[-len(before) :] == before
 

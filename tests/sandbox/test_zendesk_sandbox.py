@@ -72,13 +72,13 @@ def test_a_cursor_export_gives_every_row_once_in_order_of_change(sandbox: Sandbo
     assert rows == list(by_cursor(sandbox, name))
 
 
-def test_the_cursor_at_the_end_goes_on_with_what_comes_later(sandbox: Sandbox) -> None:
-    body = get(sandbox, "/incremental/tickets/cursor.json", start_time=0).json()
+def test_the_cursor_at_the_end_goes_on_with_what_comes_later(fresh_sandbox: Sandbox) -> None:
+    body = get(fresh_sandbox, "/incremental/tickets/cursor.json", start_time=0).json()
     assert body["end_of_stream"]
-    again = get(sandbox, "/incremental/tickets/cursor.json", cursor=body["after_cursor"]).json()
+    again = get(fresh_sandbox, "/incremental/tickets/cursor.json", cursor=body["after_cursor"]).json()
     assert (again["tickets"], again["after_cursor"]) == ([], body["after_cursor"])
-    requests.post(f"{sandbox.url}/_sandbox/advance", json={"share": 0.5}, timeout=10).raise_for_status()
-    later = get(sandbox, "/incremental/tickets/cursor.json", cursor=body["after_cursor"]).json()["tickets"]
+    requests.post(f"{fresh_sandbox.url}/_sandbox/advance", json={"share": 0.5}, timeout=10).raise_for_status()
+    later = get(fresh_sandbox, "/incremental/tickets/cursor.json", cursor=body["after_cursor"]).json()["tickets"]
     known = {ticket["id"] for ticket in body["tickets"]}
     assert {ticket["id"] in known for ticket in later} == {True, False}
 
@@ -166,12 +166,12 @@ def test_ten_exports_a_minute() -> None:
         assert answers[0].headers["ratelimit-limit"] == "700"
 
 
-def test_a_refresh_token_is_good_for_one_use(sandbox: Sandbox) -> None:
-    given = requests.get(f"{sandbox.url}/_sandbox/credentials/zendesk", timeout=10).json()
+def test_a_refresh_token_is_good_for_one_use(fresh_sandbox: Sandbox) -> None:
+    given = requests.get(f"{fresh_sandbox.url}/_sandbox/credentials/zendesk", timeout=10).json()
     form = {"grant_type": "refresh_token"} | {
         name: given[name] for name in ("client_id", "client_secret", "refresh_token")
     }
-    url = f"{sandbox.system_url('zendesk')}/oauth/tokens"
+    url = f"{fresh_sandbox.system_url('zendesk')}/oauth/tokens"
     first = requests.post(url, json=form, timeout=10).json()
-    assert get(sandbox, "/users/me", first["access_token"]).ok
+    assert get(fresh_sandbox, "/users/me", first["access_token"]).ok
     assert requests.post(url, json=form, timeout=10).status_code == 400
