@@ -32,6 +32,7 @@ BUILT_IN = {
     "hubspot": "millstream.sandbox.hubspot:SYSTEM",
     "mailchimp": "millstream.sandbox.mailchimp:SYSTEM",
     "mixpanel": "millstream.sandbox.mixpanel:SYSTEM",
+    "shift4shop": "millstream.sandbox.shift4shop:SYSTEM",
     "surveymonkey": "millstream.sandbox.surveymonkey:SYSTEM",
     "typeform": "millstream.sandbox.typeform:SYSTEM",
     "zendesk": "millstream.sandbox.zendesk:SYSTEM",

@@ -11,6 +11,7 @@ import orjson
 from millstream.sandbox.company import Company
 from millstream.sandbox.mixpanel import behaviour as mixpanel
 from millstream.sandbox.person import Person, SurveyAnswer
+from millstream.sandbox.shift4shop import trade as shift4shop
 from millstream.sandbox.system import JsonObject
 from millstream.sandbox.typeform import people as typeform
 from millstream.sandbox.zendesk import people as zendesk
@@ -49,6 +50,7 @@ def record(company: Company, index: int) -> JsonObject:
         "surveymonkey_contact": _survey_contact(company, index),
         "mailchimp": _mailchimp(company, index),
         "mixpanel_distinct_id": mixpanel.distinct_id_of(company, index),
+        "shift4shop": shift4shop.shop_ids_of(company, index),
         "typeform_responses": typeform.tokens_of(company, index),
         "zendesk_users": zendesk.user_ids_of(company, index),
         "email_events": _email_events(company, index),

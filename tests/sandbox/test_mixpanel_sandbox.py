@@ -105,10 +105,7 @@ def test_profiles_by_last_seen_and_by_cohort(sandbox: Sandbox) -> None:
 
 
 def test_events_and_profiles_are_whose_the_truth_says(sandbox: Sandbox) -> None:
-    owner = {
-        sandbox.truth(index)["mixpanel_distinct_id"]: index
-        for index in range(sandbox.company.people)
-    }
+    owner = {sandbox.truth(index)["mixpanel_distinct_id"]: index for index in range(sandbox.company.people)}
     for row in events(sandbox):
         person = sandbox.company.person(owner[row["properties"]["distinct_id"]])
         assert row["properties"].get("$user_id") in (None, person.customer_id)
