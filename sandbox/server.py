@@ -30,6 +30,7 @@ logger = logging.getLogger("millstream.sandbox")
 BUILT_IN = {
     "ga4": "millstream.sandbox.ga4:SYSTEM",
     "hubspot": "millstream.sandbox.hubspot:SYSTEM",
+    "intercom": "millstream.sandbox.intercom:SYSTEM",
     "mailchimp": "millstream.sandbox.mailchimp:SYSTEM",
     "mixpanel": "millstream.sandbox.mixpanel:SYSTEM",
     "shift4shop": "millstream.sandbox.shift4shop:SYSTEM",

@@ -9,6 +9,7 @@ from pathlib import Path
 import orjson
 
 from millstream.sandbox.company import Company
+from millstream.sandbox.intercom import people as intercom
 from millstream.sandbox.mixpanel import behaviour as mixpanel
 from millstream.sandbox.person import Person, SurveyAnswer
 from millstream.sandbox.shift4shop import trade as shift4shop
@@ -49,6 +50,7 @@ def record(company: Company, index: int) -> JsonObject:
         "nps_score": next((answer.score for answer in answers if answer.survey == "nps"), None),
         "surveymonkey_contact": _survey_contact(company, index),
         "mailchimp": _mailchimp(company, index),
+        "intercom_contacts": intercom.contact_ids_of(company, index),
         "mixpanel_distinct_id": mixpanel.distinct_id_of(company, index),
         "shift4shop": shift4shop.shop_ids_of(company, index),
         "typeform_responses": typeform.tokens_of(company, index),
