@@ -7,11 +7,23 @@ imports from here and from ``millstream.state``, and never from another connecto
 from millstream.sources.contract import (
     Column,
     Cursor,
+    DeclaredSettings,
     Endpoint,
     Row,
     Source,
     SourceSettings,
     Stream,
+    TableSource,
 )
 
-__all__ = ["Column", "Cursor", "Endpoint", "Row", "Source", "SourceSettings", "Stream"]
+__all__ = [
+    "Column",
+    "Cursor",
+    "DeclaredSettings",
+    "Endpoint",
+    "Row",
+    "Source",
+    "SourceSettings",
+    "Stream",
+    "TableSource",
+]

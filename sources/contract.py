@@ -7,6 +7,8 @@ A connector is a class with facts about a vendor, and functions for what is odd 
         ...
         def streams(self) -> tuple[Stream, ...]:
             return (Stream(name="people", primary_key=("id",), columns=..., endpoint=Endpoint(...)),)
+
+What has no API (files, databases) is a ``TableSource``: its streams' readers yield Arrow tables.
 """
 
 from __future__ import annotations
@@ -25,7 +27,9 @@ from millstream.state.http import Answer, RateLimit
 from millstream.state.model.declarations import People
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     from dlt.sources.helpers.rest_client.paginators import BasePaginator
+    from requests import PreparedRequest
 
     from millstream.sources.pull import Pull
 
@@ -109,11 +113,14 @@ class Stream:
         name: Table name; the raw table is ``raw_<source>.<name>``.
         description: What one row is.
         primary_key: Columns that make a row unique; they must be required columns.
-        columns: Every column.
+        columns: Every column; of a stream whose reader yields tables, those that must be there and of which type.
         cursor: How it is read incrementally; None reads it whole each time.
         disposition: ``merge`` by primary key, or ``replace`` the table (small catalogues only).
         endpoint: Where rows come from, if one endpoint says it all; else ``read``.
-        read: Yields pages of vendor rows for a pull, where the vendor is odd.
+        read: Yields pages of vendor rows for a pull, where the vendor is odd; or Arrow tables, whose columns
+            beyond the declared ones are stored as they are.
+        resumable: The reader brings ``pull.state`` in step with a page or table before it yields it. A pull may
+            then be loaded in parts while it is read, and one that was killed goes on after the last part.
         shape: Turns one vendor row into a row of the declared columns; None keeps it as it is.
         people: What the rows say about people.
         scope: The vendor's name of the permission that the stream needs.
@@ -127,7 +134,8 @@ class Stream:
     cursor: Cursor | None = None
     disposition: Literal["merge", "replace"] = "merge"
     endpoint: Endpoint | None = None
-    read: Callable[[Pull], Iterable[list[Any]]] | None = None
+    read: Callable[[Pull], Iterable[list[Any] | pa.Table]] | None = None
+    resumable: bool = False
     shape: Callable[[Any], Row] | None = None
     people: People | None = None
     scope: str | None = None
@@ -138,10 +146,14 @@ class Stream:
             raise ValueError(f"stream {self.name}: exactly one of endpoint and read")
 
 
-class SourceSettings(BaseModel):
-    """Settings every source has. Connectors add their own fields, each described, secrets as ``SecretStr``."""
+class DeclaredSettings(BaseModel):
+    """What settings of any source are: each field described, secrets as ``SecretStr``, nothing unknown among them."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class SourceSettings(DeclaredSettings):
+    """Settings every source with an API has. Connectors add their own fields."""
 
     base_url: str = Field(description="Root of the API: the vendor, a regional host, a proxy or the sandbox.")
     streams: tuple[str, ...] | None = Field(default=None, description="Streams to pull; all when left out.")
@@ -151,7 +163,7 @@ class SourceSettings(BaseModel):
     )
 
 
-SettingsT = TypeVar("SettingsT", bound=SourceSettings, covariant=True)  # noqa: PLC0105
+SettingsT = TypeVar("SettingsT", bound=DeclaredSettings, covariant=True)  # noqa: PLC0105
 
 
 class Source(ABC, Generic[SettingsT]):
@@ -172,7 +184,7 @@ class Source(ABC, Generic[SettingsT]):
     category: ClassVar[str]
     docs_url: ClassVar[str]
     api_version: ClassVar[str]
-    Settings: ClassVar[type[SourceSettings]]
+    Settings: ClassVar[type[DeclaredSettings]]
     rate_limit: ClassVar[RateLimit]
 
     def __init__(self, settings: SettingsT) -> None:
@@ -219,13 +231,31 @@ class Source(ABC, Generic[SettingsT]):
         from millstream.state.errors import ConfigurationError
 
         streams = {stream.name: stream for stream in self.streams()}
-        wanted = self.settings.streams
+        wanted = self.settings.streams if isinstance(self.settings, SourceSettings) else None
         if wanted is None:
             return tuple(streams.values())
         unknown = [name for name in wanted if name not in streams]
         if unknown:
             raise ConfigurationError(f"Unknown stream {unknown[0]!r}.", where=f"source {self.name}", allowed=streams)
         return tuple(stream for name, stream in streams.items() if name in wanted)
+
+
+class TableSource(Source[SettingsT]):
+    """A source without an HTTP API, such as files or a database: its readers yield Arrow tables.
+
+    Its streams come from its settings, so that the project file says which there are.
+    """
+
+    rate_limit = RateLimit(requests=1_000, seconds=1.0)
+
+    def auth(self) -> AuthBase:
+        """Nothing is asked over HTTP, so nothing is signed."""
+        return _Unsigned()
+
+
+class _Unsigned(AuthBase):
+    def __call__(self, request: PreparedRequest) -> PreparedRequest:
+        return request
 
 
 def iter_rows(pages: Iterable[Page]) -> Iterator[Row]:

@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
 from copy import deepcopy
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, time
+from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING, Any
 
 from dlt.sources.helpers.rest_client.client import RESTClient
 
 from millstream.sources.contract import Stream
-from millstream.sources.pages import PULLED_AT, PageReader, last_of_each_key
+from millstream.sources.dlt_columns import declared_columns, stored_types
+from millstream.sources.pages import PageReader, last_of_each_key
 from millstream.sources.pull import AnySource, Pull, Window, client_of
+from millstream.sources.stored import StoredRows
 from millstream.state.errors import (
     AuthenticationError,
     IncompleteError,
@@ -25,10 +27,11 @@ from millstream.state.http import Pacer, Retries
 
 if TYPE_CHECKING:
     import pyarrow as pa
-    from dlt.common.schema.typing import TColumnSchema
     from dlt.extract import DltResource, DltSource
 
 CHUNK_ROWS = 2_000
+PART_ROWS = 500_000
+"""Rows after which a resumable stream is loaded before it is read on."""
 
 
 @dataclass
@@ -45,6 +48,8 @@ class StreamReport:
             stopped the source.
         since: Where it started, or None for a full read.
         cursor: The place kept for the next pull.
+        broken: Rows put aside in quarantine.
+        warnings: What is worth knowing although nothing failed.
     """
 
     stream: str
@@ -55,6 +60,18 @@ class StreamReport:
     error: MillstreamError | None = None
     since: datetime | None = None
     cursor: str | None = None
+    broken: int = 0
+    warnings: list[str] = field(default_factory=list)
+
+    def after(self, earlier: StreamReport) -> StreamReport:
+        """This part's report with the counts of the parts before it."""
+        self.rows += earlier.rows
+        self.distinct += earlier.distinct
+        self.broken += earlier.broken
+        if earlier.loaded is not None:
+            self.loaded = earlier.loaded + (self.loaded or 0)
+        self.since, self.warnings = earlier.since, [*earlier.warnings, *self.warnings]
+        return self
 
     def as_json(self) -> dict[str, Any]:
         """For programs."""
@@ -65,6 +82,8 @@ class StreamReport:
             "loaded": self.loaded,
             "since": self.since.isoformat() if self.since else None,
             "cursor": self.cursor,
+            "quarantined": self.broken,
+            "warnings": self.warnings,
             "error": str(self.error) if self.error else None,
         }
 
@@ -74,26 +93,43 @@ Progress = Callable[[str, int], None]
 
 
 @dataclass
+class _Reading:
+    """A stream that is being read: it goes on where the part before was loaded."""
+
+    pull: Pull
+    portions: Iterator[list[Any] | pa.Table]
+    state: dict[str, Any]
+
+
+@dataclass
 class SourcePull:
     """One reading of a source: builds the dlt resources and keeps what became of each stream.
 
     Attributes:
         source: The connector with its settings.
         window: A backfill's window, or None to go on from the kept cursors.
+        name: What the source is called in messages; the connector's own name when left out.
         full: Read everything again, whatever the cursors say.
         accept_empty: Let a ``replace`` stream that used to have rows become empty.
         progress: Told after each page.
+        stored: Rows stored before. Given by the engine, which then loads resumable streams in parts.
+        part_rows: Size of such a part.
         reports: What became of each stream, by name.
     """
 
     source: AnySource
     window: Window | None = None
+    name: str | None = None
     full: bool = False
     accept_empty: bool = False
     progress: Progress | None = None
     retries: Retries | None = None
     pulled_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    stored: StoredRows | None = None
+    part_rows: int = PART_ROWS
     reports: dict[str, StreamReport] = field(default_factory=dict)
+    _earlier: dict[str, StreamReport] = field(default_factory=dict)
+    _readings: dict[str, _Reading] = field(default_factory=dict)
     _place_before: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     _stopped: bool = False
     _dlt_source: DltSource | None = None
@@ -103,7 +139,9 @@ class SourcePull:
         import dlt
 
         client, pacer = client_of(self.source, retries=self.retries)
-        streams = self.source.selected_streams()
+        streams = [
+            stream for stream in self.source.selected_streams() if not self._earlier or stream.name in self._readings
+        ]
 
         @dlt.source(name=self.source.name)
         def pulled() -> list[DltResource]:
@@ -114,6 +152,25 @@ class SourcePull:
         dlt.config[f"sources.{source.section}.{source.name}.extract.next_item_mode"] = "fifo"
         self._dlt_source = source
         return source
+
+    def next_part(self) -> bool:
+        """After a part was loaded: get ready for the next one; False when every stream was read to its end."""
+        self.close_part()
+        if not self._readings:
+            return False
+        largest = max(report.rows for report in self.reports.values())
+        self._earlier, self.reports = self.reports, {}
+        # What was read in full stays read; later parts go on from there, and their rows count as newer.
+        self.full = False
+        self.pulled_at = max(datetime.now(UTC), self.pulled_at + timedelta(microseconds=largest + 1))
+        return True
+
+    def close_part(self) -> None:
+        """Make the reports those of the whole pull so far."""
+        for name, report in self.reports.items():
+            if name in self._earlier:
+                report.after(self._earlier.pop(name))
+        self.reports, self._earlier = {**self._earlier, **self.reports}, {}
 
     def _resource(self, stream: Stream, client: RESTClient, pacer: Pacer) -> DltResource:
         import dlt
@@ -127,25 +184,16 @@ class SourcePull:
             name=stream.name,
             primary_key=stream.primary_key,
             write_disposition=stream.disposition,
-            columns=_dlt_columns(stream),
+            columns=declared_columns(stream),
         )
 
     def _tables(
         self, stream: Stream, client: RESTClient, pacer: Pacer, states: MutableMapping[str, Any]
     ) -> Iterator[pa.Table]:
         before = dict(states.get(stream.name, {}))
-        # A copy: what a reader notes must not change the kept state before its stream has succeeded.
-        state: dict[str, Any] = {} if self.full or self.window else deepcopy(before)
-        pull = Pull(
-            stream,
-            client,
-            pacer=pacer,
-            since=self._since(stream, state),
-            until=self.window.until if self.window else None,
-            state=state.setdefault("notes", {}),
-            pulled_at=self.pulled_at,
-        )
-        reader = PageReader(stream, self.pulled_at)
+        reading = self._readings.pop(stream.name, None) or self._begin(stream, client, pacer, before)
+        pull, state = reading.pull, reading.state
+        reader = PageReader(stream, self.pulled_at, stored=stored_types(stream))
         report = self.reports[stream.name] = StreamReport(stream.name, since=pull.since)
         held: list[pa.Table] = []
         if self._stopped:
@@ -154,7 +202,7 @@ class SourcePull:
             self._keep_state(stream, states, before, state, reader)
             return
         try:
-            for table in self._read(stream, pull, reader):
+            for table in self._read(stream, reading, reader):
                 held.append(table)
                 # Rows that lack a declared column must not replace good ones.
                 if stream.disposition == "merge" and not reader.lacks_columns:
@@ -164,25 +212,59 @@ class SourcePull:
             # dlt keeps one row a key only where it merges.
             yield from held if stream.disposition == "merge" else last_of_each_key(stream, held)
             held.clear()
+            if stream.name in self._readings:
+                report.status = "partial"
         except MillstreamError as error:
-            report.error = error.at(f"{self.source.name}.{stream.name}")
+            report.error = error.at(f"{self.name or self.source.name}.{stream.name}")
             report.status = "failed" if held and stream.disposition == "merge" else _status_after(error)
             # The other streams would only say the same, after as many attempts.
             self._stopped = isinstance(error, AuthenticationError | UnreachableError)
             self._leave_table(stream)
         report.rows, report.distinct = (0, 0) if held else (reader.rows, reader.distinct_keys())
-        self._keep_state(stream, states, before, state, reader)
+        report.since, report.cursor = pull.since, pull.place
+        report.broken, pull.broken = pull.broken, 0
+        report.warnings, pull.warnings = pull.warnings, []
+        self._keep_state(stream, states, before, state, reader, in_step=stream.resumable and not held)
+
+    def _begin(self, stream: Stream, client: RESTClient, pacer: Pacer, before: Mapping[str, Any]) -> _Reading:
+        # A copy: what a reader notes must not change the kept state before its stream has succeeded.
+        state: dict[str, Any] = {} if self.full or self.window else deepcopy(dict(before))
+        pull = Pull(
+            stream,
+            client,
+            pacer=pacer,
+            since=self._since(stream, state),
+            until=self.window.until if self.window else None,
+            state=state.setdefault("notes", {}),
+            pulled_at=self.pulled_at,
+            stored=self.stored,
+            accept_empty=self.accept_empty,
+        )
+        portions = iter(stream.read(pull) if stream.read else pull.pages())
+        return _Reading(pull, portions if stream.resumable else _in_chunks(portions), state)
 
     def _leave_table(self, stream: Stream) -> None:
         """Keep a replaced table as it is: dlt would empty it, because the stream gave no rows."""
         if stream.disposition == "replace" and self._dlt_source is not None:
             self._dlt_source.resources[stream.name].apply_hints(write_disposition="append")
 
-    def _read(self, stream: Stream, pull: Pull, reader: PageReader) -> Iterator[pa.Table]:
-        for rows in _in_chunks(stream.read(pull) if stream.read else pull.pages()):
-            yield reader.table([stream.shape(row) for row in rows] if stream.shape else rows)
+    def _read(self, stream: Stream, reading: _Reading, reader: PageReader) -> Iterator[pa.Table]:
+        earlier = self._earlier[stream.name].rows if stream.name in self._earlier else 0
+        for rows in reading.portions:
+            if not isinstance(rows, list):
+                yield reader.given(rows)
+            elif rows:
+                yield reader.table([stream.shape(row) for row in rows] if stream.shape else rows)
             if self.progress:
-                self.progress(stream.name, reader.rows)
+                self.progress(stream.name, earlier + reader.rows)
+            if self._ends_part(stream, reading.pull, reader):
+                self._readings[stream.name] = reading
+                return
+
+    def _ends_part(self, stream: Stream, pull: Pull, reader: PageReader) -> bool:
+        """Whether what was read so far should be in the store before the stream is read on."""
+        wanted, pull.wants_load = pull.wants_load, False
+        return stream.resumable and self.stored is not None and (wanted or reader.rows >= self.part_rows)
 
     def _since(self, stream: Stream, state: Mapping[str, Any]) -> datetime | None:
         if self.window:
@@ -211,8 +293,13 @@ class SourcePull:
         before: Mapping[str, Any],
         state: dict[str, Any],
         reader: PageReader,
+        *,
+        in_step: bool = False,
     ) -> None:
-        """Move the stream's place forward, where what was read allows it."""
+        """Move the stream's place forward, where what was read allows it.
+
+        Notes that are ``in_step`` say no more than what was read, so that they hold however it ended.
+        """
         report = self.reports[stream.name]
         if self.window:
             return
@@ -228,21 +315,27 @@ class SourcePull:
                 moment = min(moment, self.pulled_at)
             highest = moment.isoformat() if moment else None
             new = max(filter(None, (kept, highest)), default=None)
-            states[stream.name] = {"notes": state["notes"], "rows": reader.rows or before.get("rows", 0)}
+            states[stream.name] = {"notes": deepcopy(state["notes"]), "rows": reader.rows or before.get("rows", 0)}
             if new:
                 states[stream.name]["cursor"] = report.cursor = new
-        elif report.status == "partial":
-            states[stream.name] = {**before, "notes": state["notes"]}
+        elif report.status == "partial" or in_step:
+            states[stream.name] = {**before, "notes": deepcopy(state["notes"])}
 
 
-def _in_chunks(pages: Iterable[list[Any]]) -> Iterator[list[Any]]:
-    """Pages put together to some thousand rows: dlt's cost is by table, not by row.
+def _in_chunks(pages: Iterable[list[Any] | pa.Table]) -> Iterator[list[Any] | pa.Table]:
+    """Pages put together to some thousand rows: dlt's cost is by table, not by row. Tables stay as they are.
 
     An error comes after the rows read before it, so that a pull that a budget ends keeps them.
     """
     chunk: list[Any] = []
     try:
         for page in pages:
+            if not isinstance(page, list):
+                if chunk:
+                    yield chunk
+                    chunk = []
+                yield page
+                continue
             chunk.extend(page)
             if len(chunk) >= CHUNK_ROWS:
                 yield chunk
@@ -263,10 +356,3 @@ def _status_after(error: MillstreamError) -> str:
 
 def _as_moment(value: datetime | date) -> datetime:
     return value if isinstance(value, datetime) else datetime.combine(value, time.min, UTC)
-
-
-def _dlt_columns(stream: Stream) -> list[TColumnSchema]:
-    columns: list[TColumnSchema] = [
-        {"name": c.name, "data_type": c.type, "nullable": not c.required} for c in stream.columns
-    ]
-    return [*columns, {"name": PULLED_AT, "data_type": "timestamp", "nullable": False, "dedup_sort": "desc"}]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -12,7 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from millstream.sources.contract import Stream
 from millstream.sources.dlt_source import SourcePull, StreamReport
+from millstream.sources.dlt_store import dlt_destination, file_format, fit_to_store
 from millstream.sources.pages import PULLED_AT
+from millstream.sources.stored import StoredRows
 from millstream.state.errors import IncompleteError, MillstreamError, SchemaError
 from millstream.state.store import Store
 
@@ -28,6 +31,9 @@ _DLT_SETTINGS = {
     # Rows are merged from a staging dataset; no second copy of people's data stays there.
     "LOAD__TRUNCATE_STAGING_DATASET": "true",
 }
+
+_importing = threading.Lock()
+"""Sources are pulled side by side; their libraries are imported by one of them."""
 
 
 @dataclass
@@ -80,7 +86,7 @@ def ingest(pull: SourcePull, store: Store, *, name: str, pipelines: Path) -> Ing
     """Pull a source and load it into ``raw_<name>``.
 
     The vendor is read while the store is closed; only the load holds it. A run that died after reading is loaded
-    by the next one before it reads anew.
+    by the next one before it reads anew; resumable streams are read and loaded in parts, and go on after the last one.
 
     Args:
         pull: The connector and what to read of it.
@@ -93,29 +99,40 @@ def ingest(pull: SourcePull, store: Store, *, name: str, pipelines: Path) -> Ing
     """
     started = time.monotonic()
     pipeline = _pipeline(name, store, pipelines)
-    with _dlt_errors(name):
-        with store.exclusive():
-            pipeline.sync_destination()
-            if pipeline.has_pending_data:
-                pipeline.normalize()
-                pipeline.load()
-        pipeline.extract(pull.dlt_source(), loader_file_format="parquet")
-        pipeline.normalize()
-        with store.exclusive():
+    pull.stored, pull.name = StoredRows(store, name), name
+    with _dlt_errors(name), store.exclusive():
+        pipeline.sync_destination()
+        if pipeline.has_pending_data:
+            pipeline.normalize()
             pipeline.load()
-    _reconcile(pull, store, name)
+    more = True
+    try:
+        while more:
+            with _dlt_errors(name):
+                source = fit_to_store(pull.dlt_source(), pull.source.selected_streams(), store)
+                pipeline.extract(source, loader_file_format=file_format(store))
+                pipeline.normalize()
+                with store.exclusive():
+                    pipeline.load()
+            _reconcile(pull, store, name)
+            more = pull.next_part()
+    finally:
+        pull.close_part()
     return IngestReport(name, list(pull.reports.values()), time.monotonic() - started)
 
 
 def _pipeline(name: str, store: Store, pipelines: Path) -> dlt.Pipeline:
     for setting, value in _DLT_SETTINGS.items():
         os.environ.setdefault(setting, value)
-    import dlt
+    with _importing:
+        import dlt
+        import pyarrow as pa
 
-    store.path.parent.mkdir(parents=True, exist_ok=True)
+        # Where pandas is installed, pyarrow imports it at its first array; dlt in another thread would see half of it.
+        pa.array([0])
     return dlt.pipeline(
         pipeline_name=name,
-        destination=dlt.destinations.duckdb(str(store.path)),
+        destination=dlt_destination(store),
         dataset_name=f"raw_{name}",
         pipelines_dir=str(pipelines),
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -71,13 +71,19 @@ _READERS: dict[ColumnType, tuple[pa.DataType, Callable[[Any], Any]]] = {
 class PageReader:
     """Turns a stream's pages into Arrow tables and notices what is not as declared.
 
+    Args:
+        stream: What was declared.
+        pulled_at: When the pull started.
+        stored: Types that columns beyond the declared ones have in the store; a column keeps the type it had first.
+
     Attributes:
         keys: Primary keys read so far, an Arrow array a page.
         highest: Highest value of the cursor column so far.
     """
 
-    def __init__(self, stream: Stream, pulled_at: datetime) -> None:
+    def __init__(self, stream: Stream, pulled_at: datetime, *, stored: Mapping[str, pa.DataType] | None = None) -> None:
         self.stream = stream
+        self._types = dict(stored or {})
         self.rows = 0
         self.keys: list[pa.Array] = []
         self.highest: datetime | date | None = None
@@ -100,6 +106,43 @@ class PageReader:
         self._keep_keys(table)
         self._keep_cursor(table)
         return table
+
+    def given(self, table: pa.Table) -> pa.Table:
+        """A table that a reader made itself, with the declared columns as declared and the time of the pull.
+
+        Raises:
+            SchemaError: A declared column or a required value is missing, or values do not fit a column's type.
+        """
+        self._missing.clear()
+        declared = [field for field in arrow_schema(self.stream) if field.name != PULLED_AT]
+        names = {field.name for field in declared}
+        own = (field for field in table.schema if field.name not in names)
+        fields = [*declared, *(pa.field(f.name, self._types.setdefault(f.name, f.type)) for f in own)]
+        arrays = [self._as_declared(field, table) for field in fields]
+        first = _microseconds(self._pulled_at) + self.rows
+        arrays.append(pa.array(range(first, first + len(table)), pa.int64()).cast(TIMESTAMP))
+        schema = pa.schema([*fields, pa.field(PULLED_AT, TIMESTAMP, nullable=False)])
+        whole = pa.Table.from_arrays(arrays, schema=schema)
+        self.rows += len(whole)
+        self._keep_keys(whole)
+        self._keep_cursor(whole)
+        return whole
+
+    def _as_declared(self, field: pa.Field, table: pa.Table) -> pa.ChunkedArray:
+        if field.name not in table.column_names:
+            if not field.nullable:
+                raise SchemaError(f"There is no column {field.name!r}.", allowed=table.column_names)
+            return pa.nulls(len(table), field.type)
+        column = table[field.name]
+        if column.null_count and not field.nullable:
+            raise SchemaError(f"{column.null_count} of {len(table)} rows have no value in {field.name!r}.")
+        try:
+            return column.cast(field.type)
+        except pa.ArrowException as error:
+            raise SchemaError(
+                f"Column {field.name!r} is {column.type} and does not fit {field.type}.",
+                remedy="declare its type, or leave it out.",
+            ) from error
 
     @property
     def lacks_columns(self) -> bool:

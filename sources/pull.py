@@ -11,11 +11,12 @@ from dlt.common.jsonpath import compile_path
 from dlt.sources.helpers.rest_client.client import RESTClient
 from requests import Request
 
-from millstream.sources.contract import Endpoint, Source, SourceSettings, Stream
+from millstream.sources.contract import DeclaredSettings, Endpoint, Source, SourceSettings, Stream
+from millstream.sources.stored import StoredRows
 from millstream.state.errors import MalformedAnswerError
 from millstream.state.http import Pacer, Retries, VendorSession
 
-AnySource = Source[SourceSettings]
+AnySource = Source[DeclaredSettings]
 
 _WHOLE_ANSWER = compile_path("$")
 """Compiled once: dlt parses a path given as text anew for every page, which cost a fifth of a pull's time."""
@@ -47,6 +48,11 @@ class Pull:
         until: End of a backfill's window, exclusive; None: up to now.
         state: The stream's own notes, kept by dlt together with the rows; left alone by backfills.
         pulled_at: When this pull started.
+        stored: The rows stored before, where the pull is loaded by the engine; None under plain dlt.
+        accept_empty: What used to have rows may be found empty.
+        place: Where the stream has been read to, for people; set by readers that keep their place in ``state``.
+        broken: Rows that were put aside in quarantine.
+        warnings: What the run's report should say although nothing failed.
     """
 
     def __init__(
@@ -59,6 +65,8 @@ class Pull:
         until: datetime | None = None,
         state: MutableMapping[str, Any] | None = None,
         pulled_at: datetime | None = None,
+        stored: StoredRows | None = None,
+        accept_empty: bool = False,
     ) -> None:
         self._stream = stream
         self.client = client
@@ -66,6 +74,12 @@ class Pull:
         self.until = until
         self.state: MutableMapping[str, Any] = {} if state is None else state
         self.pulled_at = pulled_at or datetime.now(UTC)
+        self.stored = stored
+        self.accept_empty = accept_empty
+        self.place: str | None = None
+        self.broken = 0
+        self.warnings: list[str] = []
+        self.wants_load = False
         self._pacer = pacer
         self.expected: int | None = None
 
@@ -74,6 +88,11 @@ class Pull:
         """The stream being read; a connector's ``probe`` has none."""
         assert self._stream is not None
         return self._stream
+
+    @property
+    def is_backfill(self) -> bool:
+        """Whether a window is read again, which leaves cursors and notes alone."""
+        return self.until is not None
 
     @property
     def calls_left_today(self) -> int | None:
@@ -88,6 +107,18 @@ class Pull:
     def wait(self, seconds: float) -> None:
         """Pause this reader, for instance between two looks at work the vendor does for us."""
         self._pacer.sleep(seconds)
+
+    def warn(self, text: str) -> None:
+        """Have the run's report say something although nothing failed."""
+        self.warnings.append(text)
+
+    def until_loaded(self) -> list[Any]:
+        """An empty page to yield where the reader needs what it gave so far in the store before it goes on.
+
+        Only resumable streams are answered so, and only where ``stored`` is there to look at.
+        """
+        self.wants_load = True
+        return []
 
     def expect(self, rows: int) -> None:
         """Announce how many (more) rows the vendor says there are; a smaller number read fails the stream."""
@@ -159,4 +190,5 @@ def client_of(source: AnySource, *, retries: Retries | None = None) -> tuple[RES
     session = VendorSession(
         system=source.name, auth=source.auth(), pacer=pacer, classify=source.classify, retries=retries
     )
-    return RESTClient(base_url=source.settings.base_url, session=session), pacer
+    base_url = source.settings.base_url if isinstance(source.settings, SourceSettings) else ""
+    return RESTClient(base_url=base_url, session=session), pacer

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from millstream.sources.contract import Source, SourceSettings
+from millstream.sources.contract import DeclaredSettings, Source
 from millstream.state.errors import PluginError
 from millstream.state.plugins import Plugins, check_declared
 
-AnySource = Source[SourceSettings]
+AnySource = Source[DeclaredSettings]
 DECLARED = ("name", "title", "category", "docs_url", "api_version", "Settings", "rate_limit")
 
 

@@ -97,7 +97,7 @@ def make_users(company: Company) -> Users:
     updated = created + _longs(share(bits, 3)[whose] % (25 * DAY)) + duplicate
     active = (share(more, 1)[whose] >= DELETED_CUT) | (duplicate == 1)
     changed = _changed_at(company, whose)
-    updated = np.where((changed > 0) & (duplicate == 0), changed, updated)
+    updated = np.where(changed > 0, changed + duplicate, updated)
     order = np.lexsort((duplicate, whose, updated))
     return Users(whose[order], duplicate[order], created[order], updated[order], active[order])
 

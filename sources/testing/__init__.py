@@ -16,15 +16,18 @@ from here::
         @pytest.fixture
         def stand_in(self, sandbox):
             return SandboxStandIn(sandbox.url, "example")
+
+A source without an API, such as files or a database, keeps ``TableSourceContract`` instead.
 """
 
 from __future__ import annotations
 
 import pytest
 
-pytest.register_assert_rewrite("millstream.sources.testing.suite")
+pytest.register_assert_rewrite("millstream.sources.testing.suite", "millstream.sources.testing.tables")
 
 from millstream.sources.testing.stand_in import SandboxStandIn, StandIn  # noqa: E402
 from millstream.sources.testing.suite import Pulled, SourceContract  # noqa: E402
+from millstream.sources.testing.tables import TableSourceContract, TableStandIn  # noqa: E402
 
-__all__ = ["Pulled", "SandboxStandIn", "SourceContract", "StandIn"]
+__all__ = ["Pulled", "SandboxStandIn", "SourceContract", "StandIn", "TableSourceContract", "TableStandIn"]

@@ -12,13 +12,15 @@ import pytest
 from pydantic import SecretStr
 
 from millstream.sources.check import check_source
-from millstream.sources.contract import Source, Stream
+from millstream.sources.contract import Source, Stream, TableSource
 from millstream.sources.dlt_source import SourcePull
 from millstream.sources.ingest import IngestReport, ingest
+from millstream.sources.pages import PULLED_AT
 from millstream.sources.pull import Window
 from millstream.state.http import Retries
 from millstream.state.model.declarations import People
-from millstream.state.store import Store
+from millstream.state.sql import identifier, quoted
+from millstream.state.store import DuckDBStore, column_types
 
 from millstream.sources.testing.stand_in import StandIn  # isort: skip
 
@@ -26,6 +28,7 @@ AnySource = Source[Any]
 MakeSource = Callable[..., AnySource]
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
+_COLUMN_NAME = re.compile(r"_?[a-z][a-z0-9_]*")
 _SECRET_NAME = re.compile(r"(^|_)(key|token|secret|password)$")
 _CATEGORIES = {"analytics", "crm", "survey", "support", "messaging", "commerce", "other"}
 _QUICK = Retries(attempts=4, first_wait=0.01, longest_wait=0.05)
@@ -36,7 +39,7 @@ class Pulled:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self.store = Store(folder / "store.duckdb")
+        self.store = DuckDBStore(folder / "store.duckdb")
 
     def pull(self, source: AnySource, **options: Any) -> IngestReport:
         """Ingest the source once."""
@@ -46,34 +49,20 @@ class Pulled:
     def rows(self, source: AnySource, stream: str) -> list[tuple[Any, ...]]:
         """The stored rows of a stream by key, without the time of the pull; none if it was never loaded."""
         with self.store.open() as connection:
-            known = connection.execute(
-                "SELECT 1 FROM information_schema.tables WHERE table_schema = ? AND table_name = ?",
-                [f"raw_{source.name}", stream],
-            ).fetchone()
-            if not known:
+            columns = [name for name in column_types(connection, f"raw_{source.name}", stream) if name != PULLED_AT]
+            if not columns:
                 return []
-            table = f'"raw_{source.name}"."{stream}"'
-            return connection.execute(f"SELECT * EXCLUDE (_pulled_at) FROM {table} ORDER BY ALL").fetchall()
+            names = ", ".join(quoted(name) for name in columns)
+            table = identifier(f"raw_{source.name}.{stream}")
+            return connection.execute(f"SELECT {names} FROM {table} ORDER BY {names}").fetchall()
 
     def everything(self, source: AnySource) -> dict[str, list[tuple[Any, ...]]]:
         """The stored rows of every stream."""
         return {stream.name: self.rows(source, stream.name) for stream in source.selected_streams()}
 
 
-class SourceContract:
-    """Tests of one source; a subclass gives the fixtures that raise here.
-
-    Attributes:
-        wrong_credential: Settings that make the credential a wrong one.
-        renews_tokens: Whether the credential given by ``make`` can be renewed when a token expires.
-        odd_field: A stream, and a vendor field of its records that must not go missing unnoticed.
-        stumbles_every: Which of the requests fail in the test of faults; more seldom for a vendor that punishes them.
-    """
-
-    wrong_credential: ClassVar[Mapping[str, Any]] = {}
-    renews_tokens: ClassVar[bool] = False
-    odd_field: ClassVar[tuple[str, str] | None] = None
-    stumbles_every: ClassVar[int] = 4
+class DeclaredContract:
+    """What is tested of every source, with an API or without one; a subclass gives the fixture that raises here."""
 
     @pytest.fixture
     def make(self) -> MakeSource:
@@ -81,21 +70,9 @@ class SourceContract:
         raise NotImplementedError("give a fixture 'make'")
 
     @pytest.fixture
-    def stand_in(self) -> StandIn:
-        """The control of the stand-in."""
-        raise NotImplementedError("give a fixture 'stand_in'")
-
-    @pytest.fixture
     def source(self, make: MakeSource) -> AnySource:
         """The connector."""
         return make()
-
-    @pytest.fixture
-    def steered(self, stand_in: StandIn) -> Iterator[StandIn]:
-        """The stand-in, which behaves before and after the test."""
-        stand_in.clear()
-        yield stand_in
-        stand_in.clear()
 
     @pytest.fixture
     def pulled(self, tmp_path: Path) -> Pulled:
@@ -128,7 +105,7 @@ class SourceContract:
             assert stream.follows is None or stream.follows in seen, f"{stream.name} follows a stream read before it"
             assert stream.description
             seen.add(stream.name)
-            _check_columns(stream)
+            _check_columns(stream, named_later=isinstance(source, TableSource))
 
     # What it does
 
@@ -138,6 +115,34 @@ class SourceContract:
         assert {stream.stream for stream in report.streams} == {s.name for s in source.selected_streams()}
         assert all(stream.loaded == stream.distinct for stream in report.streams)
         assert report.rows > 0
+
+
+class SourceContract(DeclaredContract):
+    """Tests of one source with an API; a subclass gives the fixtures that raise here.
+
+    Attributes:
+        wrong_credential: Settings that make the credential a wrong one.
+        renews_tokens: Whether the credential given by ``make`` can be renewed when a token expires.
+        odd_field: A stream, and a vendor field of its records that must not go missing unnoticed.
+        stumbles_every: Which of the requests fail in the test of faults; more seldom for a vendor that punishes them.
+    """
+
+    wrong_credential: ClassVar[Mapping[str, Any]] = {}
+    renews_tokens: ClassVar[bool] = False
+    odd_field: ClassVar[tuple[str, str] | None] = None
+    stumbles_every: ClassVar[int] = 4
+
+    @pytest.fixture
+    def stand_in(self) -> StandIn:
+        """The control of the stand-in."""
+        raise NotImplementedError("give a fixture 'stand_in'")
+
+    @pytest.fixture
+    def steered(self, stand_in: StandIn) -> Iterator[StandIn]:
+        """The stand-in, which behaves before and after the test."""
+        stand_in.clear()
+        yield stand_in
+        stand_in.clear()
 
     def test_a_second_pull_changes_nothing_and_reads_less(
         self, make: MakeSource, pulled: Pulled, steered: StandIn
@@ -240,16 +245,20 @@ class SourceContract:
         assert (result.ok, result.problem) == (False, "network")
 
 
-def _check_columns(stream: Stream) -> None:
+def _check_columns(stream: Stream, *, named_later: bool) -> None:
+    """The columns hold together; those of a table may be known only once it is read, beside the declared ones."""
     columns = {column.name: column for column in stream.columns}
     assert len(columns) == len(stream.columns), f"{stream.name}: a column is declared twice"
-    assert all(_NAME.fullmatch(name) for name in columns), stream.name
+    assert all(_COLUMN_NAME.fullmatch(name) for name in columns), stream.name
+    assert stream.primary_key, f"{stream.name} has no key"
     for key in stream.primary_key:
+        if named_later and key not in columns:
+            continue
         assert key in columns, f"{stream.name}: key {key} is no column"
         assert columns[key].required, f"{stream.name}: key {key} is not required"
     if stream.cursor:
         assert columns[stream.cursor.column].type in ("timestamp", "date"), stream.name
-    if stream.people:
+    if stream.people and not named_later:
         missing = [name for name in _columns_named(stream.people) if name not in columns]
         assert not missing, f"{stream.name}: people are declared by columns that are not there: {missing}"
 

@@ -58,6 +58,7 @@ class TokenGrantAuth(RefreshableAuth):
         form: Makes the form to post, for instance a refresh-token or JWT-bearer grant.
         early: Seconds before the announced end at which a token counts as over.
         timeout: Seconds to wait for the token endpoint.
+        granted: Told of each answer that holds a token, before the token is used.
     """
 
     def __init__(
@@ -67,11 +68,13 @@ class TokenGrantAuth(RefreshableAuth):
         *,
         early: float = 60.0,
         timeout: float = 30.0,
+        granted: Callable[[Mapping[str, object]], None] | None = None,
     ) -> None:
         self._token_url = token_url
         self._form = form
         self._early = early
         self._timeout = timeout
+        self._granted = granted
         self._token: str | None = None
         self._ends = 0.0
         self._lock = threading.Lock()
@@ -108,10 +111,13 @@ class TokenGrantAuth(RefreshableAuth):
             )
         try:
             body = answer.json()
-            self._token = str(body["access_token"])
-            self._ends = time.monotonic() + float(body.get("expires_in", 3600))
+            token = str(body["access_token"])
+            ends = time.monotonic() + float(body.get("expires_in", 3600))
         except (ValueError, KeyError, TypeError) as error:
             raise MalformedAnswerError(
                 "The token endpoint answered without JSON that holds an access token.",
                 remedy="check the token_url of the connection; a proxy may answer in its place.",
             ) from error
+        if self._granted:
+            self._granted(body)
+        self._token, self._ends = token, ends

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Self
 
 from pydantic import BaseModel, Field, SecretStr, model_validator
 from requests.auth import AuthBase
 
 from millstream.state.http.auth import BearerAuth, TokenGrantAuth
+from millstream.state.http.refresh_tokens import KeptRefreshToken
 
 
 class TokenOrOAuthSettings(BaseModel):
@@ -48,16 +50,47 @@ class TokenOrOAuthSettings(BaseModel):
 
 
 def refresh_token_auth(
-    token_url: str, client_id: str, client_secret: SecretStr, refresh_token: SecretStr
+    token_url: str,
+    client_id: str,
+    client_secret: SecretStr,
+    refresh_token: SecretStr,
+    *,
+    kept_in: Path | None = None,
 ) -> TokenGrantAuth:
-    """Access tokens by the refresh-token grant (RFC 6749, 6)."""
+    """Access tokens by the refresh-token grant (RFC 6749, 6).
+
+    Args:
+        token_url: The token endpoint.
+        client_id: The app's client id.
+        client_secret: The app's client secret.
+        refresh_token: The account's refresh token, or the first of them.
+        kept_in: File for the newest refresh token, where the vendor replaces it at each use.
+    """
+    newest = KeptRefreshToken(refresh_token, kept_in)
 
     def form() -> Mapping[str, str]:
         return {
             "grant_type": "refresh_token",
             "client_id": client_id,
             "client_secret": client_secret.get_secret_value(),
-            "refresh_token": refresh_token.get_secret_value(),
+            "refresh_token": newest.value(),
+        }
+
+    return TokenGrantAuth(token_url, form, granted=newest.replace)
+
+
+def client_credentials_auth(
+    token_url: str, client_id: str, client_secret: SecretStr, *, scope: str | None = None
+) -> TokenGrantAuth:
+    """Access tokens by the client-credentials grant (RFC 6749, 4.4)."""
+
+    def form() -> Mapping[str, str]:
+        named = {"scope": scope} if scope else {}
+        return {
+            "grant_type": "client_credentials",
+            "client_id": client_id,
+            "client_secret": client_secret.get_secret_value(),
+            **named,
         }
 
     return TokenGrantAuth(token_url, form)

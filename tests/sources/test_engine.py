@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import dlt
-import duckdb
 import pytest
 import requests
 from hypothesis import given, settings
@@ -33,7 +32,8 @@ from millstream.state.errors import (
     UnreachableError,
 )
 from millstream.state.http import RateLimit
-from millstream.state.store import Store
+from millstream.state.store import Connection, Store
+from tests.engines import Engine
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 Pages = Sequence[list[dict[str, Any]] | MillstreamError]
@@ -201,16 +201,11 @@ ORDERED = Cursor(column="changed_at", ordered=True)
 class Bench:
     """A store, and a folder for dlt."""
 
+    store: Store
     folder: Path
 
-    @property
-    def store(self) -> Store:
-        return Store(self.folder / "store.duckdb")
-
-    def pull(self, *streams: Stream, store: Store | None = None, **options: Any) -> IngestReport:
-        return ingest(
-            SourcePull(Shop(*streams), **options), store or self.store, name="shop", pipelines=self.folder / "dlt"
-        )
+    def pull(self, *streams: Stream, **options: Any) -> IngestReport:
+        return ingest(SourcePull(Shop(*streams), **options), self.store, name="shop", pipelines=self.folder / "dlt")
 
     def since(self, **facts: Any) -> datetime | None:
         """Where the next pull of a stream would start."""
@@ -227,8 +222,9 @@ class Bench:
 
 
 @pytest.fixture
-def bench(tmp_path: Path) -> Bench:
-    return Bench(tmp_path)
+def bench(engine: Engine, tmp_path: Path) -> Iterator[Bench]:
+    with engine.store(tmp_path) as store:
+        yield Bench(store, tmp_path)
 
 
 # The place of a stream
@@ -412,18 +408,17 @@ def test_a_key_that_comes_twice_in_a_catalogue_is_one_row(bench: Bench) -> None:
     assert bench.sql("SELECT id, name FROM raw_shop.things ORDER BY id") == [(1, "new"), (2, None)]
 
 
-class Forgetful(Store):
-    """A store in which a row is gone as soon as it was loaded."""
+def test_a_row_that_did_not_arrive_fails_the_stream(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened = bench.store.open
 
     @contextmanager
-    def open(self) -> Iterator[duckdb.DuckDBPyConnection]:
-        with super().open() as connection:
+    def forgetful() -> Iterator[Connection]:
+        with opened() as connection:
             connection.execute("DELETE FROM raw_shop.things WHERE id = 2")
             yield connection
 
-
-def test_a_row_that_did_not_arrive_fails_the_stream(bench: Bench) -> None:
-    report = bench.pull(stream([[thing(1), thing(2)]]), store=Forgetful(bench.store.path))
+    monkeypatch.setattr(bench.store, "open", forgetful)
+    report = bench.pull(stream([[thing(1), thing(2)]]))
     assert [(one.status, one.distinct, one.loaded) for one in report.streams] == [("failed", 2, 1)]
     assert "shop.things: 2 rows were read and 1 are in the store" in str(report.errors[0])
 

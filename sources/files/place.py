@@ -1,0 +1,231 @@
+"""The folder, bucket or server on which files lie: what is there, and reading it. Errors become Millstream's own."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import zipfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, BinaryIO, cast
+
+import orjson
+
+from millstream.sources.files.settings import FilesSettings
+from millstream.state.errors import (
+    AuthenticationError,
+    ConfigurationError,
+    MillstreamError,
+    NotFoundError,
+    PermissionDeniedError,
+    SchemaError,
+    UnavailableError,
+    UnreachableError,
+)
+
+if TYPE_CHECKING:
+    from fsspec import AbstractFileSystem
+
+EXTRAS = {"s3": "s3", "gs": "gcs", "gcs": "gcs", "az": "azure", "abfs": "azure", "abfss": "azure", "sftp": "sftp"}
+PROTOCOLS = ("file", *EXTRAS, "memory")
+_CHUNK = 1024 * 1024
+_CREDENTIAL_WORDS = (
+    "authentication",
+    "credential",
+    "invalidaccesskeyid",
+    "signaturedoesnotmatch",
+    "unauthorized",
+    "401",
+)
+_NETWORK_ERRORS = ("EndpointConnectionError", "ClientConnectorError", "ConnectTimeoutError", "ServiceRequestError")
+
+
+@dataclass(frozen=True)
+class FoundFile:
+    """A file as it was listed.
+
+    Attributes:
+        path: From the folder on.
+        url: Where it is.
+        size: Bytes.
+        modified: When it was last changed.
+    """
+
+    path: str
+    url: str
+    size: int
+    modified: datetime
+
+    @property
+    def version(self) -> str:
+        """Changes when the file does."""
+        return f"{self.modified:%Y-%m-%dT%H:%M:%S.%fZ} {self.size}"
+
+
+class Place:
+    """Where the files are.
+
+    Args:
+        settings: The folder and how to get at it.
+    """
+
+    def __init__(self, settings: FilesSettings) -> None:
+        self._settings = settings
+        self.protocol = settings.url.partition("://")[0] if "://" in settings.url else "file"
+        self.url = settings.url if "://" in settings.url else f"file://{Path(settings.url).absolute()}"
+
+    @cached_property
+    def _files(self) -> AbstractFileSystem:
+        from fsspec.core import url_to_fs
+
+        if self.protocol not in PROTOCOLS:
+            raise ConfigurationError(f"Files on {self.protocol}:// cannot be read.", allowed=PROTOCOLS)
+        try:
+            files, _ = url_to_fs(self.url, **self._options())
+        except ImportError as error:
+            extra = EXTRAS.get(self.protocol, self.protocol)
+            raise ConfigurationError(
+                f"Files on {self.protocol}:// need another package.",
+                remedy=f"install it: pip install 'millstream[{extra}]'.",
+            ) from error
+        return files
+
+    def _options(self) -> Mapping[str, object]:
+        """What fsspec's file systems call the credentials."""
+        settings = self._settings
+        password = settings.password.get_secret_value() if settings.password else None
+        names = {"s3": ("key", "secret"), "sftp": ("username", "password")}.get(
+            self.protocol, ("account_name", "account_key")
+        )
+        options: dict[str, object] = {**settings.options, names[0]: settings.username, names[1]: password}
+        if settings.service_account:
+            options["token"] = orjson.loads(settings.service_account.get_secret_value())
+        if self.protocol not in ("file", "memory", "sftp"):
+            options |= {"use_listings_cache": False, "skip_instance_cache": True}
+        return {name: value for name, value in options.items() if value is not None}
+
+    def check(self) -> None:
+        """See that the folder is there.
+
+        Raises:
+            MillstreamError: It is not, or may not be looked at.
+        """
+        with self._our_errors(self._settings.url):
+            if not self._files.exists(self.url):
+                raise NotFoundError(
+                    f"There is no folder {self._settings.url}.",
+                    remedy="check `url`; a relative path starts at the project file's folder.",
+                )
+            if self.protocol == "file" and not self._files.isdir(self.url):
+                raise NotFoundError(
+                    f"{self._settings.url} is no folder.", remedy="let `url` name the folder, and `files` the file."
+                )
+
+    def listing(self, pattern: str) -> list[FoundFile]:
+        """The files that a pattern matches, those changed first before the others.
+
+        Raises:
+            MillstreamError: The folder is not there, or may not be looked at.
+        """
+        from dlt.common.storages.fsspec_filesystem import glob_files
+
+        self.check()
+        with self._our_errors(pattern):
+            found = [
+                FoundFile(
+                    item["relative_path"],
+                    item["file_url"],
+                    item.get("size_in_bytes", 0),
+                    item["modification_date"].astimezone(UTC),
+                )
+                for item in glob_files(self._files, self.url, pattern, fetch_file_info=True)
+                if not item["file_name"].startswith(("~$", "."))
+            ]
+        return sorted(found, key=lambda file: (file.modified, file.path))
+
+    def look_again(self, file: FoundFile) -> FoundFile | None:
+        """The file as it is now; None if it is gone."""
+        return next((found for found in self.listing(_literally(file.path)) if found.path == file.path), None)
+
+    @contextmanager
+    def parts(self, file: FoundFile) -> Iterator[Iterator[tuple[str, BinaryIO]]]:
+        """A file's content, taken out of its compression: one part, or one for each file in an archive.
+
+        Raises:
+            MillstreamError: It cannot be read.
+        """
+        with self._our_errors(file.path), self._open(file) as opened:
+            yield _parts(file.path, opened)
+
+    def checksum(self, file: FoundFile) -> str | None:
+        """Tells equal content under another name or date; None where reading it once more would cost a download."""
+        if self.protocol != "file":
+            return None
+        digest = hashlib.blake2b(digest_size=16)
+        with self._our_errors(file.path), self._open(file) as opened:
+            while data := opened.read(_CHUNK):
+                digest.update(data)
+        return digest.hexdigest()
+
+    def _open(self, file: FoundFile) -> IO[bytes]:
+        return cast("IO[bytes]", self._files.open(file.url, "rb"))
+
+    @contextmanager
+    def _our_errors(self, what: str) -> Iterator[None]:
+        try:
+            yield
+        except MillstreamError:
+            raise
+        except Exception as error:
+            ours = _ours(error, what)
+            if ours is None:
+                raise
+            raise ours from error
+
+
+def _literally(path: str) -> str:
+    return "".join(f"[{letter}]" if letter in "*?[" else letter for letter in path)
+
+
+def _parts(path: str, opened: IO[bytes]) -> Iterator[tuple[str, BinaryIO]]:
+    name = path.lower()
+    if name.endswith(".gz"):
+        with gzip.GzipFile(fileobj=opened) as content:
+            yield path, cast("BinaryIO", content)
+    elif name.endswith(".zip"):
+        with zipfile.ZipFile(opened) as archive:
+            for member in archive.infolist():
+                hidden = any(part.startswith((".", "__MACOSX")) for part in member.filename.split("/"))
+                if not member.is_dir() and not hidden:
+                    with archive.open(member) as inside:
+                        yield f"{path}/{member.filename}", cast("BinaryIO", inside)
+    else:
+        yield path, cast("BinaryIO", opened)
+
+
+def _ours(error: Exception, what: str) -> MillstreamError | None:
+    """An error of a file system as ours: the libraries below agree on few classes, so that names and words count."""
+    kind, text = type(error).__name__, str(error)[:200]
+    words = f"{kind} {text}".lower()
+    if isinstance(error, FileNotFoundError):
+        return NotFoundError(f"There is no {what}.", remedy="it was there when the folder was listed: run again.")
+    if any(word in words for word in _CREDENTIAL_WORDS):
+        return AuthenticationError(
+            f"The place of the files does not accept the credential ({kind}).",
+            remedy="check username and password (or service_account) of the connection.",
+        )
+    if isinstance(error, PermissionError) or "403" in words or "accessdenied" in words:
+        return PermissionDeniedError(
+            f"{what} may not be read.", remedy="let the user read the folder and the files in it."
+        )
+    if isinstance(error, (gzip.BadGzipFile, zipfile.BadZipFile, EOFError, UnicodeError)) or kind == "error":
+        return SchemaError(f"{what} cannot be unpacked: {text}.", remedy="have it written anew.")
+    if isinstance(error, (ConnectionError, TimeoutError)) or kind in _NETWORK_ERRORS or "getaddrinfo" in words:
+        return UnreachableError(f"The place of the files cannot be reached ({kind}).", remedy="check url and network.")
+    if isinstance(error, OSError):
+        return UnavailableError(f"{what} cannot be read ({kind}: {text}).", remedy="run again.")
+    return None
