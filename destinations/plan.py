@@ -13,17 +13,19 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import duckdb
 import pyarrow as pa
 
 from millstream.destinations.modes import SyncMode
 from millstream.destinations.sync import Sync
-from millstream.state.errors import ConfigurationError, GuardError
+from millstream.state.errors import ConfigurationError, GuardError, QueryError
 from millstream.state.ledger.acknowledged import create_tables
-from millstream.state.sql import identifier, literal
+from millstream.state.sql import identifier, literal, quoted
+from millstream.state.store import column_types, query_columns, query_errors, write_arrow, write_parquet
 
 if TYPE_CHECKING:
     from millstream.state.store import Connection
+
+_TIMES = ("DATE", "TIMESTAMP", "TIMESTAMPTZ")
 
 
 @dataclass
@@ -40,6 +42,8 @@ class PlanReport:
         suppressed: People kept back because they have not consented.
         unmatched: People without a value for the match key.
         waiting: Rows that were not accepted before and wait for a change or their next try.
+        merged_away: Rows of ids that were merged into a person who is there under another; they stay, because the sync
+            has no audience to take them out of.
         guards: Why a guard would stop it; empty when none does.
         plan_id: The plan's id, when it has operations and is to be sent.
         path: Its file, named after the sync and the plan.
@@ -54,6 +58,7 @@ class PlanReport:
     suppressed: int = 0
     unmatched: int = 0
     waiting: int = 0
+    merged_away: int = 0
     guards: list[str] = field(default_factory=list)
     plan_id: str | None = None
     path: Path | None = None
@@ -129,27 +134,28 @@ def _source(sync: Sync) -> tuple[str, dict[str, object]]:
     if sync.audience:
         return (
             """SELECT profile.* FROM customers.profiles AS profile
-            JOIN customers.memberships AS member USING (profile_id)
+            JOIN customers.memberships AS member ON member.profile_id = profile.profile_id
             WHERE member.audience = $audience AND member.left_at IS NULL""",
             {"audience": sync.audience},
         )
     if sync.table:
         return f"SELECT * FROM {identifier(sync.table)}", {}
-    return f"SELECT * FROM ({sync.sql})", {}
+    return f"SELECT * FROM ({sync.sql}) AS chosen", {}
 
 
 def _make_wanted(connection: Connection, name: str, sync: Sync) -> None:
     """``wanted``: match value, profile, fields as JSON with their hash; one row for each match value."""
     select, parameters = _source(sync)
     try:
-        connection.execute(f"CREATE OR REPLACE TEMP TABLE source_rows AS {select}", parameters)
-    except (duckdb.CatalogException, duckdb.BinderException, duckdb.ParserException) as error:
+        with query_errors():
+            connection.execute(f"CREATE OR REPLACE TEMP TABLE source_rows AS {select}", parameters)
+    except QueryError as error:
         raise ConfigurationError(
-            f"The rows to send cannot be read: {error}",
+            f"The rows to send cannot be read: {error.what}",
             where=f"sync {name}",
             remedy="check the table or query; run `millstream resolve` and `millstream select` first.",
         ) from error
-    columns = {row[0] for row in connection.execute("DESCRIBE source_rows").fetchall()}
+    columns = query_columns(connection, "SELECT * FROM source_rows")
     for column in (sync.match_column, *(mapping.column for mapping in sync.mappings().values())):
         if column not in columns:
             raise ConfigurationError(
@@ -161,24 +167,39 @@ def _make_wanted(connection: Connection, name: str, sync: Sync) -> None:
             where=f"sync {name}",
             remedy="select profile_id too, or say consent: not_needed.",
         )
-    match = f"nullif(trim(CAST({identifier(sync.match_column)} AS TEXT)), '')"
+    match = f"nullif(trim(CAST({quoted(sync.match_column)} AS TEXT)), '')"
     if sync.match_key == "email":
         match = f"lower({match})"
-    fields = ", ".join(
-        f"{identifier(target)} := {identifier(mapping.column)}" for target, mapping in sync.mappings().items()
-    )
-    json = f"CAST(to_json(struct_pack({fields})) AS TEXT)" if fields else "'{}'"
     profile = "profile_id" if "profile_id" in columns else "CAST(NULL AS TEXT)"
     connection.execute(
         f"""
         CREATE OR REPLACE TEMP TABLE wanted AS
-        SELECT match_value, profile_id, fields, md5(fields) AS payload_hash FROM (
-            SELECT {match} AS match_value, {profile} AS profile_id, {json} AS fields FROM source_rows
+        WITH mapped AS (
+            SELECT {match} AS match_value, {profile} AS profile_id, {_fields(sync, columns)} AS fields FROM source_rows
+        ), numbered AS (
+            SELECT match_value, profile_id, fields,
+                row_number() OVER (PARTITION BY match_value ORDER BY profile_id, fields) AS number
+            FROM mapped
         )
-        QUALIFY match_value IS NULL OR row_number() OVER (PARTITION BY match_value ORDER BY profile_id, fields) = 1
+        SELECT match_value, profile_id, fields, md5(fields) AS payload_hash FROM numbered
+        WHERE match_value IS NULL OR number = 1
         """
     )
     connection.execute("DROP TABLE source_rows")
+
+
+def _fields(sync: Sync, columns: Mapping[str, str]) -> str:
+    """The mapped columns as one JSON text. Times are written as text, which every engine writes alike."""
+    if not sync.mappings():
+        return "'{}'"
+    values = {
+        target: f"CAST({quoted(mapping.column)} AS TEXT)"
+        if columns[mapping.column] in _TIMES
+        else quoted(mapping.column)
+        for target, mapping in sync.mappings().items()
+    }
+    packed = ", ".join(f"{quoted(target)} := {value}" for target, value in values.items())
+    return f"CAST(to_json(struct_pack({packed})) AS TEXT)"
 
 
 def _hold_back(connection: Connection, name: str, sync: Sync, now: datetime) -> int:
@@ -198,7 +219,10 @@ def _hold_back(connection: Connection, name: str, sync: Sync, now: datetime) -> 
         {"channel": sync.consent.channel, "topic": sync.consent.topic},
     )
     connection.execute(
-        "CREATE OR REPLACE TEMP TABLE desired AS SELECT * EXCLUDE (consent) FROM judged WHERE consent = 'granted'"
+        """
+        CREATE OR REPLACE TEMP TABLE desired AS
+        SELECT match_value, profile_id, fields, payload_hash FROM judged WHERE consent = 'granted'
+        """
     )
     connection.execute(
         """
@@ -216,7 +240,9 @@ def _hold_back(connection: Connection, name: str, sync: Sync, now: datetime) -> 
         {"sync": name},
     )
     connection.execute(
-        "INSERT OR IGNORE INTO delivery.suppressed SELECT $sync, profile_id, reason, $now FROM held_back",
+        """
+        INSERT INTO delivery.suppressed SELECT $sync, profile_id, reason, $now FROM held_back ON CONFLICT DO NOTHING
+        """,
         {"sync": name, "now": now},
     )
     held = _count(connection, "SELECT count(*) FROM judged WHERE consent <> 'granted'")
@@ -224,7 +250,7 @@ def _hold_back(connection: Connection, name: str, sync: Sync, now: datetime) -> 
     return held
 
 
-def _differences(sync: Sync) -> str:
+def _differences(sync: Sync, *, takes_out: bool) -> str:
     """Selects of operation, match value, profile, external id, payload hash and fields, for the sync's mode."""
     puts_in = "update" if sync.mode is SyncMode.UPDATE else "add"
     new = f"""
@@ -238,15 +264,45 @@ def _differences(sync: Sync) -> str:
         WHERE known.present AND known.payload_hash <> desired.payload_hash"""
     gone = """
         SELECT 'remove', known.match_value, known.profile_id, known.external_id, known.payload_hash, '{}'
-        FROM known ANTI JOIN desired USING (match_value) WHERE known.present IS NOT FALSE"""
+        FROM known LEFT JOIN desired ON desired.match_value = known.match_value
+        WHERE desired.match_value IS NULL AND known.present IS NOT FALSE"""
     out = """
         SELECT 'remove' AS operation, desired.match_value, desired.profile_id, known.external_id, '' AS payload_hash,
             '{}' AS fields
         FROM desired LEFT JOIN known USING (match_value) WHERE known.present IS NOT FALSE"""
+    merged = f"""
+        SELECT 'remove', known.match_value, known.profile_id, known.external_id, known.payload_hash, '{{}}'
+        FROM known WHERE {_MERGED_AWAY}"""
     if sync.mode is SyncMode.REMOVE:
         return out
-    parts = [new, changed] + ([gone] if sync.mode is SyncMode.MIRROR else [])
-    return "\nUNION ALL\n".join(parts)
+    if sync.mode is SyncMode.MIRROR:
+        return "\nUNION ALL\n".join([new, changed, gone])
+    return "\nUNION ALL\n".join([new, changed, merged] if takes_out else [new, changed])
+
+
+# What a destination acknowledged of an id that was since merged into somebody who is sent under another match value.
+# Nobody leaves when it goes: also the modes that never take anyone out may take it out.
+_MERGED_AWAY = """
+    known.present IS NOT FALSE
+    AND NOT EXISTS (SELECT 1 FROM desired WHERE desired.match_value = known.match_value)
+    AND EXISTS (SELECT 1 FROM customers.profile_aliases AS alias JOIN desired ON desired.profile_id = alias.profile_id
+                WHERE alias.alias_id = known.profile_id)"""
+
+
+def _look_for_merged(connection: Connection, name: str, sync: Sync, report: PlanReport) -> bool:
+    """Whether the plan takes out ids that were merged away; where it cannot, they are counted.
+
+    A table or a query may have several rows of one person, so only audiences tell that one stands for another.
+    """
+    if sync.mode not in (SyncMode.UPSERT, SyncMode.ADD) or not sync.audience:
+        return False
+    if not column_types(connection, "customers", "profile_aliases"):
+        return False
+    if sync.audience_name:
+        return True
+    known = "WITH known AS (SELECT * FROM delivery.acknowledged WHERE sync = ?)"
+    report.merged_away = _count(connection, f"{known} SELECT count(*) FROM known WHERE {_MERGED_AWAY}", [name])
+    return False
 
 
 def _make_operations(
@@ -257,24 +313,30 @@ def _make_operations(
     report: PlanReport,
 ) -> None:
     """``operations``: the differences, less the rows whose refusal still stands."""
-    refused = pa.table(  # noqa: F841 - DuckDB finds it by its name
-        {key: pa.array([row[key] for row in still], pa.string()) for key in ("match_hash", "operation", "payload_hash")}
+    keys = ("match_hash", "operation", "payload_hash")
+    write_arrow(
+        connection, "refused", pa.table({key: pa.array([row[key] for row in still], pa.string()) for key in keys})
     )
+    takes_out = _look_for_merged(connection, name, sync, report)
     connection.execute(
         f"""
         CREATE OR REPLACE TEMP TABLE differences AS
         WITH known AS (SELECT * FROM delivery.acknowledged WHERE sync = $sync)
-        {_differences(sync)}
+        {_differences(sync, takes_out=takes_out)}
         """,
         {"sync": name},
     )
     connection.execute(
         """
         CREATE OR REPLACE TEMP TABLE operations AS
+        WITH hashed AS (SELECT *, sha256(match_value) AS match_hash FROM differences)
         SELECT CAST(row_number() OVER (ORDER BY operation, match_value) - 1 AS INTEGER) AS number, *
-        FROM (
-            SELECT *, sha256(match_value) AS match_hash FROM differences
-        ) ANTI JOIN refused USING (match_hash, operation, payload_hash)
+        FROM hashed
+        WHERE NOT EXISTS (
+            SELECT 1 FROM refused
+            WHERE refused.match_hash = hashed.match_hash AND refused.operation = hashed.operation
+                AND refused.payload_hash = hashed.payload_hash
+        )
         """
     )
     differences = _count(connection, "SELECT count(*) FROM differences")
@@ -282,7 +344,7 @@ def _make_operations(
     report.unchanged = report.wanted - _count(
         connection, "SELECT count(*) FROM differences JOIN desired USING (match_value)"
     )
-    connection.execute("DROP TABLE differences")
+    connection.execute("DROP TABLE differences; DROP TABLE refused")
 
 
 def _count_operations(connection: Connection, report: PlanReport) -> None:
@@ -292,7 +354,7 @@ def _count_operations(connection: Connection, report: PlanReport) -> None:
 
 
 def _look_at_guards(connection: Connection, name: str, sync: Sync, report: PlanReport) -> None:
-    if sync.mode is not SyncMode.MIRROR or not report.removes:
+    if sync.mode is SyncMode.REMOVE or not report.removes:
         return
     held = _count(connection, "SELECT count(*) FROM delivery.acknowledged WHERE sync = ? AND present", [name])
     guards = sync.guards
@@ -311,7 +373,7 @@ def _write(connection: Connection, folder: Path, report: PlanReport) -> None:
     report.path = folder / f"{report.sync}.{report.plan_id}.parquet"
     folder.mkdir(parents=True, exist_ok=True)
     part = report.path.with_suffix(".part")
-    connection.execute(f"COPY (FROM operations ORDER BY number) TO {literal(str(part))} (FORMAT parquet)")
+    write_parquet(connection, "SELECT * FROM operations ORDER BY number", part)
     part.rename(report.path)
 
 

@@ -14,9 +14,9 @@ import pyarrow as pa
 
 from millstream.destinations.modes import Operation, Status, SyncMode
 from millstream.state.errors import FatalError
-from millstream.state.ledger.acknowledged import create_tables
+from millstream.state.ledger.acknowledged import REPLACE_ACKNOWLEDGED, create_tables
 from millstream.state.ledger.journal import Journal, PlanEntry, RowOutcome
-from millstream.state.store import Store
+from millstream.state.store import Store, load_parquet, write_arrow
 
 if TYPE_CHECKING:
     from millstream.state.store import Connection
@@ -101,38 +101,36 @@ def _merge(
 ) -> tuple[Settled, list[dict[str, Any]]]:
     """Write the acknowledged state and the outcomes; return the counts, and the rows that concern the rejected list."""
     create_tables(connection)
-    answers = pa.table(  # noqa: F841 - DuckDB finds it by its name
-        {
-            "number": pa.array([o.number for o in outcomes], pa.int32()),
-            **{
-                name: pa.array([getattr(o, name) for o in outcomes], pa.string())
-                for name in ("status", "code", "reason", "fault")
-            },
-            "given_id": pa.array([o.external_id for o in outcomes], pa.string()),
-        }
-    )
+    load_parquet(connection, "planned", plan.path)
+    write_arrow(connection, "answers", _answers(outcomes))
     connection.execute(
-        "CREATE OR REPLACE TEMP TABLE settling AS SELECT * FROM read_parquet(?) JOIN answers USING (number)",
-        [str(plan.path)],
+        """
+        CREATE OR REPLACE TEMP TABLE settling AS
+        SELECT planned.*, answers.status, answers.code, answers.reason, answers.fault, answers.given_id
+        FROM planned JOIN answers ON answers.number = planned.number
+        """
     )
+    connection.execute("DROP TABLE planned; DROP TABLE answers")
     facts = {"sync": plan.sync, "plan": plan.plan_id, "now": now}
     accepted = f"status IN {_ACCEPTED}"
     connection.execute(
         f"""
-        INSERT OR REPLACE INTO delivery.acknowledged
+        INSERT INTO delivery.acknowledged
         SELECT $sync, match_value, profile_id, payload_hash, coalesce(given_id, external_id),
             operation <> 'remove', $now, $plan
         FROM settling WHERE {accepted} AND (operation <> 'remove' OR $keeps_removed)
+        {REPLACE_ACKNOWLEDGED}
         """,
         {**facts, "keeps_removed": mode is SyncMode.REMOVE},
     )
     # Nobody knows whether these are there: the next plan puts them in again, or takes them out.
     connection.execute(
-        """
-        INSERT OR REPLACE INTO delivery.acknowledged
+        f"""
+        INSERT INTO delivery.acknowledged
         SELECT $sync, match_value, profile_id, '', external_id,
             CASE WHEN operation = 'update' THEN true END, $now, $plan
         FROM settling WHERE status = 'retry_later'
+        {REPLACE_ACKNOWLEDGED}
         """,
         facts,
     )
@@ -157,6 +155,20 @@ def _merge(
     return settled, rows
 
 
+def _answers(outcomes: Sequence[RowOutcome]) -> pa.Table:
+    texts = {
+        name: pa.array([getattr(outcome, name) for outcome in outcomes], pa.string())
+        for name in ("status", "code", "reason", "fault")
+    }
+    return pa.table(
+        {
+            "number": pa.array([outcome.number for outcome in outcomes], pa.int32()),
+            **texts,
+            "given_id": pa.array([outcome.external_id for outcome in outcomes], pa.string()),
+        }
+    )
+
+
 def _counted(connection: Connection, column: str) -> dict[str, int]:
     query = f"SELECT {column}, count(*) FROM settling WHERE {column} <> '' GROUP BY {column} ORDER BY {column}"
     return dict(connection.execute(query).fetchall())
@@ -164,14 +176,17 @@ def _counted(connection: Connection, column: str) -> dict[str, int]:
 
 def _rows_to_list(connection: Connection, listed: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """The rows that were not accepted, and those whose person was on the list: few, where nearly all were taken."""
-    known = pa.table({"match_hash": pa.array([row["match_hash"] for row in listed], pa.string())})  # noqa: F841
+    known = pa.table({"match_hash": pa.array([row["match_hash"] for row in listed], pa.string())})
+    write_arrow(connection, "listed", known)
     names = ("match_hash", "profile_id", "operation", "payload_hash", "status", "code", "reason", "fault")
     rows = connection.execute(
         f"""
-        SELECT {", ".join(names)} FROM (SELECT *, sha256(match_value) AS match_hash FROM settling)
-        WHERE status IN {_LISTED} OR match_hash IN (SELECT match_hash FROM known)
+        WITH hashed AS (SELECT *, sha256(match_value) AS settled_hash FROM settling)
+        SELECT settled_hash AS match_hash, {", ".join(names[1:])} FROM hashed
+        WHERE status IN {_LISTED} OR settled_hash IN (SELECT match_hash FROM listed)
         """
     ).fetchall()
+    connection.execute("DROP TABLE listed")
     return [dict(zip(names, row, strict=True)) for row in rows]
 
 

@@ -8,6 +8,7 @@
     │   ├── PermissionDeniedError     the credential is valid but lacks a scope or a plan
     │   ├── NotFoundError             the vendor does not know the thing asked for
     │   ├── SchemaError               an answer or a table is not what was declared
+    │   ├── QueryError                the store refuses a statement
     │   ├── IncompleteError           fewer rows arrived than the vendor or the reader counted
     │   └── GuardError                a guard stopped a sync before its first request
     ├── RefusedError              the vendor refused this request or these rows (HTTP 400, 409, 422)
@@ -89,6 +90,10 @@ class NotFoundError(FatalError):
 
 class SchemaError(FatalError):
     """An answer or a table does not have the declared columns or types."""
+
+
+class QueryError(FatalError):
+    """The store refuses a statement: a table, column or function is not there, or the text is no SQL."""
 
 
 class IncompleteError(FatalError):

@@ -5,9 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 
+def quoted(name: str) -> str:
+    """A name as SQL writes it, dots and all; the one way in which a name from outside gets into a statement."""
+    return '"' + name.replace('"', '""') + '"'
+
+
 def identifier(name: str) -> str:
     """A quoted name: ``a.b`` as ``"a"."b"``."""
-    return ".".join('"' + part.replace('"', '""') + '"' for part in name.split("."))
+    return ".".join(quoted(part) for part in name.split("."))
+
+
+def json_path(name: str) -> str:
+    """The path of a JSON document's own part of this name, whatever characters it has."""
+    return '$."' + name.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
 def literal(text: str) -> str:
@@ -21,6 +31,12 @@ def case(subject: str, choices: Mapping[str, str], otherwise: str = "NULL") -> s
         return otherwise
     branches = " ".join(f"WHEN {literal(key)} THEN {literal(value)}" for key, value in choices.items())
     return f"CASE {subject} {branches} ELSE {otherwise} END"
+
+
+def replaced(key: Iterable[str], columns: Iterable[str]) -> str:
+    """The end of an INSERT whose rows replace those with the same key: ``ON CONFLICT (key) DO UPDATE SET …``."""
+    news = ", ".join(f"{quoted(column)} = excluded.{quoted(column)}" for column in columns)
+    return f"ON CONFLICT ({', '.join(quoted(column) for column in key)}) DO UPDATE SET {news}"
 
 
 def union_all(selects: Iterable[str]) -> str:

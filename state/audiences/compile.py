@@ -25,7 +25,7 @@ from millstream.state.audiences.rules import (
 )
 from millstream.state.consent import ConsentRequirement, consent_sql
 from millstream.state.errors import ConfigurationError
-from millstream.state.profiles.columns import quoted
+from millstream.state.sql import json_path, quoted
 
 Bound = str | float | int | bool | date | datetime
 _SYMBOLS = {"equals": "=", "at_least": ">=", "at_most": "<=", "more_than": ">", "less_than": "<"}
@@ -232,7 +232,7 @@ def _bounds(measure: str, bounds: Bounds | None) -> list[tuple[str, float]]:
 
 def _property(name: str, wanted: list[Scalar]) -> Compiled:
     """A property is one of the values; numbers are compared as numbers, anything else as text."""
-    path = '$."' + name.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    path = json_path(name)
     parts: list[str] = []
     values: list[Bound] = []
     for value in wanted:

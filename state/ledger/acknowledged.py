@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from millstream.state.sql import replaced
+
 if TYPE_CHECKING:
     from millstream.state.store import Connection
 
@@ -45,6 +47,12 @@ CREATE TABLE IF NOT EXISTS delivery.suppressed (
     PRIMARY KEY (sync, profile_id)
 );
 """
+
+REPLACE_ACKNOWLEDGED = replaced(
+    ("sync", "match_value"),
+    ("profile_id", "payload_hash", "external_id", "present", "acknowledged_at", "plan_id"),
+)
+"""Ends an INSERT into ``delivery.acknowledged`` whose rows take the place of those that are there."""
 
 
 def create_tables(connection: Connection) -> None:

@@ -17,7 +17,7 @@ from typing import Any
 import orjson
 import sqlalchemy as sa
 
-from millstream.state.errors import ConfigurationError
+from millstream.state.errors import ConfigurationError, UnreachableError
 from millstream.state.ledger.tables import batches, leases, plans, rejected, runs
 
 HEAD = "0001"
@@ -75,7 +75,7 @@ class Journal:
         self.engine.dispose()
 
     def _migrate(self) -> None:
-        with self.engine.connect() as connection:
+        with self._connected() as connection:
             if sa.inspect(connection).has_table("alembic_version"):
                 version = connection.execute(sa.text("SELECT version_num FROM alembic_version")).scalar()
                 if version == HEAD:
@@ -83,6 +83,21 @@ class Journal:
         from millstream.state.ledger.migrations import upgrade
 
         upgrade(self.engine)
+
+    @contextmanager
+    def _connected(self) -> Iterator[sa.Connection]:
+        """The first connection, which shows whether there is a database at all."""
+        try:
+            connection = self.engine.connect()
+        except sa.exc.OperationalError as error:
+            said = (str(error.orig).strip().splitlines() or ["no answer"])[0]
+            raise UnreachableError(
+                f"The journal's database {self.engine.url.render_as_string(hide_password=True)} cannot be used: {said}",
+                where="journal",
+                remedy="check the URL, user and password, and that the server runs.",
+            ) from error
+        with connection:
+            yield connection
 
     @contextmanager
     def _write(self) -> Iterator[sa.Connection]:
@@ -282,20 +297,31 @@ def _unpacked(data: bytes) -> list[Any]:
 
 def _engine(url: str, root: Path) -> sa.Engine:
     try:
-        parsed = sa.make_url(url)
+        parsed = sa.make_url(url.replace("postgres://", "postgresql://", 1))
     except sa.exc.ArgumentError as error:
         raise ConfigurationError(
             "The journal's URL cannot be read.",
             where="journal",
-            allowed=["sqlite:///path/to/file.sqlite", "postgresql+psycopg://user@host/database"],
+            allowed=["sqlite:///path/to/file.sqlite", "postgresql://user:password@host:5432/database"],
         ) from error
     if parsed.get_backend_name() != "sqlite":
-        return sa.create_engine(parsed, pool_pre_ping=True)
+        return _server_engine(parsed)
     path = root / (parsed.database or "journal.sqlite")
     path.parent.mkdir(parents=True, exist_ok=True)
     engine = sa.create_engine(parsed.set(database=str(path)), connect_args={"timeout": 60})
     sa.event.listen(engine, "connect", _use_wal)
     return engine
+
+
+def _server_engine(url: sa.URL) -> sa.Engine:
+    try:
+        return sa.create_engine(url, pool_pre_ping=True)
+    except (ModuleNotFoundError, sa.exc.NoSuchModuleError) as error:
+        raise ConfigurationError(
+            f"The driver for the journal's {url.drivername} is not installed.",
+            where="journal",
+            remedy="pip install 'millstream[postgres]'",
+        ) from error
 
 
 def _use_wal(connection: Any, _: object) -> None:

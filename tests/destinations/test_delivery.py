@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -18,6 +18,7 @@ from millstream.state.errors import ConfigurationError, GuardError
 from millstream.state.ledger.journal import Journal
 from millstream.state.store import Store
 from tests.destinations.memory import Killed, Memory, MemoryDestination
+from tests.engines import Engine
 
 PEOPLE = [f"p{number}@example.com" for number in range(12)]
 OPEN = Guards(largest_removal_share=1.0, allow_empty=True)
@@ -26,13 +27,13 @@ OPEN = Guards(largest_removal_share=1.0, allow_empty=True)
 class Bench:
     """A store with a table of people, and a sync of it into a ``Memory``."""
 
-    def __init__(self, folder: Path, **changes: object) -> None:
+    def __init__(self, store: Store, folder: Path, **changes: object) -> None:
         self.memory = Memory()
-        self.store = Store(folder / "store.duckdb")
+        self.store = store
         self.journal = Journal("sqlite:///journal.sqlite", root=folder)
         facts: dict[str, object] = {
             "destination": "memory",
-            "table": "main.wanted",
+            "table": "crm.wanted",
             "mode": SyncMode.MIRROR,
             "into": "Everyone",
             "fields": {"NAME": "name"},
@@ -50,10 +51,11 @@ class Bench:
 
     def want(self, people: Mapping[str, str]) -> None:
         with self.store.open() as connection:
-            connection.execute("CREATE OR REPLACE TABLE wanted (email TEXT, name TEXT, profile_id TEXT)")
+            connection.execute("CREATE SCHEMA IF NOT EXISTS crm")
+            connection.execute("CREATE OR REPLACE TABLE crm.wanted (email TEXT, name TEXT, profile_id TEXT)")
             if people:
                 connection.executemany(
-                    "INSERT INTO wanted VALUES (?, ?, ?)",
+                    "INSERT INTO crm.wanted VALUES (?, ?, ?)",
                     [(email, name, f"profile-{email}") for email, name in people.items()],
                 )
 
@@ -68,12 +70,21 @@ class Bench:
         self.memory.calls_to_kill = None
 
 
-@contextmanager
-def a_bench(**changes: object) -> Iterator[Bench]:
-    with tempfile.TemporaryDirectory() as folder:
-        bench = Bench(Path(folder), **changes)
-        yield bench
-        bench.journal.close()
+MakeBench = Callable[..., AbstractContextManager[Bench]]
+
+
+@pytest.fixture(scope="session")
+def a_bench(engine: Engine) -> MakeBench:
+    """Opens a bench; property tests need one for each example."""
+
+    @contextmanager
+    def opened(**changes: object) -> Iterator[Bench]:
+        with tempfile.TemporaryDirectory() as folder, engine.store(Path(folder)) as store:
+            bench = Bench(store, Path(folder), **changes)
+            yield bench
+            bench.journal.close()
+
+    return opened
 
 
 states = st.dictionaries(st.sampled_from(PEOPLE), st.sampled_from(["Ann", "Bob", "Cy"]), max_size=12)
@@ -87,7 +98,10 @@ kills = st.none() | st.tuples(st.integers(1, 8), st.booleans())
     whole=st.booleans(),
 )
 def test_the_destination_ends_as_desired_wherever_runs_die_and_whatever_is_refused(
-    history: list[tuple[dict[str, str], tuple[int, bool] | None]], bad: set[str], whole: bool
+    a_bench: MakeBench,
+    history: list[tuple[dict[str, str], tuple[int, bool] | None]],
+    bad: set[str],
+    whole: bool,
 ) -> None:
     with a_bench() as bench:
         bench.memory.bad, bench.memory.whole_batch = bad, whole
@@ -108,7 +122,7 @@ def test_the_destination_ends_as_desired_wherever_runs_die_and_whatever_is_refus
         }
 
 
-def test_a_run_over_nothing_new_makes_no_call() -> None:
+def test_a_run_over_nothing_new_makes_no_call(a_bench: MakeBench) -> None:
     with a_bench() as bench:
         bench.want(dict.fromkeys(PEOPLE, "Ann"))
         assert bench.run().accepted == len(PEOPLE)
@@ -117,7 +131,7 @@ def test_a_run_over_nothing_new_makes_no_call() -> None:
         assert (report.status, report.planned.unchanged, bench.memory.calls) == ("completed", len(PEOPLE), calls)
 
 
-def test_a_refused_row_is_listed_and_tried_again_when_it_changes() -> None:
+def test_a_refused_row_is_listed_and_tried_again_when_it_changes(a_bench: MakeBench) -> None:
     with a_bench() as bench:
         bench.memory.bad = {PEOPLE[0]}
         bench.want({PEOPLE[0]: "Ann", PEOPLE[1]: "Bob"})
@@ -133,7 +147,7 @@ def test_a_refused_row_is_listed_and_tried_again_when_it_changes() -> None:
         assert bench.journal.rejected_rows("sync") == []
 
 
-def test_someone_whose_address_changed_is_taken_out_by_the_old_one() -> None:
+def test_someone_whose_address_changed_is_taken_out_by_the_old_one(a_bench: MakeBench) -> None:
     with a_bench() as bench:
         bench.want({"old@example.com": "Ann"})
         bench.run()
@@ -142,7 +156,7 @@ def test_someone_whose_address_changed_is_taken_out_by_the_old_one() -> None:
         assert bench.memory.members == {"new@example.com"}
 
 
-def test_too_many_removals_stop_the_sync_before_its_first_request() -> None:
+def test_too_many_removals_stop_the_sync_before_its_first_request(a_bench: MakeBench) -> None:
     guards = Guards(largest_removal_share=0.5, removals_always_allowed=2)
     with a_bench(guards=guards) as bench:
         bench.want(dict.fromkeys(PEOPLE, "Ann"))
@@ -158,7 +172,7 @@ def test_too_many_removals_stop_the_sync_before_its_first_request() -> None:
         assert bench.memory.members == {PEOPLE[0]}
 
 
-def test_an_empty_source_takes_nobody_out() -> None:
+def test_an_empty_source_takes_nobody_out(a_bench: MakeBench) -> None:
     with a_bench(guards=Guards()) as bench:
         bench.want({PEOPLE[0]: "Ann"})
         bench.run()
@@ -167,7 +181,7 @@ def test_an_empty_source_takes_nobody_out() -> None:
         assert bench.memory.members == {PEOPLE[0]}
 
 
-def test_consent_fails_closed() -> None:
+def test_consent_fails_closed(a_bench: MakeBench) -> None:
     with a_bench(consent={"channel": "email"}) as bench:
         bench.want({PEOPLE[0]: "Ann", PEOPLE[1]: "Bob", PEOPLE[2]: "Cy"})
         with bench.store.open() as connection:
@@ -189,13 +203,13 @@ def test_consent_fails_closed() -> None:
         }
 
 
-def test_someone_who_withdraws_consent_is_taken_out() -> None:
+def test_someone_who_withdraws_consent_is_taken_out(a_bench: MakeBench) -> None:
     with a_bench(consent={"channel": "email"}) as bench:
         bench.want({PEOPLE[0]: "Ann", PEOPLE[1]: "Bob"})
         with bench.store.open() as connection:
             connection.execute(
                 "CREATE SCHEMA customers; CREATE TABLE customers.profile_consents AS"
-                " SELECT profile_id, 'email' AS channel, 'marketing' AS topic, 'granted' AS status FROM wanted"
+                " SELECT profile_id, 'email' AS channel, 'marketing' AS topic, 'granted' AS status FROM crm.wanted"
             )
         bench.run()
         with bench.store.open() as connection:
@@ -206,7 +220,7 @@ def test_someone_who_withdraws_consent_is_taken_out() -> None:
         assert bench.memory.members == {PEOPLE[0]}
 
 
-def test_a_sync_does_not_run_twice_at_once() -> None:
+def test_a_sync_does_not_run_twice_at_once(a_bench: MakeBench) -> None:
     with a_bench() as bench:
         bench.want({PEOPLE[0]: "Ann"})
         with bench.journal.lease("sync sync", "another-run"):
@@ -215,7 +229,7 @@ def test_a_sync_does_not_run_twice_at_once() -> None:
         assert bench.run().accepted == 1
 
 
-def test_update_never_creates_and_add_never_takes_out() -> None:
+def test_update_never_creates_and_add_never_takes_out(a_bench: MakeBench) -> None:
     with a_bench(mode="update", into=None) as bench:
         bench.memory.people = {PEOPLE[0]: {}}
         bench.want({PEOPLE[0]: "Ann", PEOPLE[1]: "Bob"})
@@ -230,7 +244,7 @@ def test_update_never_creates_and_add_never_takes_out() -> None:
         assert bench.memory.members == {PEOPLE[0], PEOPLE[1]}
 
 
-def test_remove_takes_out_once() -> None:
+def test_remove_takes_out_once(a_bench: MakeBench) -> None:
     with a_bench(mode="remove") as bench:
         bench.memory.members = {PEOPLE[0], PEOPLE[1]}
         bench.want({PEOPLE[0]: "Ann"})
@@ -239,7 +253,7 @@ def test_remove_takes_out_once() -> None:
         assert bench.run().planned.operations == 0
 
 
-def test_a_row_that_does_not_fit_its_field_is_not_sent() -> None:
+def test_a_row_that_does_not_fit_its_field_is_not_sent(a_bench: MakeBench) -> None:
     with a_bench() as bench:
         bench.want({PEOPLE[0]: "A" * 201, PEOPLE[1]: "Bob"})
         report = bench.run()
@@ -247,7 +261,7 @@ def test_a_row_that_does_not_fit_its_field_is_not_sent() -> None:
         assert bench.memory.members == {PEOPLE[1]}
 
 
-def test_a_plan_sends_nothing_and_leaves_nothing() -> None:
+def test_a_plan_sends_nothing_and_leaves_nothing(a_bench: MakeBench) -> None:
     with a_bench() as bench:
         bench.want({PEOPLE[0]: "Ann"})
         report = bench.delivery.plan("run")
@@ -255,7 +269,7 @@ def test_a_plan_sends_nothing_and_leaves_nothing() -> None:
         assert bench.journal.unsettled_plans("sync") == []
 
 
-def test_a_column_that_is_not_there_is_named_with_those_that_are() -> None:
+def test_a_column_that_is_not_there_is_named_with_those_that_are(a_bench: MakeBench) -> None:
     with a_bench(fields={"NAME": "nmae"}) as bench:
         bench.want({PEOPLE[0]: "Ann"})
         with pytest.raises(ConfigurationError, match=r"'nmae'.*email, name, profile_id"):

@@ -6,6 +6,9 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
+_LOCK = 0x4D696C6C4A6F75
+"""The advisory lock of whoever brings a journal on PostgreSQL up to date; any constant does."""
+
 
 def upgrade(engine: sa.Engine) -> None:
     """Bring the journal to the newest version, under the database's own lock."""
@@ -17,6 +20,8 @@ def upgrade(engine: sa.Engine) -> None:
     with engine.connect() as connection:
         if engine.dialect.name == "sqlite":
             connection.exec_driver_sql("BEGIN IMMEDIATE")
+        elif engine.dialect.name == "postgresql":
+            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
         context = MigrationContext.configure(
             connection, opts={"fn": lambda revision, _: scripts._upgrade_revs("head", revision)}
         )

@@ -1,0 +1,28 @@
+"""The store: everything known about customers, in one DuckDB file or in a PostgreSQL database.
+
+SQL is written once, in DuckDB's dialect; ``dialect.py`` says it to PostgreSQL, and holds all that differs. Only this
+package opens the store.
+"""
+
+from millstream.state.store.arrow import load_parquet, read_arrow, read_batches, write_arrow, write_parquet
+from millstream.state.store.contract import Connection, Cursor, Store
+from millstream.state.store.duckdb import DuckDBStore
+from millstream.state.store.inspection import column_types, drop_temporary_tables, query_columns, query_errors
+from millstream.state.store.postgres import PostgresStore
+
+__all__ = [
+    "Connection",
+    "Cursor",
+    "DuckDBStore",
+    "PostgresStore",
+    "Store",
+    "column_types",
+    "drop_temporary_tables",
+    "load_parquet",
+    "query_columns",
+    "query_errors",
+    "read_arrow",
+    "read_batches",
+    "write_arrow",
+    "write_parquet",
+]

@@ -1,0 +1,100 @@
+"""Arrow tables and Parquet files in and out of an open store, on every engine by the same functions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+from millstream.state.sql import identifier, literal
+from millstream.state.store.contract import Connection
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from duckdb import DuckDBPyConnection
+
+    from millstream.state.store.postgres import PostgresConnection
+
+BATCH_ROWS = 20_000
+_INCOMING = "_arrow_in"
+
+
+def as_postgres(connection: Connection) -> PostgresConnection | None:
+    """The connection, if it is one to PostgreSQL; the driver is not imported to find out."""
+    return cast("PostgresConnection", connection) if getattr(connection, "engine", "duckdb") == "postgres" else None
+
+
+def as_duckdb(connection: Connection) -> DuckDBPyConnection:
+    """The connection as DuckDB's own; wrappers in tests pass through to one."""
+    return cast("DuckDBPyConnection", connection)
+
+
+def write_arrow(connection: Connection, table: str, data: pa.Table, *, temporary: bool = True) -> None:
+    """Make a table of Arrow data, in place of one that bears the name.
+
+    Args:
+        connection: An open store.
+        table: Its name; ``schema.name`` for one that stays.
+        data: Columns of text, numbers, booleans, dates, times with zone, or lists of text.
+        temporary: Whether it is gone with the connection.
+    """
+    if postgres := as_postgres(connection):
+        postgres.write_batches(table, data.schema, data.to_batches(), temporary=temporary)
+        return
+    duckdb = as_duckdb(connection)
+    duckdb.register(_INCOMING, data)
+    try:
+        kind = "TEMP TABLE" if temporary else "TABLE"
+        connection.execute(f"CREATE OR REPLACE {kind} {identifier(table)} AS SELECT * FROM {_INCOMING}")
+    finally:
+        duckdb.unregister(_INCOMING)
+
+
+def read_arrow(connection: Connection, query: str, parameters: object = None) -> pa.Table:
+    """The rows of a query as an Arrow table."""
+    if postgres := as_postgres(connection):
+        return postgres.batches(query, parameters, BATCH_ROWS).read_all()
+    connection.execute(query, parameters)
+    return as_duckdb(connection).to_arrow_table()
+
+
+def read_batches(
+    connection: Connection, query: str, parameters: object = None, *, rows: int = BATCH_ROWS
+) -> Iterator[pa.RecordBatch]:
+    """The rows of a query batch by batch, so that memory does not grow with their number.
+
+    Run no other statement on the connection meanwhile.
+    """
+    if postgres := as_postgres(connection):
+        yield from postgres.batches(query, parameters, rows)
+        return
+    connection.execute(query, parameters)
+    yield from as_duckdb(connection).to_arrow_reader(rows)
+
+
+def write_parquet(connection: Connection, query: str, path: Path) -> None:
+    """Write the rows of a query into a Parquet file."""
+    postgres = as_postgres(connection)
+    if postgres is None:
+        connection.execute(f"COPY ({query}) TO {literal(str(path))} (FORMAT parquet)")
+        return
+    import pyarrow.parquet as pq
+
+    reader = postgres.batches(query, None, BATCH_ROWS)
+    with pq.ParquetWriter(path, reader.schema, compression="snappy") as writer:
+        for batch in reader:
+            writer.write_batch(batch)
+
+
+def load_parquet(connection: Connection, table: str, path: Path) -> None:
+    """Make a temporary table of a Parquet file, in place of one that bears the name."""
+    postgres = as_postgres(connection)
+    if postgres is None:
+        connection.execute(
+            f"CREATE OR REPLACE TEMP TABLE {identifier(table)} AS SELECT * FROM read_parquet(?)", [str(path)]
+        )
+        return
+    import pyarrow.parquet as pq
+
+    with pq.ParquetFile(path) as file:
+        postgres.write_batches(table, file.schema_arrow, file.iter_batches(BATCH_ROWS), temporary=True)

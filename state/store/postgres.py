@@ -1,0 +1,443 @@
+"""The store in a PostgreSQL database.
+
+Statements come in DuckDB's dialect and are translated (``dialect.py``), once for each text. In place of a lock file
+stands an advisory lock, which the server gives back when its holder is gone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+from urllib.parse import quote, urlencode
+
+from millstream.state.errors import (
+    AuthenticationError,
+    ConfigurationError,
+    MillstreamError,
+    QueryError,
+    UnreachableError,
+)
+from millstream.state.sql import identifier, literal
+from millstream.state.store.contract import Store
+
+if TYPE_CHECKING:
+    import psycopg2
+    import pyarrow as pa
+
+    RawConnection = psycopg2.extensions.connection
+    RawCursor = psycopg2.extensions.cursor
+
+WRITERS = 0x4D696C6C73747265
+"""The advisory lock of a database's writers; any constant does."""
+
+_SESSION = {
+    "timezone": "UTC",
+    "datestyle": "ISO,YMD",
+    "search_path": '"$user",public,millstream',
+    "client_encoding": "UTF8",
+    "client_min_messages": "warning",
+    "work_mem": "64MB",  # a few statements at a time, each over whole tables
+    "jit": "off",  # compiling costs more than it saves here
+}
+_KEPT_ALIVE = {"keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 6}
+ROWS_WORTH_STATISTICS = 1_000
+"""From here on the planner does badly without knowing what stands in a table."""
+
+_BOUND_NAMES = "p_"
+_IN_THE_URL = ("user", "password", "host", "port", "dbname")
+_JSON_OIDS = (114, 3802)
+_NUMERIC_OID = 1700
+CREATE_DATABASE = "CREATE DATABASE millstream ENCODING 'UTF8' LC_COLLATE 'C' LC_CTYPE 'C.UTF-8' TEMPLATE template0"
+
+
+class PostgresStore(Store):
+    """A project's database on a PostgreSQL server.
+
+    Args:
+        url: As libpq takes it: ``postgresql://user:password@host:5432/database?sslmode=require``. What is left out
+            comes from libpq's own places: PGPASSWORD, ``~/.pgpass``, ...
+        patience: Seconds to wait for another writer before giving up.
+
+    Raises:
+        ConfigurationError: The URL cannot be read, or the driver is not installed.
+    """
+
+    def __init__(self, url: str, *, patience: float = 600.0) -> None:
+        self.url = url
+        self.patience = patience
+        self._parts = _parsed(url)
+        server = ":".join(filter(None, (self._parts.get("host", "localhost"), self._parts.get("port"))))
+        self.name = f"{server}/{self._parts.get('dbname', '')}"
+        self._holder: RawConnection | None = None
+
+    @contextmanager
+    def exclusive(self) -> Iterator[None]:
+        """Hold the database's advisory lock."""
+        with self._held():
+            yield
+
+    @contextmanager
+    def open(self) -> Iterator[PostgresConnection]:
+        """A connection of its own, with the advisory lock held."""
+        with self._held() as holder:
+            raw = self._connect() if holder is None else holder
+            try:
+                yield PostgresConnection(raw, self.name)
+            finally:
+                if holder is None:
+                    raw.close()
+
+    @contextmanager
+    def _held(self) -> Iterator[RawConnection | None]:
+        """Hold the lock, and give the connection that does; None where this thread held it already."""
+        with self._thread(self.name):
+            if self._holder is not None:
+                yield None
+                return
+            raw = self._holder = self._connect()
+            try:
+                self._lock(raw)
+                _prepare(raw, self.name)
+                yield raw
+            finally:
+                self._holder = None
+                raw.close()
+
+    def whole_url(self) -> str:
+        """The URL with everything that libpq found elsewhere, also the password; for libraries that connect alone.
+
+        Raises:
+            UnreachableError: No server answers.
+            AuthenticationError: It does not let us in.
+        """
+        raw = self._connect()
+        try:
+            found = raw.info
+            more = {name: value for name, value in self._parts.items() if name not in _IN_THE_URL}
+            on_socket = not found.host or found.host.startswith("/")
+            if on_socket:
+                more["host"] = found.host
+            host = "localhost" if on_socket else found.host
+            login = f"{quote(found.user, '')}:{quote(found.password or '', '')}"
+            return f"postgresql://{login}@{host}:{found.port}/{quote(found.dbname, '')}?{urlencode(more)}"
+        finally:
+            raw.close()
+
+    def _lock(self, raw: RawConnection) -> None:
+        from psycopg2 import errors
+
+        with _typed_errors(self.name), raw.cursor() as cursor:
+            cursor.execute("SELECT set_config('lock_timeout', %s, false)", [f"{max(1, int(self.patience * 1000))}ms"])
+            try:
+                cursor.execute("SELECT pg_advisory_lock(%s)", [WRITERS])
+            except errors.LockNotAvailable as error:
+                raise self._locked() from error
+            cursor.execute("SELECT set_config('lock_timeout', '0', false)")
+
+    def _connect(self) -> RawConnection:
+        import psycopg2
+
+        options = " ".join(f"-c {name}={value}" for name, value in _SESSION.items())
+        facts: dict[str, Any] = {"connect_timeout": 15, "application_name": "millstream", **_KEPT_ALIVE, **self._parts}
+        facts["options"] = f"{facts.get('options', '')} {options}".strip()
+        try:
+            raw: RawConnection = psycopg2.connect(**facts)
+        except psycopg2.OperationalError as error:
+            raise self._refused(error) from None
+        raw.autocommit = True
+        _read_as_duckdb_does(raw)
+        return raw
+
+    def _refused(self, error: Exception) -> MillstreamError:
+        """Why there is no connection. The server's words name user and database, never the password."""
+        said = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        what = f"PostgreSQL at {self.name} cannot be used: {said}"
+        lowered = said.lower()
+        if "password" in lowered or "authentication" in lowered or "pg_hba" in lowered or "role" in lowered:
+            return AuthenticationError(what, where="store", remedy="check user and password in the store's URL.")
+        if "database" in lowered and "does not exist" in lowered:
+            return ConfigurationError(what, where="store", remedy=f"make it: {CREATE_DATABASE}")
+        return UnreachableError(what, where="store", remedy="check host and port, and that the server runs.")
+
+
+class PostgresConnection:
+    """An open PostgreSQL database that is spoken to in DuckDB's dialect."""
+
+    engine: Literal["postgres"] = "postgres"
+
+    def __init__(self, raw: RawConnection, name: str = "") -> None:
+        self._raw = raw
+        self._name = name
+
+    def execute(self, query: str, parameters: object = None, /) -> RawCursor:
+        """Run a statement, or several of which the last one takes the values.
+
+        Raises:
+            QueryError: The server refuses it.
+            UnreachableError: The server is gone.
+        """
+        from millstream.state.store.dialect import translate
+
+        values = _named(parameters)
+        cursor = self._raw.cursor()
+        with _typed_errors(self._name):
+            for statement in translate(query):
+                for before in statement.first:
+                    cursor.execute(before)
+                if statement.view:
+                    self._make_view(cursor, statement.view, statement.text)
+                    continue
+                # Without values psycopg2 leaves % alone.
+                cursor.execute(statement.text, values if statement.names else None)
+                rows = cursor.rowcount
+                for after in statement.afterwards:
+                    cursor.execute(after)
+                if statement.fills and rows >= ROWS_WORTH_STATISTICS:
+                    cursor.execute(f"ANALYZE {statement.fills}")
+        return cursor
+
+    def executemany(self, query: str, parameters: object = None, /) -> RawCursor:
+        """Run a statement for each row of values."""
+        from psycopg2.extras import execute_batch
+
+        from millstream.state.store.dialect import translate
+
+        (statement,) = translate(query)
+        cursor = self._raw.cursor()
+        assert isinstance(parameters, Iterable)
+        with _typed_errors(self._name):
+            execute_batch(cursor, statement.text, [_named(row) for row in parameters], page_size=500)
+        return cursor
+
+    def close(self) -> None:
+        """Close it; what was not committed is gone, and so are temporary tables."""
+        self._raw.close()
+
+    @property
+    def closed(self) -> bool:
+        """Whether it was closed."""
+        return bool(self._raw.closed)
+
+    def batches(self, query: str, parameters: object, rows: int) -> pa.RecordBatchReader:
+        """The rows of a query, read from the server as they are asked for."""
+        import pyarrow as pa
+
+        from millstream.state.store.dialect import translate
+
+        (statement,) = translate(query)
+        cursor = self._raw.cursor()
+        in_transaction = self._raw.info.transaction_status != 0
+        with _typed_errors(self._name):
+            hold = "" if in_transaction else "WITH HOLD "
+            cursor.execute("CLOSE ALL")
+            cursor.execute(
+                f"DECLARE millstream_rows NO SCROLL CURSOR {hold}FOR {statement.text}",
+                _named(parameters) if statement.names else None,
+            )
+            cursor.execute(f"FETCH FORWARD {rows} FROM millstream_rows")
+        schema = _arrow_schema(cursor.description or ())
+
+        def fetched() -> Iterator[pa.RecordBatch]:
+            while part := cursor.fetchall():
+                columns = zip(*part, strict=True)
+                arrays = [pa.array(column, field.type) for column, field in zip(columns, schema, strict=True)]
+                yield pa.RecordBatch.from_arrays(arrays, schema=schema)
+                with _typed_errors(self._name):
+                    cursor.execute(f"FETCH FORWARD {rows} FROM millstream_rows")
+            cursor.execute("CLOSE millstream_rows")
+
+        return pa.RecordBatchReader.from_batches(schema, fetched())
+
+    def write_batches(
+        self, table: str, schema: pa.Schema, batches: Iterable[pa.RecordBatch], *, temporary: bool
+    ) -> None:
+        """Make a table, in place of one that bears the name, and copy the batches into it."""
+        columns = ", ".join(f"{identifier(field.name)} {_sql_type(field.type)}" for field in schema)
+        name = identifier(table)
+        cursor = self._raw.cursor()
+        total = 0
+        with _typed_errors(self._name):
+            cursor.execute(f"DROP TABLE IF EXISTS {'pg_temp.' if temporary else ''}{name}")
+            cursor.execute(f"CREATE {'TEMP ' if temporary else ''}TABLE {name} ({columns})")
+            for batch in batches:
+                if batch.num_rows:
+                    cursor.copy_expert(f"COPY {name} FROM STDIN (FORMAT csv)", io.BytesIO(_csv(batch)))
+                    total += batch.num_rows
+            if total >= ROWS_WORTH_STATISTICS:
+                cursor.execute(f"ANALYZE {name}")
+
+    def _make_view(self, cursor: RawCursor, view: str, text: str) -> None:
+        """Make a view, unless it is there as it should be: replacing one waits for all who read it."""
+        wanted = f"millstream {hashlib.sha256(text.encode()).hexdigest()[:16]}"
+        cursor.execute("SELECT obj_description(to_regclass(%s), 'pg_class')", [view])
+        row = cursor.fetchone()
+        if row is None or row[0] != wanted:
+            cursor.execute(f"DROP VIEW IF EXISTS {view} CASCADE")
+            cursor.execute(text)
+            cursor.execute(f"COMMENT ON VIEW {view} IS {literal(wanted)}")
+
+
+def _parsed(url: str) -> dict[str, str]:
+    try:
+        import psycopg2
+        from psycopg2.extensions import parse_dsn
+    except ModuleNotFoundError as error:
+        raise ConfigurationError(
+            "The driver for PostgreSQL is not installed.",
+            where="store",
+            remedy="pip install 'millstream[postgres]'",
+        ) from error
+    try:
+        return dict(parse_dsn(url))
+    except psycopg2.ProgrammingError:
+        # Its message repeats the URL, and with it the password.
+        raise ConfigurationError(
+            "The store's PostgreSQL URL cannot be read.",
+            where="store",
+            allowed=["postgresql://user:password@host:5432/database"],
+            remedy="write special characters of the password as %40 and the like.",
+        ) from None
+
+
+def _prepare(raw: RawConnection, name: str) -> None:
+    """Look whether the database is fit, and make the functions of ``functions.sql`` unless they are there."""
+    script, version = _functions()
+    with _typed_errors(name), raw.cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT current_setting('server_encoding'), 'B' < 'a', lower('É') = 'é',
+                obj_description(to_regnamespace('millstream'), 'pg_namespace')
+            """
+        )
+        encoding, by_bytes, knows_letters, installed = cursor.fetchone() or ("", False, False, None)
+        if encoding != "UTF8" or not by_bytes or not knows_letters:
+            raise ConfigurationError(
+                f"The database {name} does not compare text byte by byte in UTF-8, as Millstream needs it to.",
+                where="store",
+                remedy=f"make one that does: {CREATE_DATABASE}",
+            )
+        if installed != version:
+            cursor.execute(script)
+            cursor.execute(f"COMMENT ON SCHEMA millstream IS {literal(version)}")
+
+
+@cache
+def _functions() -> tuple[str, str]:
+    script = (Path(__file__).parent / "functions.sql").read_text(encoding="utf-8")
+    return script, f"functions of Millstream, {hashlib.sha256(script.encode()).hexdigest()[:16]}"
+
+
+@contextmanager
+def _typed_errors(name: str) -> Iterator[None]:
+    """Turn the driver's errors into ours."""
+    import psycopg2
+
+    try:
+        yield
+    except (psycopg2.OperationalError, psycopg2.InterfaceError) as error:
+        if isinstance(error, psycopg2.errors.QueryCanceled):
+            raise QueryError(_said(error), where="store") from error
+        raise UnreachableError(
+            f"PostgreSQL at {name} went away: {_said(error)}", where="store", remedy="run again."
+        ) from error
+    except psycopg2.Error as error:
+        raise QueryError(_said(error), where="store") from error
+
+
+def _said(error: psycopg2.Error) -> str:
+    """The server's words without DETAIL, which repeats rows."""
+    return error.diag.message_primary or (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+def _named(parameters: object) -> Mapping[str, object]:
+    """The values by name."""
+    if parameters is None:
+        return {}
+    if isinstance(parameters, Mapping):
+        return parameters
+    assert isinstance(parameters, Sequence)
+    return {f"{_BOUND_NAMES}{number}": value for number, value in enumerate(parameters)}
+
+
+def _read_as_duckdb_does(raw: RawConnection) -> None:
+    """JSON stays text; sums and means are Python's own numbers."""
+    from psycopg2 import extensions
+
+    def as_text(value: Any, _: object) -> Any:
+        return value
+
+    def as_number(value: Any, _: object) -> float | int | None:
+        if value is None:
+            return None
+        return float(value) if "." in value or "N" in value or "I" in value else int(value)
+
+    extensions.register_type(extensions.new_type(_JSON_OIDS, "JSON_TEXT", as_text), raw)
+    extensions.register_type(extensions.new_type((_NUMERIC_OID,), "NUMBER", as_number), raw)
+
+
+def _arrow_schema(description: Sequence[Any]) -> pa.Schema:
+    import pyarrow as pa
+
+    moment = pa.timestamp("us", tz="UTC")
+    types: dict[int, pa.DataType] = {
+        16: pa.bool_(), 20: pa.int64(), 21: pa.int16(), 23: pa.int32(), 700: pa.float32(), 701: pa.float64(),
+        _NUMERIC_OID: pa.float64(), 1082: pa.date32(), 1114: pa.timestamp("us"), 1184: moment,
+        1009: pa.list_(pa.string()), 1015: pa.list_(pa.string()), 17: pa.binary(),
+    }  # fmt: skip
+    return pa.schema([(column[0], types.get(column[1], pa.string())) for column in description])
+
+
+def _sql_type(kind: pa.DataType) -> str:
+    import pyarrow as pa
+
+    known: list[tuple[Callable[[pa.DataType], bool], str]] = [
+        (pa.types.is_boolean, "boolean"),
+        (pa.types.is_int16, "smallint"),
+        (pa.types.is_int32, "integer"),
+        (pa.types.is_integer, "bigint"),
+        (pa.types.is_floating, "double precision"),
+        (pa.types.is_decimal, "numeric"),
+        (pa.types.is_date, "date"),
+        (pa.types.is_list, "text[]"),
+    ]
+    if pa.types.is_timestamp(kind):
+        return "timestamptz" if kind.tz else "timestamp"
+    return next((name for fits, name in known if fits(kind)), "text")
+
+
+def _csv(batch: pa.RecordBatch) -> bytes:
+    """The rows as COPY reads them: nothing for NULL, quotes around every text."""
+    import pyarrow as pa
+    import pyarrow.csv
+
+    arrays = [_plain(column) for column in batch.columns]
+    plain = pa.RecordBatch.from_arrays(arrays, names=[str(number) for number in range(len(arrays))])
+    sink = pa.BufferOutputStream()
+    pyarrow.csv.write_csv(plain, sink, pyarrow.csv.WriteOptions(include_header=False))
+    return bytes(sink.getvalue())
+
+
+def _plain(column: pa.Array) -> pa.Array:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if pa.types.is_dictionary(column.type):
+        column = column.dictionary_decode()
+    if pa.types.is_list(column.type):
+        return pa.array([None if row is None else _array_text(row) for row in column.to_pylist()], pa.string())
+    if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+        # The one character that PostgreSQL cannot keep.
+        return pc.replace_substring(column, "\x00", "")
+    return column
+
+
+def _array_text(values: Sequence[str | None]) -> str:
+    quoted = (
+        "NULL" if value is None else '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"' for value in values
+    )
+    return "{" + ",".join(quoted) + "}"
