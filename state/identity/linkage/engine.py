@@ -1,0 +1,257 @@
+"""Splink: finding the pairs and comparing them, in DuckDB, PostgreSQL or Spark."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+
+from millstream.state.errors import ConfigurationError
+from millstream.state.identity.linkage import postgres
+from millstream.state.identity.linkage.blocking import block_keys
+from millstream.state.identity.linkage.comparisons import Comparison, Dialect
+from millstream.state.identity.linkage.people import People
+
+if TYPE_CHECKING:
+    from splink.internals.database_api import DatabaseAPISubClass
+    from splink.internals.splink_dataframe import SplinkDataFrame
+
+_SAMPLED_PAIRS = 400_000
+_ALL_PAIRS = 1_500_000
+"""Up to so many, all pairs are compared."""
+
+
+@dataclass
+class Pairs:
+    """Compared pairs of rows.
+
+    Attributes:
+        left: Row number of one.
+        right: Row number of the other, larger.
+        levels: A column for each comparison: -1 where nothing can be said, 0 where nothing agrees, more the closer.
+    """
+
+    left: np.ndarray
+    right: np.ndarray
+    levels: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.left)
+
+
+class Engine:
+    """Compares rows of people with Splink.
+
+    Args:
+        people: The rows.
+        comparisons: What to compare.
+        backend: ``duckdb`` (in memory), ``postgres`` or ``spark``.
+        url: Where PostgreSQL is.
+        fresh: Rows of which one must be in each pair; None means all.
+        seed: For samples.
+    """
+
+    def __init__(
+        self,
+        people: People,
+        comparisons: Sequence[Comparison],
+        *,
+        backend: Dialect = "duckdb",
+        url: str | None = None,
+        fresh: Sequence[bool] | None = None,
+        seed: int = 1,
+    ) -> None:
+        self.people = people
+        self.comparisons = tuple(comparisons)
+        self._api = open_backend(backend, url)
+        self._backend = backend
+        self._database: Any = getattr(self._api, "_engine", None)
+        self._loaded: list[str] = []
+        self._fresh = fresh
+        self._seed = seed
+
+    def candidates(self, most_pairs: int) -> Pairs:
+        """Pairs that share a key, compared; all pairs where there are few."""
+        rows = self.people.size
+        if rows * (rows - 1) // 2 <= _ALL_PAIRS:
+            return self._compare([], everything=True)
+        return self._compare(block_keys(self.people, most_pairs))
+
+    def random_pairs(self, count: int = _SAMPLED_PAIRS) -> Pairs:
+        """Pairs drawn at random, compared."""
+        random = np.random.default_rng(self._seed)
+        left, right = random.integers(0, self.people.size, count), random.integers(0, self.people.size, count)
+        return self.compare(np.minimum(left, right), np.maximum(left, right))
+
+    def compare(self, left: np.ndarray, right: np.ndarray) -> Pairs:
+        """These pairs, each once, compared."""
+        keys = np.unique(left[left != right].astype(np.int64) * self.people.size + right[left != right])
+        pairs = pa.table(
+            {
+                "match_key": pa.array(["0"] * len(keys)),
+                "join_key_l": pa.array(keys // self.people.size),
+                "join_key_r": pa.array(keys % self.people.size),
+            }
+        )
+        return self._compare([], pairs=pairs)
+
+    def _compare(
+        self, keys: Sequence[Sequence[str | None]], *, everything: bool = False, pairs: pa.Table | None = None
+    ) -> Pairs:
+        from splink import Linker, SettingsCreator
+
+        rules: list[dict[str, Any]] = [{"blocking_rule": self._rule(f"block_{n}")} for n in range(len(keys))]
+        if everything or pairs is not None:
+            rules = [{"blocking_rule": self._rule(None)}]
+        if not rules or (pairs is not None and not len(pairs)):
+            return Pairs(np.empty(0, np.int64), np.empty(0, np.int64), np.empty((0, len(self.comparisons)), np.int8))
+        with quiet():
+            table = self._register(self._table(keys))
+            settings = SettingsCreator.from_path_or_dict(splink_settings(self.comparisons, rules, numbered=True))
+            linker = Linker(table, settings, log_level=None, validate_settings=False)
+            if pairs is not None:
+                linker.table_management.register_blocked_pairs_for_predict(self._register(pairs))
+            predicted: Any = linker.inference.predict(warning_mode="never")
+            found: pa.Table = predicted.as_pyarrow_table()
+            management: Any = linker.table_management
+            predicted.drop_table_from_database_and_remove_from_cache()
+            management.delete_tables_created_by_splink_from_db()
+            management.invalidate_cache()
+            self._clear()
+        return self._read(found)
+
+    def _register(self, table: pa.Table) -> SplinkDataFrame:
+        if self._backend != "postgres":
+            return self._api.register(table)
+        name = postgres.load(self._database, table)
+        self._loaded.append(name)
+        return self._api.register(name)
+
+    def _clear(self) -> None:
+        if self._loaded:
+            postgres.drop(self._database, self._loaded)
+            self._loaded = []
+
+    def _rule(self, key: str | None) -> str:
+        rule = f'l."{key}" = r."{key}"' if key else "1 = 1"
+        return f'{rule} AND (l."fresh" + r."fresh" > 0)' if self._fresh is not None else rule
+
+    def _table(self, keys: Sequence[Sequence[str | None]]) -> pa.Table:
+        people = self.people
+        columns: dict[str, pa.Array] = {"unique_id": pa.array(range(people.size), pa.int64())}
+        for name, values in people.fields.items():
+            columns[name] = pa.array(values, pa.string())
+        columns["birth_days"] = pa.array(people.birth_days, pa.int64())
+        for number, key in enumerate(keys):
+            # Numbers in place of words: quicker to join, and nothing of a person in them.
+            columns[f"block_{number}"] = pa.array(key, pa.string()).dictionary_encode().indices
+        if self._fresh is not None:
+            columns["fresh"] = pa.array([int(value) for value in self._fresh], pa.int32())
+        return pa.table(columns)
+
+    def _read(self, found: pa.Table) -> Pairs:
+        left, right = (found[f"unique_id_{side}"].to_numpy() for side in "lr")
+        levels = np.empty((len(found), len(self.comparisons)), dtype=np.int8)
+        for number in range(len(self.comparisons)):
+            levels[:, number] = np.rint(found[f"mw_c{number}"].to_numpy()) - 1
+        low, high = np.minimum(left, right), np.maximum(left, right)
+        return Pairs(low, high, levels)
+
+
+def splink_settings(
+    comparisons: Sequence[Comparison], rules: Sequence[dict[str, Any]], *, numbered: bool = False
+) -> dict[str, Any]:
+    """Splink's settings for these comparisons.
+
+    Args:
+        comparisons: What is compared, with the probabilities that the levels bear.
+        rules: Blocking rules.
+        numbered: Let the weight of each level be its number, from 1, and 0 where nothing can be said. Splink returns
+            levels only along with the values compared, but weights without.
+    """
+    return {
+        "link_type": "dedupe_only",
+        "unique_id_column_name": "unique_id",
+        "retain_matching_columns": False,
+        "retain_intermediate_calculation_columns": True,
+        "blocking_rules_to_generate_predictions": list(rules),
+        "comparisons": [_splink_comparison(number, each, numbered) for number, each in enumerate(comparisons)],
+    }
+
+
+def _splink_comparison(number: int, comparison: Comparison, numbered: bool) -> dict[str, Any]:
+    missing = {"sql_condition": comparison.missing, "label_for_charts": "missing", "is_null_level": True}
+    levels = [
+        {
+            "sql_condition": level.sql,
+            "label_for_charts": level.name,
+            "m_probability": 0.5 if numbered else level.m,
+            "u_probability": 0.5 ** (len(comparison.levels) - place + 1) if numbered else level.u,
+        }
+        for place, level in enumerate(comparison.levels)
+    ]
+    return {
+        "output_column_name": f"c{number}",
+        "comparison_description": comparison.name,
+        "comparison_levels": [missing, *levels],
+    }
+
+
+def open_backend(backend: Dialect, url: str | None) -> DatabaseAPISubClass:
+    """Splink's way to a database.
+
+    Raises:
+        ConfigurationError: Splink, or what it needs for the database, is not installed; or the URL is missing.
+    """
+    with quiet():
+        try:
+            if backend == "duckdb":
+                import duckdb
+                from splink import DuckDBAPI
+
+                return DuckDBAPI(duckdb.connect(":memory:"))
+            if backend == "postgres":
+                from splink.backends.postgres import PostgresAPI
+
+                if not url:
+                    raise ConfigurationError(
+                        "The backend 'postgres' needs a URL.",
+                        where="identity.linkage.url",
+                        remedy="set it to postgresql://user:password@host/database.",
+                    )
+                return PostgresAPI(engine=postgres.make_engine(url))
+            from pyspark.sql import SparkSession  # type: ignore[import-not-found,unused-ignore]
+            from splink.backends.spark import SparkAPI
+
+            builder = SparkSession.builder.appName("millstream")
+            session = builder.remote(url) if url and url.startswith("sc://") else builder.master(url or "local[*]")
+            return SparkAPI(spark_session=session.getOrCreate())  # type: ignore[no-untyped-call]
+        except ImportError as error:
+            extra = "linkage-spark" if backend == "spark" else "linkage"
+            raise ConfigurationError(
+                f"Probabilistic linkage on {backend} needs a library that is not installed: {error.name}.",
+                where="identity.linkage",
+                remedy=f"pip install 'millstream[{extra}]', or set identity.linkage.enabled to false.",
+            ) from error
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep what Splink says to itself: its logs name values of people."""
+    logger = logging.getLogger("splink")
+    before = (logger.level, logger.propagate)
+    logger.setLevel(logging.CRITICAL)
+    logger.propagate = False
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(before[0])
+        logger.propagate = before[1]

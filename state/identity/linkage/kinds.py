@@ -1,0 +1,172 @@
+"""The kinds of things said of people that linkage compares, and which kind a column of a file holds.
+
+The name of a column decides where it is telling; else its values do. Keys of rows are never evidence: two rows that
+bear the same number in two files are not the same person.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Mapping, Sequence
+from typing import Literal, get_args
+
+Kind = Literal[
+    "first_name", "middle_name", "last_name", "full_name", "sex",
+    "birth_date", "birth_year", "birth_month", "birth_day",
+    "email", "phone", "national_id",
+    "address", "street", "house_number", "postcode", "city", "region",
+    "other", "ignore",
+]  # fmt: skip
+KINDS: tuple[Kind, ...] = get_args(Kind)
+
+# Words of column names, folded, without spaces. What stands first wins.
+_NAMES: tuple[tuple[Kind, str], ...] = (
+    ("email", r"e?mails?(addr(ess)?|adresse?)?\d?|.*email.*|correo(electronico)?|courriel|epost|почта"
+              r"|электроннаяпочта"),
+    ("phone", r".*phone.*|.*telefon.*|tel|tel(no|nr|number|ephone)|mobile?(no|nr|number|num)?|cell(ular)?(no|number)?"
+              r"|handy(nummer)?|movil|portable|cellulare|msisdn|gsm|телефон.*|komorka"),
+    ("full_name", r"(full|complete|display|contact|customer|person|patient|client|whole)names?|names?|firstandsurname"
+                  r"|nom(bre)?complet[oe]?|nombreyapellidos|vollername|kundenname|imieinazwisko|фио|полноеимя"),
+    ("first_name", r"(first|given|fore|christian)names?\d?|f(irst)?names?(c?1)?|given|first|fname|vornamen?|prenoms?"
+                   r"|nombres?|nome|imie|имя|etunimi|fornavn|fornamn|voornaam|roepnaam|keresztnev|jmeno|adi|ad\u0131"),
+    ("middle_name", r"middle(names?|initial)?|mi|mname|second(given)?name|(first|f)name?c2|отчество|zweitername"),
+    ("last_name", r"(last|family|sur|second)names?\d?|l(ast)?names?(c?[12])?|surname|family|last|lname|nachnamen?"
+                  r"|familiennamen?|nom(defamille)?|apellidos?|cognome|nazwisko|фамилия|sukunimi|etternavn|efternamn"
+                  r"|achternaam|vezeteknev|prijmeni|soyadi?|soyad\u0131"),
+    ("birth_year", r"(birth|dob)y(ear|r)?|y(ear|r)?(of)?birth|by|yob|geburtsjahr|anneenaissance|rok(urodzenia)?"),
+    ("birth_month", r"(birth|dob)m(onth)?|month(of)?birth|bm|mob|geburtsmonat"),
+    ("birth_day", r"birthdayofmonth|(dob)d(ay)?|day(of)?birth|bd|geburtstagtag"),
+    ("birth_date", r".*birth(day|date|dt|d)?|.*date.*birth.*|dobs?|dateofbirth|.*geburts?(datum|tag).*|datedenaissance"
+                   r"|naissance|.*nacimiento.*|.*nascita.*|dataurodzenia|.*датарождения.*|bdate|bday|geboortedatum|fodselsdato"
+                   r"|syntymaaika|dtnasc.*|.*nascimento.*|dogumtarihi"),
+    ("national_id", r".*(social|soc)(ial)?sec.*|ssn\d?|sin|nino?|nhs(no|number|id)?|medicare.*|.*nationalid.*"
+                    r"|.*national(number|insurance).*"
+                    r"|passport.*|taxid|tin|pesel|bsn|cpf|dni|nif|nie|codicefiscale|steuer(id|nummer)|personnummer"
+                    r"|(drivers?|driving)licen[cs]e.*|aadhaar|curp|rut|снилс|инн|idcard.*|socsecid"),
+    ("sex", r"sex|gender|geschlecht|sexe|sexo|sesso|plec|пол|genero"),
+    ("house_number", r"(house|street|building|home)(no|nr|num|number)|hausnummer|hausnr|numerodecalle|civico|stno"
+                     r"|nrdomu"),
+    ("postcode", r".*post(al)?code.*|.*postcode.*|zip(code)?\d?|plz|postleitzahl|cp|codepostal|codigopostal|cap"
+                 r"|kodpocztowy|индекс|postnummer|pincode|postal|postnr|cep"),
+    ("city", r".*\bcity|(home|mail|res)?city(name)?|town|suburb|locality|place|ort|stadt|wohnort|ville|commune|comune"
+             r"|ciudad|municipio|localidad|miasto|miejscowosc|город|gemeinde|plaats|citta|kommune|woonplaats"),
+    ("region", r"state|province|region|county|bundesland|departement|provincia|wojewodztwo|область|territory"
+               r"|statecode"),
+    ("street", r"street(name)?\d?|strasse|str|rue|calle|via|ulica|улица|straat|road"),
+    ("address", r".*addr(ess)?(line)?.*|adresse?|anschrift|direccion|indirizzo|domicilio|адрес|adres"),
+)  # fmt: skip
+_NAME_PATTERNS = tuple((kind, re.compile(pattern)) for kind, pattern in _NAMES)
+# Keys, bookkeeping and places on the net: never evidence.
+_KEYS = re.compile(
+    r"(.*_|^)(id|ids|uid|uuid|guid|key|pk|index|idx|row|rowid|recid|recordid|cluster|label|truth|entity\w*|source\w*|dataset"
+    r"|file|filename|hash|created\w*|updated\w*|modified\w*|timestamp|date|batch|version|nr|number|no|num|url|ip|status)$"
+    r"|^(unnamed.*|rec(ord)?(id|no|number|key|nr)|row(no|nr|num|number|id)?|id\w{0,3}|\w*uuid|\w*guid)$"
+)
+_EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[a-zA-Z]{2,}")
+_DATE = re.compile(r"(\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.]\d{2,4}|(19|20)\d{6})([T ].*)?")
+_PHONE = re.compile(r"[+(0][\d\s()/.+-]{7,20}")
+_SAMPLE = 500
+
+
+def detect_kinds(
+    columns: Mapping[str, Sequence[str | None]], given: Mapping[str, str] | None = None
+) -> dict[str, Kind]:
+    """The kind of each column of a file about people.
+
+    Args:
+        columns: Values as text by column name.
+        given: Kinds that are known; they stand.
+
+    Returns:
+        A kind for each column; ``ignore`` for what is no evidence.
+    """
+    given = given or {}
+    found: dict[str, Kind] = {}
+    for name, values in columns.items():
+        kind = given.get(name)
+        found[name] = _checked(name, kind) if kind is not None else _detect(name, values)
+    if not {"first_name", "last_name"}.isdisjoint(found.values()):
+        # 'Name' beside 'Vorname' is the surname; beside both it says nothing new.
+        for name, kind in found.items():
+            if kind == "full_name" and name not in given:
+                both = {"first_name", "last_name"} <= set(found.values())
+                found[name] = "ignore" if both else "last_name" if "last_name" not in found.values() else "first_name"
+    if "birth_date" not in found.values() and "birth_year" not in found.values():
+        _find_birth_date(columns, found, given)
+    return found
+
+
+def _find_birth_date(
+    columns: Mapping[str, Sequence[str | None]], found: dict[str, Kind], given: Mapping[str, str]
+) -> None:
+    """A column of dates that go back far enough to be of births, whatever it is called."""
+    for name, values in columns.items():
+        sample = [value.strip() for value in values if value is not None and value.strip()][:_SAMPLE]
+        if found[name] not in ("ignore", "other") or name in given or _share(_DATE, sample) < 0.8:
+            continue
+        years = sorted(int(year) for value in sample for year in re.findall(r"(?:19|20)\d\d", value)[:1])
+        if len(years) > len(sample) / 2 and years[len(years) // 10] < 1965:
+            found[name] = "birth_date"
+            return
+
+
+def _checked(name: str, kind: str) -> Kind:
+    for known in KINDS:
+        if kind == known:
+            return known
+    raise ValueError(f"column {name!r}: {kind!r} is none of {', '.join(KINDS)}")
+
+
+def _detect(name: str, values: Sequence[str | None]) -> Kind:
+    plain = _plain(name)
+    present = [value.strip() for value in values if value is not None and value.strip()]
+    if not present:
+        return "ignore"
+    for kind, pattern in _NAME_PATTERNS:
+        if pattern.fullmatch(plain):
+            return _by_values(kind, present)
+    by_content = _of_content(present)
+    if by_content is not None:
+        return by_content
+    separated = "_".join(re.findall(r"[A-Z]?[a-z]+|[A-Z]+|\d+", name)).lower()
+    if _KEYS.match(separated) or _KEYS.match(plain):
+        return "ignore"
+    return _other(present)
+
+
+def _by_values(kind: Kind, present: Sequence[str]) -> Kind:
+    """The kind a name promises, unless the values break the promise."""
+    sample = present[:_SAMPLE]
+    if kind in ("email", "phone") and not any(re.search(r"[@\d]", value) for value in sample):
+        return "ignore"
+    if kind == "birth_day" and any(_DATE.fullmatch(value) for value in sample):
+        return "birth_date"
+    return kind
+
+
+def _of_content(present: Sequence[str]) -> Kind | None:
+    sample = present[:: max(1, len(present) // _SAMPLE)][:_SAMPLE]
+    if _share(_EMAIL, sample) > 0.7:
+        return "email"
+    if _share(_PHONE, sample) > 0.8 and _share(_DATE, sample) < 0.1 and len(set(sample)) > len(sample) / 2:
+        return "phone"
+    return None
+
+
+def _other(present: Sequence[str]) -> Kind:
+    """A column of words that repeat may tell people apart; measures, times and keys do not."""
+    distinct = set(present)
+    if len(distinct) < 2 or len(distinct) > 0.9 * len(present):
+        return "ignore"
+    worded = sum(1 for value in present if any(letter.isalpha() for letter in value))
+    return "other" if worded > 0.8 * len(present) and not _share(_DATE, present[:_SAMPLE]) > 0.5 else "ignore"
+
+
+def _share(pattern: re.Pattern[str], sample: Sequence[str]) -> float:
+    return sum(1 for value in sample if pattern.fullmatch(value)) / max(1, len(sample))
+
+
+def _plain(name: str) -> str:
+    folded = unicodedata.normalize("NFKD", name.casefold().replace("ß", "ss").replace("ł", "l"))
+    return "".join(letter for letter in folded if letter.isalnum())

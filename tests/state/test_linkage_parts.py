@@ -1,0 +1,142 @@
+"""The parts of linkage: spelling, blocking, groups, and the model."""
+
+from __future__ import annotations
+
+import builtins
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+
+import numpy as np
+import psycopg2
+import pytest
+from pydantic import SecretStr
+
+from millstream.state.errors import ConfigurationError
+from millstream.state.identity.linkage import spelling
+from millstream.state.identity.linkage.blocking import block_keys
+from millstream.state.identity.linkage.clusters import FORBIDDEN, cluster
+from millstream.state.identity.linkage.comparisons import comparisons_for
+from millstream.state.identity.linkage.engine import open_backend, splink_settings
+from millstream.state.identity.linkage.linker import link_people
+from millstream.state.identity.linkage.people import put_in_place, read_people
+from millstream.state.identity.linkage.rules import LinkageRules
+from tests.postgres import Server
+
+
+@pytest.mark.parametrize(
+    ("text", "day"),
+    [
+        ("1990-02-13", "1990-02-13"),
+        ("13.2.90", "1990-02-13"),
+        ("13/02/1990", "1990-02-13"),
+        ("19900213", "1990-02-13"),
+        ("Feb 13, 1990", "1990-02-13"),
+        ("1990-02-13T00:00:00", "1990-02-13"),
+        ("1990", "1990"),
+        ("unknown", ""),
+    ],
+)
+def test_birth_dates_are_read_in_any_format(text: str, day: str) -> None:
+    assert spelling.birth_date(text, spelling.date_order(["13/02/1990"])) == day
+
+
+def test_dates_are_american_where_some_cannot_be_else() -> None:
+    order = spelling.date_order(["02/13/1990", "03/04/1991"])
+    assert spelling.birth_date("03/04/1991", order) == "1991-03-04"
+
+
+def test_whole_names_fall_into_their_parts() -> None:
+    assert spelling.split_name("Dr. Ludwig van Beethoven") == ("ludwig", "", "vanbeethoven")
+    assert spelling.split_name("Lee, Ann Marie") == ("ann", "marie", "lee")
+
+
+def test_phones_compare_without_calling_code() -> None:
+    assert spelling.phone("+49 30 1234567") == spelling.phone("030/1234567") != ""
+
+
+def test_names_are_put_in_place_where_most_rows_say_so() -> None:
+    firsts: list[str | None] = ["anna", "anna", "ben", "ben", "lee"]
+    lasts: list[str | None] = ["lee", "ray", "lee", "ray", "anna"]
+    assert put_in_place(firsts, lasts) == (["anna", "anna", "ben", "ben", "anna"], ["lee", "ray", "lee", "ray", "lee"])
+
+
+def test_hot_values_make_no_block() -> None:
+    columns: Mapping[str, Sequence[str | None]] = {"email": ["one@example.com"] * 3000 + ["two@example.com"] * 2}
+    people = read_people(columns, {"email": "email"})
+    for keys in block_keys(people, 1_000_000):
+        assert sum(key is not None for key in keys) <= 2
+
+
+def grouped(pairs: Mapping[tuple[int, int], float], rows: int, *, most: int = 10, at: float = 1.0) -> list[int]:
+    ends = np.array(list(pairs)).reshape(-1, 2)
+    labels = cluster(rows, ends[:, 0], ends[:, 1], np.array(list(pairs.values())), at=at, most=most)
+    return [int(label) for label in labels]
+
+
+def test_a_bridge_does_not_hold_two_groups_together() -> None:
+    inner = {(0, 1): 9.0, (0, 2): 9.0, (1, 2): 9.0, (3, 4): 9.0, (3, 5): 9.0, (4, 5): 9.0}
+    assert grouped({**inner, (2, 3): 20.0}, 6) == [0, 0, 0, 3, 3, 3]
+
+
+def test_many_weak_pairs_hold_what_one_strong_doubt_would_part() -> None:
+    pairs = {(0, 1): 9.0, (0, 2): 9.0, (1, 2): 9.0, (0, 3): 5.0, (1, 3): 5.0, (2, 3): -4.0}
+    assert grouped(pairs, 4) == [0, 0, 0, 0]
+
+
+def test_a_forbidden_pair_keeps_whole_groups_apart() -> None:
+    assert grouped({(0, 1): 9.0, (1, 2): 9.0, (0, 2): FORBIDDEN}, 3) in ([0, 0, 2], [0, 1, 1])
+
+
+def test_no_group_grows_beyond_its_limit() -> None:
+    pairs = {(one, other): 9.0 for one in range(4) for other in range(one + 1, 4)}
+    assert max(np.bincount(grouped(pairs, 4, most=2))) == 2
+
+
+def test_groups_do_not_depend_on_the_order_of_pairs() -> None:
+    random = np.random.default_rng(3)
+    pairs = {(a, b): float(random.normal(0, 6)) for a in range(12) for b in range(a + 1, 12)}
+    turned = dict(reversed(pairs.items()))
+    assert grouped(pairs, 12) == grouped(turned, 12)
+
+
+@pytest.mark.parametrize("dialect", ["duckdb", "postgres", "spark"])
+def test_each_backend_gets_conditions_it_understands(dialect: str) -> None:
+    people = read_people(
+        {"first": ["Ann", "Bo"], "dob": ["1980-01-01", None]}, {"first": "first_name", "dob": "birth_date"}
+    )
+    settings = str(splink_settings(comparisons_for(people, dialect), []))  # type: ignore[arg-type]
+    assert ("jaro" in settings) == (dialect != "postgres")
+
+
+def test_without_splink_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    importing = builtins.__import__
+
+    def without(name: str, *arguments: object, **options: object) -> object:
+        if name.partition(".")[0] == "splink":
+            raise ModuleNotFoundError("No module named 'splink'", name="splink")
+        return importing(name, *arguments, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(builtins, "__import__", without)
+    with pytest.raises(ConfigurationError, match=r"millstream\[linkage\]"):
+        open_backend("duckdb", None)
+
+
+def test_postgres_needs_a_url() -> None:
+    with pytest.raises(ConfigurationError, match="needs a URL"):
+        open_backend("postgres", None)
+
+
+def test_postgres_finds_the_same_people_and_keeps_nothing(postgres_server: Server) -> None:
+    said = {
+        "first": ["Ann", "Anne", "Bo", "Cleo", "Cleo", "Dan"],
+        "last": ["Lee", "Lee", "Ray", "Diaz", "Dias", "Fox"],
+        "dob": ["1980-01-02", "1980-01-02", "1970-03-04", "1990-05-06", "1990-05-06", "1961-07-08"],
+    }
+    people = read_people(said, {"first": "first_name", "last": "last_name", "dob": "birth_date"})
+    with postgres_server.database() as url:
+        linked = link_people(people, LinkageRules(backend="postgres", url=SecretStr(url), merge_at=0.5))
+        with closing(psycopg2.connect(url)) as connection, connection.cursor() as cursor:
+            cursor.execute("SELECT count(*) FROM information_schema.tables WHERE table_schema = 'splink'")
+            assert cursor.fetchone() == (0,)
+    assert linked is not None
+    assert linked.labels.tolist() == [0, 0, 2, 3, 3, 5]
