@@ -4,15 +4,15 @@ from millstream.state.identity.explain import (
     BlockedValue,
     Change,
     IdentifierSeen,
-    Join,
     ProfileExplanation,
     RecordSeen,
     explain_profile,
-    find_profiles,
 )
+from millstream.state.identity.find import find_profiles
 from millstream.state.identity.normalise import normalise, region
 from millstream.state.identity.resolve import ResolveReport, resolve
 from millstream.state.identity.rules import IdentityRules, KindRule
+from millstream.state.identity.spanning import Join
 from millstream.state.identity.tables import create_identity_tables
 
 __all__ = [

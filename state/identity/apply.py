@@ -1,12 +1,26 @@
-"""Writing down what a run found: members, aliases, history, and which profiles have to be described anew."""
+"""Writing down what a run found: members, aliases, who came in under which id, and which profiles to describe anew."""
 
 from __future__ import annotations
 
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from millstream.state.identity.joining import count, is_empty
+
 if TYPE_CHECKING:
     from millstream.state.store import Connection
+
+
+def write_first(connection: Connection) -> None:
+    """Members and changed profiles where nobody in scope was a member before: each part is a new profile."""
+    connection.execute(
+        """
+        INSERT INTO customers.members
+        SELECT part.record_id, new.profile_id
+        FROM resolve_parts AS part JOIN resolve_new AS new ON new.label = part.label
+        """
+    )
+    connection.execute("INSERT INTO customers.changed_profiles SELECT profile_id FROM resolve_new")
 
 
 def compare_members(connection: Connection) -> None:
@@ -37,8 +51,8 @@ def write_members(connection: Connection) -> None:
     connection.execute("INSERT INTO customers.members SELECT record_id, now FROM resolve_moved WHERE was IS NULL")
 
 
-def write_aliases(connection: Connection, run_id: str, now: datetime) -> None:
-    """Ids that lost against an older one stand for it from now on; an alias always names a living profile."""
+def collect_merges(connection: Connection) -> None:
+    """``resolve_merges (survivor, loser, label)`` and ``resolve_removed (profile_id)``, whose last record is gone."""
     connection.execute(
         """
         CREATE OR REPLACE TEMP TABLE resolve_merges AS
@@ -54,6 +68,14 @@ def write_aliases(connection: Connection, run_id: str, now: datetime) -> None:
         WHERE before.profile_id NOT IN (SELECT profile_id FROM resolve_overlap)
         """
     )
+
+
+def write_aliases(connection: Connection, run_id: str, now: datetime) -> None:
+    """Ids that lost against an older one stand for it from now on; an alias always names a living profile."""
+    connection.execute(
+        "DELETE FROM customers.profile_aliases WHERE alias_id IN (SELECT profile_id FROM resolve_revived)"
+    )
+    _move_aliases(connection)
     connection.execute(
         """
         UPDATE customers.profile_aliases SET profile_id = merged.survivor
@@ -68,110 +90,55 @@ def write_aliases(connection: Connection, run_id: str, now: datetime) -> None:
     )
 
 
-def write_new_and_removed(connection: Connection, run_id: str, now: datetime) -> None:
-    """History of profiles that came to be and ceased to be."""
-    connection.execute(
-        """
-        INSERT INTO customers.profile_history (changed_at, run_id, change, profile_id)
-        SELECT ?, ?, change, profile_id
-        FROM (SELECT 'new' AS change, profile_id FROM resolve_new
-              UNION ALL
-              SELECT 'removed' AS change, profile_id FROM resolve_removed) AS changes
-        """,
-        [now, run_id],
-    )
-
-
-def write_merges(connection: Connection, run_id: str, now: datetime) -> None:
-    """History of merges, each with the strongest identifier by which the loser's records reach others.
-
-    An identifier that reaches the survivor's own records is named before one that reaches a third record.
-    """
-    if _is_empty(connection, "resolve_merges"):
+def _move_aliases(connection: Connection) -> None:
+    """Where a profile fell apart, its aliases follow most of the records that they brought along."""
+    if is_empty(connection, "resolve_overlap WHERE rank > 1"):
         return
     connection.execute(
         """
-        INSERT INTO customers.profile_history (changed_at, run_id, change, profile_id, other_id, kind, value)
-        WITH joins AS (
-            SELECT merged.survivor, merged.loser, mine.kind, mine.value,
-                   row_number() OVER (
-                       PARTITION BY merged.loser
-                       ORDER BY CASE WHEN their_old.profile_id = merged.survivor THEN 0 ELSE 1 END,
-                                coalesce(rule.priority, other.priority), mine.kind, mine.value) AS rank
+        UPDATE customers.profile_aliases SET profile_id = moved.profile_id
+        FROM (SELECT alias.alias_id, after.profile_id,
+                     row_number() OVER (PARTITION BY alias.alias_id
+                                        ORDER BY count(*) DESC,
+                                                 CASE WHEN after.profile_id = alias.profile_id THEN 0 ELSE 1 END,
+                                                 after.profile_id) AS rank
+              FROM customers.profile_aliases AS alias
+              JOIN customers.merged_members AS merged ON merged.from_id = alias.alias_id
+              JOIN resolve_before AS before
+                ON before.record_id = merged.record_id AND before.profile_id = alias.profile_id
+              JOIN resolve_after AS after ON after.record_id = merged.record_id
+              WHERE alias.profile_id IN (SELECT profile_id FROM resolve_overlap WHERE rank > 1)
+              GROUP BY alias.alias_id, alias.profile_id, after.profile_id) AS moved
+        WHERE moved.rank = 1 AND moved.alias_id = profile_aliases.alias_id
+        """
+    )
+
+
+def write_merged_members(connection: Connection, run_id: str, now: datetime) -> None:
+    """Remember which records an id that was merged away brought along; forget those of ids that are none any more."""
+    if not is_empty(connection, "customers.merged_members"):
+        connection.execute(
+            """
+            DELETE FROM customers.merged_members
+            WHERE record_id IN (SELECT record_id FROM resolve_moved WHERE now IS NULL)
+               OR from_id IN (SELECT profile_id FROM resolve_revived)
+            """
+        )
+    if not is_empty(connection, "resolve_removed"):
+        connection.execute(
+            "DELETE FROM customers.merged_members WHERE from_id NOT IN (SELECT alias_id FROM customers.profile_aliases)"
+        )
+    if not is_empty(connection, "resolve_merges"):
+        connection.execute(
+            """
+            INSERT INTO customers.merged_members
+            SELECT before.record_id, merged.loser, merged.survivor, ?, ?
             FROM resolve_merges AS merged
-            JOIN resolve_parts AS my_part ON my_part.label = merged.label
-            JOIN resolve_before AS my_old
-              ON my_old.record_id = my_part.record_id AND my_old.profile_id = merged.loser
-            JOIN resolve_links AS mine ON mine.node = my_part.node
-            JOIN resolve_shared AS shared ON shared.kind = mine.kind AND shared.value = mine.value
-            LEFT JOIN resolve_blocked AS blocked ON blocked.kind = mine.kind AND blocked.value = mine.value
-            JOIN resolve_links AS theirs ON theirs.kind = mine.kind AND theirs.value = mine.value
-            JOIN resolve_parts AS their_part ON their_part.node = theirs.node
-            LEFT JOIN resolve_before AS their_old ON their_old.record_id = their_part.record_id
-            LEFT JOIN resolve_kinds AS rule ON rule.kind = mine.kind
-            JOIN resolve_kinds AS other ON other.kind = ''
-            WHERE blocked.kind IS NULL
-              AND (their_old.profile_id IS NULL OR their_old.profile_id <> merged.loser)
+            JOIN resolve_before AS before ON before.profile_id = merged.loser
+            JOIN resolve_parts AS part ON part.record_id = before.record_id AND part.label = merged.label
+            """,
+            [run_id, now],
         )
-        SELECT ?, ?, 'merge', survivor, loser, kind, value FROM joins WHERE rank = 1
-        """,
-        [now, run_id],
-    )
-
-
-def write_splits(connection: Connection, run_id: str, now: datetime) -> None:
-    """History of splits: one row for each part that an id lost, with what took the join away.
-
-    That is a value the part bears and that is blocked since this run; else a record of the old profile that
-    was deleted; else one that changed; else the rules did it.
-    """
-    connection.execute(
-        """
-        CREATE OR REPLACE TEMP TABLE resolve_splits AS
-        SELECT overlap.profile_id, overlap.label, name.profile_id AS other_id
-        FROM resolve_overlap AS overlap JOIN resolve_names AS name ON name.label = overlap.label
-        WHERE overlap.rank > 1
-        """
-    )
-    if _is_empty(connection, "resolve_splits"):
-        return
-    connection.execute(
-        """
-        INSERT INTO customers.profile_history
-        WITH unjoined AS (
-            SELECT split.profile_id, split.label, link.kind, link.value,
-                   row_number() OVER (PARTITION BY split.profile_id, split.label
-                                      ORDER BY coalesce(rule.priority, other.priority), link.kind, link.value) AS rank
-            FROM resolve_splits AS split
-            JOIN resolve_parts AS part ON part.label = split.label
-            JOIN resolve_before AS before
-              ON before.record_id = part.record_id AND before.profile_id = split.profile_id
-            JOIN resolve_links AS link ON link.node = part.node
-            JOIN resolve_turned AS turned
-              ON turned.kind = link.kind AND turned.value = link.value AND turned.now_blocked
-            LEFT JOIN resolve_kinds AS rule ON rule.kind = link.kind
-            JOIN resolve_kinds AS other ON other.kind = ''
-        ),
-        changed AS (
-            SELECT before.profile_id, min(CASE WHEN changed.gone THEN changed.record_id END) AS gone_id,
-                   min(changed.record_id) AS record_id
-            FROM resolve_before AS before JOIN resolve_changed AS changed ON changed.record_id = before.record_id
-            WHERE before.profile_id IN (SELECT profile_id FROM resolve_splits)
-            GROUP BY before.profile_id
-        )
-        SELECT ?, ?, 'split', split.profile_id, split.other_id, unjoined.kind, unjoined.value,
-               CASE WHEN unjoined.kind IS NULL THEN coalesce(changed.gone_id, changed.record_id) END,
-               CASE WHEN unjoined.kind IS NOT NULL THEN 'identifier blocked'
-                    WHEN changed.gone_id IS NOT NULL THEN 'record deleted'
-                    WHEN changed.record_id IS NOT NULL THEN 'record changed'
-                    ELSE 'rules changed' END
-        FROM resolve_splits AS split
-        LEFT JOIN unjoined
-          ON unjoined.profile_id = split.profile_id AND unjoined.label = split.label AND unjoined.rank = 1
-        LEFT JOIN changed ON changed.profile_id = split.profile_id
-        """,
-        [now, run_id],
-    )
 
 
 def queue_changed_profiles(connection: Connection) -> int:
@@ -203,9 +170,4 @@ def queue_changed_profiles(connection: Connection) -> int:
         WHERE profile_id NOT IN (SELECT profile_id FROM customers.changed_profiles)
         """
     )
-    row = connection.execute("SELECT count(*) FROM resolve_changed_profiles").fetchone()
-    return 0 if row is None else int(row[0])
-
-
-def _is_empty(connection: Connection, table: str) -> bool:
-    return connection.execute(f"SELECT 1 FROM {table} LIMIT 1").fetchone() is None
+    return count(connection, "resolve_changed_profiles")

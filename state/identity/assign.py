@@ -1,44 +1,109 @@
-"""Which id each component goes by, so that ids stay the same as long as the person does.
+"""Which id each part goes by, so that ids stay the same as long as the person does.
 
-An old id goes with the component that holds most of its old members. Where several old ids meet, the oldest
-survives and the others become aliases. A component that no old id goes with gets a new, opaque id. As only old
-members, ages and record ids decide, building everything anew changes no id.
+An old id goes with the part that holds most of its old members. Where several old ids meet, the oldest survives and the
+others become aliases. A part that no old id goes with and that consists mostly of records that came in under an id that
+was merged away gets that id back; any other gets a new, opaque one. As only old members, ages and record ids decide,
+building everything anew changes no id.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from millstream.state.identity.joining import is_empty
+
 if TYPE_CHECKING:
     from millstream.state.store import Connection
 
 
-def collect_parts(connection: Connection) -> None:
-    """``resolve_parts (record_id, node, label)``: the component of each record in scope."""
+def name_parts(connection: Connection, run_id: str) -> None:
+    """Give each part an id: ``resolve_names (label, profile_id)``, ``resolve_after (record_id, profile_id)``.
+
+    On the way: ``resolve_overlap``, ``resolve_heirs``, ``resolve_revived`` and ``resolve_new``.
+    """
+    _count_overlap(connection)
+    _choose_survivors(connection)
+    _give_back(connection)
+    _make_new_ids(connection, run_id)
     connection.execute(
         """
-        CREATE OR REPLACE TEMP TABLE resolve_parts AS
-        SELECT node.record_id, node.node, coalesce(component.label, node.node) AS label
-        FROM resolve_nodes AS node LEFT JOIN resolve_labels AS component ON component.node = node.node
+        CREATE OR REPLACE TEMP TABLE resolve_names AS
+        SELECT label, profile_id FROM resolve_heirs WHERE rank = 1
+        UNION ALL
+        SELECT label, profile_id FROM resolve_revived
+        UNION ALL
+        SELECT label, profile_id FROM resolve_new
+        """
+    )
+    connection.execute(
+        """
+        CREATE OR REPLACE TEMP TABLE resolve_after AS
+        SELECT part.record_id, name.profile_id
+        FROM resolve_parts AS part JOIN resolve_names AS name ON name.label = part.label
         """
     )
 
 
-def count_overlap(connection: Connection) -> None:
-    """``resolve_overlap (label, profile_id, members, rank)``: rank 1 is the component that an old id goes with."""
-    connection.execute(
+def name_first_parts(connection: Connection, run_id: str) -> None:
+    """Give each part a new id where nobody in scope was a member before: ``resolve_new``."""
+    for table in ("heirs", "revived"):
+        connection.execute(f"CREATE OR REPLACE TEMP TABLE resolve_{table} (label BIGINT, profile_id TEXT)")
+    _make_new_ids(connection, run_id)
+
+
+def _count_overlap(connection: Connection) -> None:
+    """``resolve_overlap (label, profile_id, members, rank)``: rank 1 is the part that an old id goes with.
+
+    Where people were taken apart by hand, members that an alias brought along count last: the alias gets them back,
+    however many they are.
+    """
+    _collect_taken_apart(connection)
+    own, brought = "members", ""
+    if not is_empty(connection, "resolve_taken_apart"):
+        own = "CASE WHEN profile_id IN (SELECT profile_id FROM resolve_taken_apart) THEN own ELSE members END"
+        brought = """
+            LEFT JOIN (SELECT DISTINCT merged.record_id, alias.profile_id
+                       FROM customers.merged_members AS merged
+                       JOIN customers.profile_aliases AS alias ON alias.alias_id = merged.from_id) AS brought
+              ON brought.record_id = before.record_id AND brought.profile_id = before.profile_id
         """
+    connection.execute(
+        f"""
         CREATE OR REPLACE TEMP TABLE resolve_overlap AS
         SELECT label, profile_id, members,
-               row_number() OVER (PARTITION BY profile_id ORDER BY members DESC, label) AS rank
+               row_number() OVER (PARTITION BY profile_id ORDER BY {own} DESC, members DESC, label) AS rank
         FROM (SELECT part.label, before.profile_id, count(*) AS members
+                     {", count(*) - count(brought.record_id) AS own" if brought else ""}
               FROM resolve_parts AS part JOIN resolve_before AS before ON before.record_id = part.record_id
-              GROUP BY part.label, before.profile_id) AS shared
+              {brought}
+              GROUP BY part.label, before.profile_id) AS overlapping
         """
     )
 
 
-def choose_survivors(connection: Connection) -> None:
+def _collect_taken_apart(connection: Connection) -> None:
+    """``resolve_taken_apart (profile_id, decision_id)``: profiles that fall apart because people want it.
+
+    A decision holds their records apart from now on, or the one that had merged them was revoked since the last run.
+    """
+    connection.execute("CREATE OR REPLACE TEMP TABLE resolve_taken_apart (profile_id TEXT, decision_id TEXT)")
+    if is_empty(connection, "customers.identity_decisions"):
+        return
+    connection.execute(
+        """
+        INSERT INTO resolve_taken_apart
+        SELECT before.profile_id, decision.decision_id
+        FROM customers.identity_decisions AS decision
+        JOIN resolve_before AS before ON before.record_id = decision.record_id
+        WHERE (decision.decision = 'unmerge' AND decision.revoked_at IS NULL)
+           OR (decision.decision = 'merge' AND decision.revoked_at IS NOT NULL
+               AND decision.record_id IN (SELECT record_id FROM customers.rejoin))
+        GROUP BY before.profile_id, decision.decision_id HAVING min(decision.side) < max(decision.side)
+        """
+    )
+
+
+def _choose_survivors(connection: Connection) -> None:
     """``resolve_heirs (label, profile_id, rank)``: rank 1 is the id that survives.
 
     The age of an id is looked up only where two meet.
@@ -61,18 +126,70 @@ def choose_survivors(connection: Connection) -> None:
     )
 
 
-def make_new_ids(connection: Connection, run_id: str) -> None:
-    """``resolve_new (label, record_id, profile_id)``: ids for components that no old id goes with.
+def _give_back(connection: Connection) -> None:
+    """``resolve_revived (label, profile_id)``: parts that go by an id that was merged away.
 
-    An id is made from the run and the component's smallest record. Should it be taken (a run repeated under the same
+    More than half of the part's records came in under that id, with the profile that it now stands for. If several ids
+    brought them, the one that brought the fewest others; of several parts, the one with most of its records.
+    """
+    connection.execute("CREATE OR REPLACE TEMP TABLE resolve_revived (label BIGINT, profile_id TEXT)")
+    if is_empty(connection, "customers.merged_members") or is_empty(connection, "resolve_overlap WHERE rank > 1"):
+        return
+    connection.execute(_GIVE_BACK)
+
+
+_GIVE_BACK = """
+INSERT INTO resolve_revived
+WITH apart AS (
+    SELECT part.label, part.record_id
+    FROM resolve_parts AS part LEFT JOIN resolve_heirs AS heir ON heir.label = part.label
+    WHERE heir.label IS NULL
+),
+sizes AS (SELECT label, count(*) AS records FROM apart GROUP BY label),
+brought AS (
+    SELECT apart.label, alias.alias_id, count(*) AS records
+    FROM apart
+    JOIN resolve_before AS before ON before.record_id = apart.record_id
+    JOIN customers.merged_members AS merged ON merged.record_id = apart.record_id
+    JOIN customers.profile_aliases AS alias
+      ON alias.alias_id = merged.from_id AND alias.profile_id = before.profile_id
+    GROUP BY apart.label, alias.alias_id
+),
+totals AS (
+    SELECT from_id, count(*) AS records FROM customers.merged_members
+    WHERE from_id IN (SELECT alias_id FROM brought) GROUP BY from_id
+),
+wanted AS (
+    SELECT brought.label, brought.alias_id, brought.records,
+           row_number() OVER (PARTITION BY brought.label
+                              ORDER BY brought.records DESC, totals.records, brought.alias_id) AS rank
+    FROM brought
+    JOIN sizes ON sizes.label = brought.label
+    JOIN totals ON totals.from_id = brought.alias_id
+    WHERE brought.records * 2 > sizes.records
+),
+claims AS (
+    SELECT label, alias_id, row_number() OVER (PARTITION BY alias_id ORDER BY records DESC, label) AS claim
+    FROM wanted WHERE rank = 1
+)
+SELECT label, alias_id FROM claims WHERE claim = 1
+"""
+
+
+def _make_new_ids(connection: Connection, run_id: str) -> None:
+    """``resolve_new (label, record_id, profile_id)``: ids for parts that no other id goes with.
+
+    An id is made from the run and the part's smallest record. Should it be taken (a run repeated under the same
     run_id can meet the same record again), it is made anew with a number behind.
     """
     connection.execute(
         """
         CREATE OR REPLACE TEMP TABLE resolve_new AS
         SELECT part.label, part.record_id, 'p_' || substr(md5(? || ':' || part.record_id), 1, 16) AS profile_id
-        FROM resolve_parts AS part LEFT JOIN resolve_heirs AS heir ON heir.label = part.label
-        WHERE part.node = part.label AND heir.label IS NULL
+        FROM resolve_parts AS part
+        LEFT JOIN resolve_heirs AS heir ON heir.label = part.label
+        LEFT JOIN resolve_revived AS revived ON revived.label = part.label
+        WHERE part.node = part.label AND heir.label IS NULL AND revived.label IS NULL
         """,
         [run_id],
     )
@@ -89,7 +206,7 @@ def make_new_ids(connection: Connection, run_id: str) -> None:
 
 
 def _mark_taken_ids(connection: Connection) -> bool:
-    """``resolve_taken (label)``: the new components whose id was used before or twice; whether there are any."""
+    """``resolve_taken (label)``: the new parts whose id was used before or twice; whether there are any."""
     connection.execute(
         """
         CREATE OR REPLACE TEMP TABLE resolve_taken AS
@@ -100,23 +217,4 @@ def _mark_taken_ids(connection: Connection) -> bool:
         SELECT max(label) FROM resolve_new GROUP BY profile_id HAVING count(*) > 1
         """
     )
-    return connection.execute("SELECT 1 FROM resolve_taken LIMIT 1").fetchone() is not None
-
-
-def assign_ids(connection: Connection) -> None:
-    """``resolve_after (record_id, profile_id)`` and ``resolve_names (label, profile_id)``."""
-    connection.execute(
-        """
-        CREATE OR REPLACE TEMP TABLE resolve_names AS
-        SELECT label, profile_id FROM resolve_heirs WHERE rank = 1
-        UNION ALL
-        SELECT label, profile_id FROM resolve_new
-        """
-    )
-    connection.execute(
-        """
-        CREATE OR REPLACE TEMP TABLE resolve_after AS
-        SELECT part.record_id, name.profile_id
-        FROM resolve_parts AS part JOIN resolve_names AS name ON name.label = part.label
-        """
-    )
+    return not is_empty(connection, "resolve_taken")

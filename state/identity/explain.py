@@ -6,10 +6,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from pydantic import ValidationError
+
 from millstream.state.errors import NotFoundError
-from millstream.state.identity.normalise import normalise
+from millstream.state.identity import circumstances
+from millstream.state.identity.circumstances import DecisionSeen, Household, LinkSeen, RefusedJoin, SharedValue
+from millstream.state.identity.households import create_household_tables
 from millstream.state.identity.rules import IdentityRules
-from millstream.state.identity.tables import create_identity_tables
+from millstream.state.identity.spanning import Join, spanning_joins
 
 if TYPE_CHECKING:
     from millstream.state.store import Connection
@@ -17,13 +21,23 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class IdentifierSeen:
-    """An identifier of a record; ``blocked`` says why it joins nothing, or is None."""
+    """An identifier of a record.
+
+    Attributes:
+        kind: Its kind.
+        value: As it is compared.
+        original: As the vendor has it.
+        merges: Whether it joins records at all.
+        blocked: Why its value joins nothing, or None.
+        shared: The trait that tells apart the people who share the value, or None.
+    """
 
     kind: str
     value: str
     original: str
     merges: bool
     blocked: str | None
+    shared: str | None = None
 
 
 @dataclass(frozen=True)
@@ -33,16 +47,6 @@ class RecordSeen:
     record_id: str
     observed_at: datetime
     identifiers: tuple[IdentifierSeen, ...]
-
-
-@dataclass(frozen=True)
-class Join:
-    """The identifier value by which a record joins another."""
-
-    record_id: str
-    other_id: str
-    kind: str
-    value: str
 
 
 @dataclass(frozen=True)
@@ -81,6 +85,11 @@ class ProfileExplanation:
         joins: A smallest set of joins that holds the records together, made of the strongest identifiers.
         blocked: Values of its records that were left aside.
         history: What happened to the profile, oldest first.
+        shared: Values of its records that several people share.
+        refused: Joins with others that a limit or a decision forbids.
+        household: Whom it lives with.
+        decisions: Decisions by hand about its records.
+        links: Probable links of its records: those that join, those suggested, those refused.
     """
 
     profile_id: str
@@ -89,41 +98,11 @@ class ProfileExplanation:
     joins: tuple[Join, ...]
     blocked: tuple[BlockedValue, ...]
     history: tuple[Change, ...]
-
-
-def find_profiles(
-    connection: Connection, who: str, *, default_country: str | None = None, limit: int = 100
-) -> list[str]:
-    """The living profiles that somebody may mean.
-
-    Args:
-        connection: The open store.
-        who: A profile id, an alias, a record id, or an identifier's value as people write it.
-        default_country: For reading a phone number without calling code.
-        limit: Most profiles to return; a shared mailbox can belong to many.
-    """
-    create_identity_tables(connection)
-    who = who.strip()
-    if not who:
-        return []
-    spellings = {who, normalise("email", who), normalise("phone", who, None, default_country)}
-    values = sorted(value for value in spellings if value)
-    marks = ", ".join("?" for _ in values)
-    rows = connection.execute(
-        f"""
-        SELECT profile_id FROM customers.members WHERE profile_id = ? OR record_id = ?
-        UNION
-        SELECT profile_id FROM customers.profile_aliases WHERE alias_id = ?
-        UNION
-        SELECT member.profile_id
-        FROM customers.identifiers AS identifier
-        JOIN customers.members AS member ON member.record_id = identifier.record_id
-        WHERE identifier.value IN ({marks}) OR identifier.original = ?
-        ORDER BY profile_id LIMIT ?
-        """,
-        [who, who, who, *values, who, limit],
-    ).fetchall()
-    return [str(profile_id) for (profile_id,) in rows]
+    shared: tuple[SharedValue, ...] = ()
+    refused: tuple[RefusedJoin, ...] = ()
+    household: Household | None = None
+    decisions: tuple[DecisionSeen, ...] = ()
+    links: tuple[LinkSeen, ...] = ()
 
 
 def explain_profile(connection: Connection, profile_id: str) -> ProfileExplanation:
@@ -132,16 +111,20 @@ def explain_profile(connection: Connection, profile_id: str) -> ProfileExplanati
     Raises:
         NotFoundError: No living profile goes by this id.
     """
-    create_identity_tables(connection)
+    create_household_tables(connection)
     living = _living(connection, profile_id)
-    records = _records(connection, living)
     return ProfileExplanation(
         profile_id=living,
         aliases=_aliases(connection, living),
-        records=records,
-        joins=_spanning_joins(records, _rules(connection)),
+        records=_records(connection, living),
+        joins=spanning_joins(connection, living, rules_of_last_run(connection) or IdentityRules()),
         blocked=_blocked(connection, living),
         history=_history(connection, living),
+        shared=circumstances.shared_values(connection, living),
+        refused=circumstances.refused_joins(connection, living),
+        household=circumstances.household(connection, living),
+        decisions=circumstances.decisions_about(connection, living),
+        links=circumstances.links_of(connection, living),
     )
 
 
@@ -174,12 +157,14 @@ def _records(connection: Connection, profile_id: str) -> tuple[RecordSeen, ...]:
     rows = connection.execute(
         """
         SELECT member.record_id, record.observed_at, identifier.kind, identifier.value, identifier.original,
-               identifier.merges, blocked.reason
+               identifier.merges, blocked.reason, shared.trait
         FROM customers.members AS member
         JOIN customers.records AS record ON record.record_id = member.record_id
         LEFT JOIN customers.identifiers AS identifier ON identifier.record_id = member.record_id
         LEFT JOIN customers.blocked_values AS blocked
           ON blocked.kind = identifier.kind AND blocked.value = identifier.value
+        LEFT JOIN customers.shared_values AS shared
+          ON shared.kind = identifier.kind AND shared.value = identifier.value
         WHERE member.profile_id = ?
         ORDER BY member.record_id, identifier.kind, identifier.value, identifier.original
         """,
@@ -195,36 +180,13 @@ def _records(connection: Connection, profile_id: str) -> tuple[RecordSeen, ...]:
     return tuple(RecordSeen(record_id, at, tuple(identifiers[record_id])) for record_id, at in observed.items())
 
 
-def _rules(connection: Connection) -> IdentityRules:
-    """The rules of the last run."""
+def rules_of_last_run(connection: Connection) -> IdentityRules | None:
+    """The rules that the profiles were made by; None before the first run, and where this version knows them not."""
     row = connection.execute("SELECT rules FROM customers.resolve_state").fetchone()
-    return IdentityRules() if row is None else IdentityRules.model_validate_json(row[0])
-
-
-def _spanning_joins(records: tuple[RecordSeen, ...], rules: IdentityRules) -> tuple[Join, ...]:
-    """Kruskal's spanning tree: the strongest identifiers first, each join only where it brings in a record."""
-    bearers: dict[tuple[int, str, str], list[str]] = {}
-    for record in records:
-        for identifier in record.identifiers:
-            rule = rules.rule(identifier.kind)
-            if identifier.merges and rule.merges and identifier.blocked is None:
-                key = (rule.priority, identifier.kind, identifier.value)
-                bearers.setdefault(key, []).append(record.record_id)
-    parent = {record.record_id: record.record_id for record in records}
-
-    def root(record_id: str) -> str:
-        while parent[record_id] != record_id:
-            parent[record_id] = parent[parent[record_id]]
-            record_id = parent[record_id]
-        return record_id
-
-    joins = []
-    for (_, kind, value), (first, *others) in sorted(bearers.items()):
-        for other in others:
-            if root(first) != root(other):
-                parent[root(other)] = root(first)
-                joins.append(Join(other, first, kind, value))
-    return tuple(joins)
+    try:
+        return None if row is None else IdentityRules.model_validate_json(row[0])
+    except ValidationError:
+        return None
 
 
 def _blocked(connection: Connection, profile_id: str) -> tuple[BlockedValue, ...]:

@@ -1,19 +1,43 @@
 """Resolve: which records are the same person.
 
-Records and identifier values make a graph with two sorts of nodes; its connected components are the profiles. All
-of it happens in the store, in SQL. A run looks only at what changed since the last (``scope.py``) and comes to the
-same result as one that looks at everything.
+Records and what they are known by make a graph with two sorts of nodes. Its connected components, cut where a limit or
+a decision forbids a join, are the profiles. A run looks only at what changed since the last (``scope.py``) and comes to
+the same result as one that looks at everything: what the store holds decides, never the order in which it came.
+
+The steps, each with temporary tables named ``resolve_…`` that its docstring explains:
+
+    scope.py       which records to look at
+    joining.py     what may join them: identifiers, decisions by hand, probable links
+    blocking.py    which values join nothing
+    shared.py      which values several people share, and whom each joins
+    graph.py       what hangs together (components.py)
+    limits.py      where that is cut (settling.py)
+    assign.py      which id each part goes by
+    apply.py       members, aliases; history.py: what happened, and why
+    households.py  who lives together
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from millstream.state.identity import apply, assign, blocking, scope
-from millstream.state.identity.components import label_components
+from millstream.state.identity import (
+    apply,
+    assign,
+    blocking,
+    graph,
+    history,
+    households,
+    joining,
+    limits,
+    scope,
+    shared,
+)
+from millstream.state.identity.joining import count, is_empty
 from millstream.state.identity.tables import create_identity_tables
+from millstream.state.store import drop_temporary_tables
 
 if TYPE_CHECKING:
     from millstream.state.identity.rules import IdentityRules
@@ -33,6 +57,9 @@ class ResolveReport:
         removed: Profiles whose last record is gone.
         blocked_values: Identifier values on two or more records that join nothing.
         changed_profiles: Profiles with other members or changed records, to be described anew.
+        refused: Joins there are that a limit or a decision forbids.
+        shared_values: Values there are that several people share.
+        households: Households there are of two or more profiles.
     """
 
     records: int
@@ -43,6 +70,9 @@ class ResolveReport:
     removed: int = 0
     blocked_values: int = 0
     changed_profiles: int = 0
+    refused: int = 0
+    shared_values: int = 0
+    households: int = 0
 
 
 def resolve(
@@ -69,27 +99,43 @@ def resolve(
     seen = scope.read_state(connection)
     counts = scope.count_records(connection, seen)
     full = full or seen is None or seen.rules_fingerprint != rules.fingerprint()
-    if not full and seen and (counts.newest, counts.at_newest, counts.records) == seen[:3]:
-        return ResolveReport(seen.members, seen.profiles, blocked_values=_count(connection, "customers.blocked_values"))
-    blocking.write_kinds(connection, rules)
+    unchanged = seen is not None and (counts.newest, counts.at_newest, counts.records) == seen[:3]
+    if seen and unchanged and not full and is_empty(connection, "customers.rejoin"):
+        report = ResolveReport(seen.members, seen.profiles, **_standing(connection))
+        return _with_households(connection, rules, report, run_id=run_id, now=now)
     scope.collect_changed_records(connection, seen, counts)
+    _work_out(connection, rules, full=full)
+    write_down = _write_first if is_empty(connection, "resolve_before") else _write_down
+    report = write_down(connection, seen, run_id=run_id, now=now)
+    blocking.keep_blocked_values(connection)
+    shared.keep_shared_values(connection, full=full)
+    limits.keep_refused_joins(connection, full=full, run_id=run_id, now=now)
+    report = replace(report, **_standing(connection))
+    _keep_state(connection, rules, counts, report, run_id=run_id, now=now)
+    connection.execute("DELETE FROM customers.rejoin")
+    connection.execute("DROP VIEW resolve_joining")
+    drop_temporary_tables(connection, "resolve_")
+    return _with_households(connection, rules, report, run_id=run_id, now=now, full=full)
+
+
+def _work_out(connection: Connection, rules: IdentityRules, *, full: bool) -> None:
+    """Which records in scope are one person: ``resolve_parts``."""
+    joining.create_joining(connection, rules)
+    joining.create_kinds(connection)
     if full:
         _take_all(connection, rules)
     else:
         _take_touched(connection, rules)
-    blocking.draw_edges(connection)
-    label_components(connection)
-    _name_components(connection, run_id)
-    report = _write_down(connection, seen.profiles if seen else 0, run_id, now)
-    _keep_state(connection, rules, counts, report, run_id=run_id, now=now)
-    _drop_working_tables(connection)
-    return report
+    graph.draw_bonds(connection, rules)
+    graph.label_nodes(connection)
+    limits.obey_limits(connection, rules)
+    graph.collect_parts(connection)
 
 
 def _take_all(connection: Connection, rules: IdentityRules) -> None:
     scope.take_all_records(connection)
-    blocking.link_nodes(connection)
-    blocking.group_shared_values(connection, "resolve_links", "node")
+    graph.link_nodes(connection)
+    blocking.collect_values(connection, rules, "resolve_links", "node")
     blocking.find_blocked_values(connection, rules, "resolve_links", "node")
     blocking.compare_blocked_values(connection)
 
@@ -97,48 +143,81 @@ def _take_all(connection: Connection, rules: IdentityRules) -> None:
 def _take_touched(connection: Connection, rules: IdentityRules) -> None:
     blocking.collect_touched_values(connection)
     blocking.link_touched_values(connection)
-    blocking.group_shared_values(connection, "resolve_value_links", "record_id")
+    blocking.collect_values(connection, rules, "resolve_value_links", "record_id")
     blocking.find_blocked_values(connection, rules, "resolve_value_links", "record_id")
     blocking.compare_blocked_values(connection)
     blocking.collect_touched_records(connection)
     scope.take_touched_records(connection)
-    blocking.link_nodes(connection)
-    blocking.group_shared_values(connection, "resolve_links", "node")
+    graph.link_nodes(connection)
+    blocking.collect_values(connection, rules, "resolve_links", "node")
 
 
-def _name_components(connection: Connection, run_id: str) -> None:
-    assign.collect_parts(connection)
-    assign.count_overlap(connection)
-    assign.choose_survivors(connection)
-    assign.make_new_ids(connection, run_id)
-    assign.assign_ids(connection)
+def _write_first(connection: Connection, seen: scope.SeenState | None, *, run_id: str, now: datetime) -> ResolveReport:
+    """Where nobody in scope was a member before, there is nothing to compare with and nothing to explain."""
+    for largest in ("links", "bonds"):
+        connection.execute(f"DROP TABLE resolve_{largest}")
+    assign.name_first_parts(connection, run_id)
+    apply.write_first(connection)
+    history.write_new(connection, run_id, now)
+    new = count(connection, "resolve_new")
+    return ResolveReport(
+        records=count(connection, "customers.members"),
+        profiles=(seen.profiles if seen else 0) + new,
+        new=new,
+        changed_profiles=new,
+    )
 
 
-def _write_down(connection: Connection, profiles_before: int, run_id: str, now: datetime) -> ResolveReport:
+def _write_down(connection: Connection, seen: scope.SeenState | None, *, run_id: str, now: datetime) -> ResolveReport:
+    assign.name_parts(connection, run_id)
     apply.compare_members(connection)
     apply.write_members(connection)
+    apply.collect_merges(connection)
     apply.write_aliases(connection, run_id, now)
-    apply.write_new_and_removed(connection, run_id, now)
-    apply.write_merges(connection, run_id, now)
-    apply.write_splits(connection, run_id, now)
+    apply.write_merged_members(connection, run_id, now)
+    history.write_new(connection, run_id, now)
+    history.write_removed(connection, run_id, now)
+    history.write_merges(connection, run_id, now)
+    history.write_splits(connection, run_id, now)
     changed = apply.queue_changed_profiles(connection)
-    blocking.keep_blocked_values(connection)
-    new, merged, removed = (_count(connection, f"resolve_{what}") for what in ("new", "merges", "removed"))
+    new, merged, removed = (count(connection, f"resolve_{what}") for what in ("new", "merges", "removed"))
+    revived = count(connection, "resolve_revived")
     return ResolveReport(
-        records=_count(connection, "customers.members"),
-        profiles=profiles_before + new - merged - removed,
+        records=count(connection, "customers.members"),
+        profiles=(seen.profiles if seen else 0) + new + revived - merged - removed,
         new=new,
         merged=merged,
-        split=_count(connection, "(SELECT DISTINCT profile_id FROM resolve_splits) AS parted"),
+        split=count(connection, "(SELECT DISTINCT profile_id FROM resolve_splits) AS parted"),
         removed=removed,
-        blocked_values=_count(connection, "resolve_blocked"),
         changed_profiles=changed,
     )
 
 
-def _count(connection: Connection, relation: str) -> int:
-    row = connection.execute(f"SELECT count(*) FROM {relation}").fetchone()
-    return 0 if row is None else int(row[0])
+def _standing(connection: Connection) -> dict[str, int]:
+    """What the report says of things that are there, whether this run made them or an earlier one."""
+    return {
+        "blocked_values": count(connection, "customers.blocked_values"),
+        "refused": count(connection, "customers.refused_joins"),
+        "shared_values": count(connection, "customers.shared_values"),
+        "households": count(
+            connection, "(SELECT DISTINCT household_id FROM customers.household_members) AS households"
+        ),
+    }
+
+
+def _with_households(
+    connection: Connection,
+    rules: IdentityRules,
+    report: ResolveReport,
+    *,
+    run_id: str,
+    now: datetime,
+    full: bool = False,
+) -> ResolveReport:
+    """The households follow the profiles; their rules may have changed where those of the profiles have not."""
+    found = households.bring_up_to_date(connection, rules, run_id=run_id, now=now, full=full)
+    drop_temporary_tables(connection, "resolve_")
+    return replace(report, households=found)
 
 
 def _keep_state(
@@ -165,11 +244,3 @@ def _keep_state(
             now,
         ],
     )
-
-
-def _drop_working_tables(connection: Connection) -> None:
-    tables = connection.execute(
-        "SELECT table_name FROM duckdb_tables() WHERE temporary AND table_name LIKE 'resolve\\_%' ESCAPE '\\'"
-    ).fetchall()
-    for (table,) in tables:
-        connection.execute(f"DROP TABLE {table}")

@@ -1,14 +1,25 @@
 """Which records have to be looked at again.
 
-Old profiles are closed under the identifiers of records that did not change. So it is enough to look at the
-members of those profiles that hold a changed record, share a value with one, or hold a value that began or ceased
-to be blocked: no chain can lead from them to any other profile.
+Let a component be what the joints hold together before any limit cuts it. An uncontested component is one profile; a
+contested one, in which something was refused, is several, and ``customers.contested`` remembers which records it has.
+What did not change still hangs together as before. So it is enough to look at the profiles and the contested components
+that hold
+
+- a record that changed, was deleted or vanished (it may have lost what joined it or what limited it),
+- a record about which a decision was made or revoked, or a link drawn or withdrawn (``customers.rejoin``),
+- a bearer of a value that such a record has now, or had when the value was shared (``customers.shared_bearers``),
+- a bearer of a value that began or ceased to be blocked.
+
+A value that a record has lost needs no look otherwise: where it joined, all its bearers were in one component.
 """
 
 from __future__ import annotations
 
 from datetime import datetime
 from typing import TYPE_CHECKING, NamedTuple
+
+from millstream.state.identity.joining import count, is_empty
+from millstream.state.sql import literal
 
 if TYPE_CHECKING:
     from millstream.state.store import Connection
@@ -57,23 +68,65 @@ def count_records(connection: Connection, seen: SeenState | None) -> RecordCount
 
 
 def collect_changed_records(connection: Connection, seen: SeenState | None, counts: RecordCounts) -> None:
-    """``resolve_changed (record_id, gone)``: records that changed since the last run, were deleted or vanished."""
-    watermark = seen.watermark if seen else None
-    # Records may arrive under the very time stamp the last run ended with.
-    same_again = seen is not None and counts.at_watermark != seen.at_watermark
+    """``resolve_changed (record_id, gone)`` and ``resolve_rejoin (record_id)``.
+
+    The first has the records that changed since the last run, were deleted or vanished; the second all those and the
+    ones that decisions and links are about. Both are empty where there was no last run: then all is looked at.
+    """
+    changed = _has_changed(seen, counts)
     connection.execute(
         f"""
         CREATE OR REPLACE TEMP TABLE resolve_changed AS
-        SELECT record_id, deleted AS gone FROM customers.records
-        WHERE CAST(? AS TIMESTAMPTZ) IS NULL OR modelled_at {">=" if same_again else ">"} CAST(? AS TIMESTAMPTZ)
-        UNION ALL
-        SELECT member.record_id, TRUE AS gone
-        FROM customers.members AS member
-        LEFT JOIN customers.records AS record ON record.record_id = member.record_id
-        WHERE record.record_id IS NULL
-        """,
-        [watermark, watermark],
+        SELECT record_id, deleted AS gone FROM customers.records WHERE {changed}
+        """
     )
+    if seen is not None and not _adds_up(connection, seen, changed):
+        connection.execute(
+            """
+            INSERT INTO resolve_changed
+            SELECT member.record_id, TRUE FROM customers.members AS member
+            WHERE NOT EXISTS (SELECT 1 FROM customers.records AS record WHERE record.record_id = member.record_id)
+            """
+        )
+        # A record that came in under an older time stamp, by a clock that is slow, is no member yet either.
+        connection.execute(
+            f"""
+            INSERT INTO resolve_changed
+            SELECT record.record_id, FALSE FROM customers.records AS record
+            WHERE NOT record.deleted AND NOT ({changed})
+              AND NOT EXISTS (SELECT 1 FROM customers.members AS member WHERE member.record_id = record.record_id)
+            """
+        )
+    connection.execute(
+        """
+        CREATE OR REPLACE TEMP TABLE resolve_rejoin AS
+        SELECT record_id FROM resolve_changed
+        UNION
+        SELECT record_id FROM customers.rejoin
+        """
+    )
+
+
+def _has_changed(seen: SeenState | None, counts: RecordCounts) -> str:
+    """The condition on ``customers.records`` by which a record changed since the last run."""
+    if seen is None:
+        return "FALSE"
+    if seen.watermark is None:
+        return "TRUE"
+    # Records may arrive under the very time stamp the last run ended with.
+    sign = ">=" if counts.at_watermark != seen.at_watermark else ">"
+    return f"modelled_at {sign} TIMESTAMPTZ {literal(seen.watermark.isoformat())}"
+
+
+def _adds_up(connection: Connection, seen: SeenState, changed: str) -> bool:
+    """Whether no record is gone without a trace.
+
+    Each member of the last run is still living and unchanged, or changed since, or vanished. Counting the first two is
+    far cheaper than looking for the third.
+    """
+    unchanged = count(connection, f"customers.records WHERE NOT deleted AND NOT ({changed})")
+    known = count(connection, "customers.members WHERE record_id IN (SELECT record_id FROM resolve_changed)")
+    return unchanged + known == seen.members
 
 
 def take_all_records(connection: Connection) -> None:
@@ -93,19 +146,17 @@ def take_all_records(connection: Connection) -> None:
 def take_touched_records(connection: Connection) -> None:
     """The scope of an incremental run.
 
-    Reads ``resolve_changed`` and ``resolve_touched`` (see ``blocking.py``). Writes ``resolve_before (record_id,
-    profile_id)``: the members of affected profiles; and ``resolve_nodes (node, record_id)``: them and the new
-    records, numbered in the order of their ids.
+    Reads ``resolve_rejoin`` and ``resolve_touched`` (see ``blocking.py``). Writes ``resolve_before (record_id,
+    profile_id)``: the members of affected profiles; and ``resolve_nodes (node, record_id)``: those of them that
+    still live, and the new records, numbered in the order of their ids. Whoever lives is one or the other.
     """
+    _take_contested_components(connection)
     connection.execute(
         """
         CREATE OR REPLACE TEMP TABLE resolve_before AS
         SELECT record_id, profile_id FROM customers.members
         WHERE profile_id IN (
-            SELECT profile_id FROM customers.members
-            WHERE record_id IN (SELECT record_id FROM resolve_changed
-                                UNION
-                                SELECT record_id FROM resolve_touched)
+            SELECT profile_id FROM customers.members WHERE record_id IN (SELECT record_id FROM resolve_touched)
         )
         """
     )
@@ -115,9 +166,22 @@ def take_touched_records(connection: Connection) -> None:
         SELECT row_number() OVER (ORDER BY record_id) AS node, record_id
         FROM (SELECT record_id FROM resolve_before
               UNION
-              SELECT record_id FROM resolve_changed
-              UNION
-              SELECT record_id FROM resolve_touched) AS affected
+              SELECT record_id FROM resolve_changed WHERE NOT gone) AS affected
         WHERE record_id NOT IN (SELECT record_id FROM resolve_changed WHERE gone)
+        """
+    )
+
+
+def _take_contested_components(connection: Connection) -> None:
+    """Add the records that are contested together with a touched one, or with another member of its profile."""
+    if is_empty(connection, "customers.contested"):
+        return
+    connection.execute(
+        """
+        INSERT INTO resolve_touched
+        SELECT record_id FROM customers.contested
+        WHERE component IN (SELECT component FROM customers.contested
+                            WHERE record_id IN (SELECT record_id FROM resolve_touched))
+          AND record_id NOT IN (SELECT record_id FROM resolve_touched)
         """
     )

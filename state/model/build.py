@@ -15,22 +15,19 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Protocol
 
-import pyarrow as pa
-
-from millstream.state.identity.normalise import normalise
-from millstream.state.model.declarations import Consent, Identifier, People
+from millstream.state.model.declarations import Consent, People
 from millstream.state.model.events import happened_select, planned_select
+from millstream.state.model.identifiers import write_identifiers, write_said
 from millstream.state.model.tables import create_tables
 from millstream.state.model.tracking_plan import TrackingPlan
-from millstream.state.sql import case, identifier, literal, union_all
+from millstream.state.sql import case, identifier, literal, replaced
 
 if TYPE_CHECKING:
+    from millstream.state.identity.rules import IdentityRules
     from millstream.state.store import Connection
 
 _KEY_SEPARATOR = "|"
-_NOTHING_SAID = (
-    "SELECT '' AS record_id, '' AS country, '' AS kind, '' AS original, true AS merges, 0 AS position WHERE false"
-)
+_REPLACE_RECORDS = replaced(("record_id",), ("source", "stream", "source_key", "observed_at", "deleted", "modelled_at"))
 
 
 class ModelledStream(Protocol):
@@ -64,8 +61,9 @@ def build_model(
     streams: Iterable[ModelledStream],
     *,
     plan: TrackingPlan,
-    default_country: str | None,
+    rules: IdentityRules,
     now: datetime,
+    account: str | None = None,
 ) -> ModelReport:
     """Bring the customer model up to date with what was pulled from a source.
 
@@ -74,14 +72,16 @@ def build_model(
         source: Name of the source in the project.
         streams: Its streams; those that say nothing of people are passed over.
         plan: Canonical event names.
-        default_country: ISO 3166 code for phone numbers whose record names no country.
+        rules: How identifiers are spelled, and which mean a person only within one account.
         now: Written as ``modelled_at``.
+        account: Name of the vendor's account, which several sources may share; the source's own when left out.
     """
     create_tables(connection)
     report = ModelReport()
     for stream in streams:
         if stream.people is not None:
-            _StreamModel(connection, source, stream, stream.people, plan, default_country, now).build(report)
+            model = _StreamModel(connection, source, stream, stream.people, plan, rules, now, account or source)
+            model.build(report)
     return report
 
 
@@ -92,8 +92,9 @@ class _StreamModel:
     stream: ModelledStream
     people: People
     plan: TrackingPlan
-    default_country: str | None
+    rules: IdentityRules
     now: datetime
+    account: str
 
     def build(self, report: ModelReport) -> None:
         columns = self._raw_columns()
@@ -123,7 +124,10 @@ class _StreamModel:
 
     def _fingerprint(self) -> str:
         """Changes when the stream says something else than before, so that it is modelled anew."""
-        said = repr((self.people, self.stream.primary_key, self.default_country))
+        kinds = {said.kind for said in self.people.identifiers}
+        spelled = self.rules.spelling_fingerprint(kinds)
+        account = self.account if any(self.rules.rule(kind).scope == "source" for kind in kinds) else None
+        said = repr((self.people, self.stream.primary_key, spelled, account))
         if self.people.events:
             said += self.plan.model_dump_json()
         return hashlib.sha256(said.encode()).hexdigest()[:16]
@@ -151,8 +155,6 @@ class _StreamModel:
         self.connection.execute(
             "DELETE FROM customers.modelled_streams WHERE source = $source AND stream = $stream", named
         )
-        # The project's default country may have changed, and decides how numbers are read.
-        self.connection.execute("DELETE FROM customers.normalised WHERE kind = 'phone'")
 
     def _take_incoming(self, columns: set[str]) -> int:
         people = self.people
@@ -169,10 +171,10 @@ class _StreamModel:
             SELECT *,
                 {key} AS _key,
                 {literal(f"{self.source}.{self.stream.name}:")} || {key} AS _record_id,
-                CAST(coalesce({observed}, _pulled_at) AS TIMESTAMPTZ) AS _observed_at,
-                coalesce({deleted}, false) AS _deleted,
+                coalesce(CAST({observed} AS TIMESTAMPTZ), _pulled_at) AS _observed_at,
+                coalesce(CAST({deleted} AS BOOLEAN), false) AS _deleted,
                 -- Of a deleted record only a refusal still counts, with those whom it is about.
-                NOT coalesce({deleted}, false) OR coalesce({denies}, false) AS _identifies,
+                NOT coalesce(CAST({deleted} AS BOOLEAN), false) OR coalesce({denies}, false) AS _identifies,
                 coalesce(CAST({country} AS TEXT), '') AS _country
             FROM raw
             WHERE _pulled_at > coalesce((
@@ -186,9 +188,10 @@ class _StreamModel:
 
     def _remember(self) -> None:
         self.connection.execute(
-            """
-            INSERT OR REPLACE INTO customers.modelled_streams
+            f"""
+            INSERT INTO customers.modelled_streams
             SELECT $source, $stream, max(_pulled_at), $declaration FROM incoming
+            {replaced(("source", "stream"), ("pulled_at", "declaration"))}
             """,
             {"source": self.source, "stream": self.stream.name, "declaration": self._fingerprint()},
         )
@@ -196,68 +199,38 @@ class _StreamModel:
     # -- identifiers -----------------------------------------------------------------------------------------
 
     def _normalise_identifiers(self) -> None:
-        """Make ``said``: one row for each identifier of an incoming row, normalised once for each distinct value."""
-        selects = [_said(position, said) for position, said in enumerate(self.people.identifiers)] or [_NOTHING_SAID]
-        self.connection.execute(f"CREATE OR REPLACE TEMP TABLE said_as AS {union_all(selects)}")
-        new = self.connection.execute(
-            """
-            SELECT DISTINCT kind, country, original FROM said_as
-            ANTI JOIN customers.normalised USING (kind, country, original)
-            """
-        ).fetchall()
-        if new:
-            values = [normalise(kind, original, country, self.default_country) for kind, country, original in new]
-            kinds, countries, originals = (list(column) for column in zip(*new, strict=True))
-            normalised = pa.table(  # noqa: F841 - DuckDB finds it by its name
-                {
-                    "kind": kinds,
-                    "country": countries,
-                    "original": originals,
-                    "value": pa.array(values, pa.string()),
-                }
-            )
-            self.connection.execute("INSERT INTO customers.normalised SELECT * FROM normalised")
-        subject = "record_id"
-        if self.people.record == "subject":
-            stem = literal(f"{self.source}.{self.stream.name}:")
-            subject = (
-                f"{stem} || first_value(kind || ':' || value) OVER (PARTITION BY record_id ORDER BY position, value)"
-            )
-        self.connection.execute(
-            f"""
-            CREATE OR REPLACE TEMP TABLE said AS
-            SELECT record_id AS row_id, {subject} AS record_id, kind, value, original, merges
-            FROM said_as JOIN customers.normalised USING (kind, country, original)
-            WHERE value IS NOT NULL
-            """
-        )
-        self.connection.execute("DROP TABLE said_as")
+        stream = f"{self.source}.{self.stream.name}"
+        write_said(self.connection, self.people, self.rules, stream=stream, account=self.account)
 
     def _write_records(self) -> None:
         if self.people.record == "row":
             self.connection.execute(
-                """
-                INSERT OR REPLACE INTO customers.records
+                f"""
+                INSERT INTO customers.records
                 SELECT _record_id, $source, $stream, _key, _observed_at, _deleted, $now FROM incoming
+                {_REPLACE_RECORDS}
                 """,
                 self._facts(),
             )
             return
         # A record that is named again is written anew only when that is news: later, or with another identifier.
         self.connection.execute(
-            """
-            INSERT OR REPLACE INTO customers.records
+            f"""
+            INSERT INTO customers.records
             WITH named AS (
                 SELECT said.record_id, max(_observed_at) AS observed_at
                 FROM said JOIN incoming ON said.row_id = incoming._record_id GROUP BY said.record_id
             ), news AS (
-                SELECT record_id FROM said ANTI JOIN customers.identifiers AS known USING (record_id, kind, value)
+                SELECT said.record_id FROM said LEFT JOIN customers.identifiers AS known
+                    ON known.record_id = said.record_id AND known.kind = said.kind AND known.value = said.value
+                WHERE known.record_id IS NULL
             )
             SELECT named.record_id, $source, $stream, substr(named.record_id, strpos(named.record_id, ':') + 1),
                 greatest(named.observed_at, coalesce(known.observed_at, named.observed_at)), false, $now
             FROM named LEFT JOIN customers.records AS known ON known.record_id = named.record_id
             WHERE known.record_id IS NULL OR known.deleted OR known.observed_at < named.observed_at
                 OR named.record_id IN (SELECT record_id FROM news)
+            {_REPLACE_RECORDS}
             """,
             self._facts(),
         )
@@ -265,18 +238,7 @@ class _StreamModel:
     def _write_identifiers(self) -> None:
         if self.people.record == "row":
             self._delete_incoming("identifiers")
-        self.connection.execute(
-            """
-            INSERT INTO customers.identifiers
-            SELECT record_id, kind, value, min(original), bool_or(merges)
-            FROM said
-            WHERE NOT EXISTS (
-                SELECT 1 FROM customers.identifiers AS known
-                WHERE known.record_id = said.record_id AND known.kind = said.kind AND known.value = said.value
-            )
-            GROUP BY record_id, kind, value
-            """
-        )
+        write_identifiers(self.connection)
 
     # -- what is true of them ----------------------------------------------------------------------------------
 
@@ -354,7 +316,7 @@ def _key(columns: Sequence[str]) -> str:
 def columns_said(people: People) -> list[str]:
     """Every column a declaration reads, once each; a raw table of an older load may lack some."""
     names: list[str | None] = [people.observed_at, people.deleted, people.country]
-    names += [said.column for said in people.identifiers]
+    names += [column for said in people.identifiers for column in said.names()]
     names += [trait.column for trait in people.traits]
     names += [consent.column for consent in people.consents]
     for event in people.events:
@@ -366,16 +328,3 @@ def columns_said(people: People) -> list[str]:
 def _status(consent: Consent) -> str:
     """What a row says of a consent; NULL where it says nothing."""
     return case(f"lower(CAST({identifier(consent.column)} AS TEXT))", dict(consent.statuses))
-
-
-def _said(position: int, said: Identifier) -> str:
-    column = f"CAST({identifier(said.column)} AS TEXT)"
-    if said.split:
-        column = f"unnest(string_split({column}, {literal(said.split)}))"
-    country = "_country" if said.kind == "phone" else "''"
-    return f"""
-        SELECT * FROM (
-            SELECT _record_id AS record_id, {country} AS country, {literal(said.kind)} AS kind,
-                trim({column}) AS original, {str(said.merges).lower()} AS merges, {position} AS position
-            FROM incoming WHERE _identifies
-        ) WHERE original <> ''"""

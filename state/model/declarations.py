@@ -19,17 +19,28 @@ class Identifier:
     """A column that holds something by which a person is known.
 
     Attributes:
-        kind: ``email``, ``phone``, ``user_id``, ``device_id``, or a vendor's own id scoped to it, as
-            ``hubspot_contact_id``. Equal kind and equal normalised value mean the same person.
+        kind: ``email``, ``phone``, ``user_id``, ``device_id``, ``cookie_id``, ``anonymous_id``, ``address``, or a
+            vendor's own id named after it, as ``hubspot_contact_id``. Equal kind and equal normalised value mean
+            the same person.
         column: Where it stands; text.
+        columns: Where its parts stand, as street and postcode of an address; each of them must have a value.
         split: Separator, where one column holds several values.
         merges: Whether it may join records; otherwise it is only kept beside them.
     """
 
     kind: str
-    column: str
+    column: str = ""
+    columns: tuple[str, ...] = ()
     split: str | None = None
     merges: bool = True
+
+    def __post_init__(self) -> None:
+        if bool(self.column) == bool(self.columns):
+            raise ValueError(f"an identifier of kind {self.kind!r} should name either its column or its columns")
+
+    def names(self) -> tuple[str, ...]:
+        """The columns it is made of."""
+        return self.columns or (self.column,)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from millstream.state.model.declarations import Event, People
 from millstream.state.model.tracking_plan import PlannedEvent, TrackingPlan
-from millstream.state.sql import case, identifier, literal, union_all
+from millstream.state.sql import case, identifier, json_path, literal, union_all
 
 _FOLDED = r"regexp_replace(lower(original_name), '[^\p{L}\p{N}]', '', 'g')"
 """``tracking_plan.fold`` in SQL."""
@@ -34,7 +34,7 @@ def _persons(people: People) -> str:
     """The record each incoming row is about."""
     if people.record == "row":
         return "SELECT _record_id AS row_id, _record_id AS record_id FROM incoming"
-    return "SELECT row_id, any_value(record_id) AS record_id FROM said GROUP BY row_id"
+    return "SELECT row_id, min(record_id) AS record_id FROM said GROUP BY row_id"
 
 
 def _name(event: Event) -> str:
@@ -73,6 +73,7 @@ def planned_select(plan: TrackingPlan) -> str:
 def _absent(event: PlannedEvent) -> str:
     """The names of the required properties that have no value, as text."""
     names = ", ".join(
-        f"CASE WHEN properties ->> {literal(name)} IS NULL THEN {literal(name)} END" for name in event.required
+        f"CASE WHEN json_extract_string(properties, {literal(json_path(name))}) IS NULL THEN {literal(name)} END"
+        for name in event.required
     )
     return f"concat_ws(', ', {names})"

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from millstream.state.errors import ConfigurationError
+
 if TYPE_CHECKING:
     from millstream.state.store import Connection
 
 SCHEMA = "customers"
+VERSION = 2
+"""Of the tables below. One that differs makes the model be built anew, in the same records (``create_tables``)."""
 
 TABLES = """
 CREATE SCHEMA IF NOT EXISTS customers;
@@ -23,13 +27,14 @@ CREATE TABLE IF NOT EXISTS customers.records (
     modelled_at TIMESTAMPTZ NOT NULL    -- when this row last changed here; later steps read what is newer
 );
 
--- What a record is known by. value is normalised; equal (kind, value) with merges means the same person.
+-- What a record is known by. Equal (kind, value) with merges means the same person.
 CREATE TABLE IF NOT EXISTS customers.identifiers (
     record_id TEXT NOT NULL,
     kind TEXT NOT NULL,
-    value TEXT NOT NULL,
-    original TEXT NOT NULL,
-    merges BOOLEAN NOT NULL
+    value TEXT NOT NULL,                -- what joins: folded, and 'source:value' where it means a person only there
+    original TEXT NOT NULL,             -- as the vendor holds it
+    merges BOOLEAN NOT NULL,
+    contact TEXT NOT NULL               -- valid and the person's own: what to write to, or to name them by elsewhere
 );
 
 -- What is true of a record's person, as text, with the type to read it as.
@@ -67,13 +72,14 @@ CREATE TABLE IF NOT EXISTS customers.consents (
     observed_at TIMESTAMPTZ NOT NULL
 );
 
--- Raw identifier values as they were normalised once; value is NULL where it is not valid.
+-- Raw identifier values as they were normalised once; value and contact are NULL where it is not valid.
 CREATE TABLE IF NOT EXISTS customers.normalised (
-    kind TEXT NOT NULL,
+    spelling TEXT NOT NULL,             -- how: all that the rules say about it
     country TEXT NOT NULL,
     original TEXT NOT NULL,
     value TEXT,
-    PRIMARY KEY (kind, country, original)
+    contact TEXT,
+    PRIMARY KEY (spelling, country, original)
 );
 
 -- How far each stream has been modelled.
@@ -84,9 +90,62 @@ CREATE TABLE IF NOT EXISTS customers.modelled_streams (
     declaration TEXT NOT NULL,          -- fingerprint of what the stream says; a change models it anew
     PRIMARY KEY (source, stream)
 );
+
+-- Which VERSION of these tables the store has: one row.
+CREATE TABLE IF NOT EXISTS customers.model_version (version INTEGER NOT NULL);
 """
 
 
 def create_tables(connection: Connection) -> None:
-    """Make the tables that are missing."""
+    """Make the tables that are missing, and bring those of an older version up to date.
+
+    After that all streams are modelled anew from their raw tables. Records keep their ids, and people theirs.
+
+    Raises:
+        ConfigurationError: The store was made by a newer version.
+    """
+    version = _version(connection)
+    if version is not None and version > VERSION:
+        raise ConfigurationError(
+            f"The store has tables of version {version}; this Millstream knows those up to {VERSION}.",
+            where="store",
+            remedy="install the newer Millstream that wrote to this store.",
+        )
+    if version is not None and version < VERSION:
+        _carry_over(connection)
     connection.execute(TABLES)
+    if version != VERSION:
+        connection.execute("DELETE FROM customers.model_version")
+        connection.execute("INSERT INTO customers.model_version VALUES (?)", [VERSION])
+
+
+def _version(connection: Connection) -> int | None:
+    """The version of the store's tables, or None where there are none."""
+    found = connection.execute(
+        """
+        SELECT table_name FROM information_schema.tables
+        WHERE table_schema = 'customers' AND table_name IN ('records', 'model_version')
+        """
+    ).fetchall()
+    if ("records",) not in found:
+        return None
+    if ("model_version",) not in found:
+        return 1
+    row = connection.execute("SELECT max(version) FROM customers.model_version").fetchone()
+    return row[0] if row else None
+
+
+def _carry_over(connection: Connection) -> None:
+    """From version 1, which had one spelling of each identifier; also for streams that are not pulled any more."""
+    connection.execute("CREATE OR REPLACE TEMP TABLE carried_over AS SELECT * FROM customers.identifiers")
+    connection.execute("DROP TABLE customers.identifiers")
+    connection.execute("DROP TABLE customers.normalised")
+    connection.execute(TABLES)
+    connection.execute(
+        """
+        INSERT INTO customers.identifiers (record_id, kind, value, original, merges, contact)
+        SELECT record_id, kind, value, original, merges, value FROM carried_over
+        """
+    )
+    connection.execute("DROP TABLE carried_over")
+    connection.execute("UPDATE customers.modelled_streams SET declaration = ''")

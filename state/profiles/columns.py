@@ -6,7 +6,10 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from millstream.state.store import column_types
+
 if TYPE_CHECKING:
+    from millstream.state.profiles.rules import SurvivorshipRules
     from millstream.state.store import Connection
 
 # What every profile has, in this order.
@@ -20,6 +23,7 @@ FIXED = {
     "phone": "TEXT",
 }
 
+LIST = "TEXT[]"
 _SQL_TYPES = {
     "text": "TEXT",
     "number": "DOUBLE",
@@ -35,58 +39,36 @@ class TraitColumn:
 
     Attributes:
         trait: The trait's name in lower case.
-        column: The column's name: the trait's, or ``trait_<name>`` where a fixed column bears that name.
-        sql_type: Its type; TEXT where records disagree on the type.
+        column: The column's name: the trait's, or ``trait_<name>`` where a fixed column bears that name. Rules and
+            origins name the trait by it.
+        sql_type: Its type; TEXT where records disagree on the type, TEXT[] where the rules ask for all values.
     """
 
     trait: str
     column: str
     sql_type: str
 
-
-def quoted(name: str) -> str:
-    """A name as SQL writes it; the one way in which a name from outside gets into a statement."""
-    return '"' + name.replace('"', '""') + '"'
-
-
-def trait_columns(connection: Connection, traits: str) -> list[TraitColumn]:
-    """The columns that the traits in a relation with ``name`` and ``type`` ask for, by name."""
-    rows = connection.execute(
-        f"SELECT lower(name), min(type), max(type) FROM {traits} GROUP BY lower(name) ORDER BY lower(name)"
-    ).fetchall()
-    return [_column(name, {first, last}) for name, first, last in rows]
+    @property
+    def read_as(self) -> str:
+        """The type that each of its values must be readable as."""
+        return "TEXT" if self.sql_type == LIST else self.sql_type
 
 
-def declared_columns(traits: Iterable[tuple[str, str]]) -> list[TraitColumn]:
-    """The columns of traits that are declared by name and type, whether or not any record bears them yet."""
+def trait_columns(traits: Iterable[tuple[str, str]], rules: SurvivorshipRules) -> list[TraitColumn]:
+    """The columns of traits by name and type (case and repetition do not matter), in the order of their names."""
     types: dict[str, set[str]] = {}
     for name, kind in traits:
         types.setdefault(name.lower(), set()).add(kind)
-    return [_column(name, kinds) for name, kinds in sorted(types.items())]
+    return [_column(name, kinds, rules) for name, kinds in sorted(types.items())]
 
 
-def _column(name: str, kinds: Collection[str]) -> TraitColumn:
-    return TraitColumn(
-        trait=name,
-        column=f"trait_{name}" if name in FIXED else name,
-        sql_type=_SQL_TYPES.get(next(iter(kinds)), "TEXT") if len(kinds) == 1 else "TEXT",
-    )
+def _column(name: str, kinds: Collection[str], rules: SurvivorshipRules) -> TraitColumn:
+    column = f"trait_{name}" if name in FIXED else name
+    if rules.rule(column).strategy == "list":
+        return TraitColumn(name, column, LIST)
+    return TraitColumn(name, column, _SQL_TYPES.get(next(iter(kinds)), "TEXT") if len(kinds) == 1 else "TEXT")
 
 
 def existing_columns(connection: Connection, table: str = "profiles") -> dict[str, str]:
     """Name and type of the columns a ``customers`` table has; empty when there is no such table."""
-    rows = connection.execute(
-        """
-        SELECT column_name, data_type FROM information_schema.columns
-        WHERE table_schema = 'customers' AND table_name = ? ORDER BY ordinal_position
-        """,
-        [table],
-    ).fetchall()
-    return {str(name): _short(str(data_type)) for name, data_type in rows}
-
-
-def _short(data_type: str) -> str:
-    """The type under the name we declare it by."""
-    return {"VARCHAR": "TEXT", "VARCHAR[]": "TEXT[]", "TIMESTAMP WITH TIME ZONE": "TIMESTAMPTZ"}.get(
-        data_type, data_type
-    )
+    return column_types(connection, "customers", table)

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 from millstream.state.profiles import survivorship
-from millstream.state.profiles.columns import (
-    FIXED,
-    TraitColumn,
-    declared_columns,
-    existing_columns,
-    quoted,
-    trait_columns,
-)
-from millstream.state.profiles.tables import create_profile_tables, create_table
+from millstream.state.profiles.columns import FIXED, LIST, TraitColumn, existing_columns, trait_columns
+from millstream.state.profiles.consents import merge_consents
+from millstream.state.profiles.freshness import TraitFreshness, measure_freshness
+from millstream.state.profiles.ranking import choose
+from millstream.state.profiles.rules import CONTACTS
+from millstream.state.profiles.tables import ORIGIN, create_profile_tables, create_table
+from millstream.state.sql import quoted
+from millstream.state.store import drop_temporary_tables
 
 if TYPE_CHECKING:
     from millstream.state.profiles.rules import SurvivorshipRules
@@ -33,6 +32,7 @@ class ProfilesReport:
         removed: Profiles that were merged away or lost their last record.
         traits: Columns that hold traits.
         full: Whether all profiles were described.
+        freshness: How fresh the values of each trait are, by its name; also those of email and phone.
     """
 
     profiles: int
@@ -40,6 +40,7 @@ class ProfilesReport:
     removed: int
     traits: int
     full: bool
+    freshness: tuple[TraitFreshness, ...] = ()
 
 
 def build_profiles(
@@ -49,8 +50,9 @@ def build_profiles(
     now: datetime,
     full: bool = False,
     declared: Iterable[tuple[str, str]] = (),
+    lifetimes: Mapping[str, int | None] | None = None,
 ) -> ProfilesReport:
-    """Bring ``customers.profiles`` and ``customers.profile_traits_origin`` in step with the records.
+    """Bring profiles, the origins of their values, and their consents in step with the records.
 
     Only the profiles that ``resolve`` has put into ``customers.changed_profiles`` are described anew. All are, when the
     rules changed or a trait's type no longer fits its column.
@@ -62,60 +64,78 @@ def build_profiles(
         full: Describe all profiles.
         declared: Name and type of traits that have a column even while no record bears them, so that an audience or
             a sync may name them before their source was read.
+        lifetimes: Days for which values of a kind of identifier are believed, where the project says so; for email
+            and phone, unless ``rules`` do.
+
+    Raises:
+        ConfigurationError: A rule that makes no sense for the type of its trait.
     """
+    declared = list(declared)
+    rules.check(declared)
     create_profile_tables(connection)
     before = connection.execute("SELECT rules_fingerprint FROM customers.describe_state").fetchone()
     full = full or before != (rules.fingerprint(),)
     if not full:
-        full = not _take_changed(connection)
+        full = not _take_changed(connection, rules)
     if full:
         _take_all(connection)
     described, gone = _counts(connection)
     if full or described or gone:
         _describe(connection, rules, now, full=full)
-    _add_missing(connection, declared_columns(declared))
+    merge_consents(connection, full=full)
+    _add_missing(connection, trait_columns(declared, rules))
     report = ProfilesReport(
         profiles=_count(connection, "customers.profiles"),
         described=described,
         removed=gone,
         traits=len(existing_columns(connection)) - len(FIXED),
         full=full,
+        freshness=measure_freshness(connection, rules, kinds=lifetimes or {}, now=now),
     )
-    connection.execute("DROP TABLE IF EXISTS describe_scope")
-    connection.execute("DROP TABLE IF EXISTS describe_traits")
+    drop_temporary_tables(connection, "describe_")
     return report
 
 
 def _take_all(connection: Connection) -> None:
     """The scope of a full run; profiles that are gone are in it with ``living`` false."""
-    connection.execute(
+    _take(
+        connection,
         """
-        CREATE OR REPLACE TEMP TABLE describe_scope AS
         SELECT coalesce(living.profile_id, described.profile_id) AS profile_id,
                living.profile_id IS NOT NULL AS living
         FROM (SELECT DISTINCT profile_id FROM customers.members) AS living
         FULL JOIN customers.profiles AS described ON described.profile_id = living.profile_id
-        """
+        """,
     )
-    survivorship.collect_traits(connection)
 
 
-def _take_changed(connection: Connection) -> bool:
+def _take_changed(connection: Connection, rules: SurvivorshipRules) -> bool:
     """The scope of a partial run; False where the columns' types do not allow one."""
-    connection.execute(
+    _take(
+        connection,
         """
-        CREATE OR REPLACE TEMP TABLE describe_scope AS
         SELECT changed.profile_id, bool_or(member.profile_id IS NOT NULL) AS living
         FROM customers.changed_profiles AS changed
         LEFT JOIN customers.members AS member ON member.profile_id = changed.profile_id
         GROUP BY changed.profile_id
-        """
+        """,
     )
-    survivorship.collect_traits(connection)
     existing = existing_columns(connection)
-    wanted = trait_columns(connection, "describe_traits")
+    wanted = trait_columns(survivorship.names_said(connection), rules)
     # Text holds whatever comes; any other type must be the one that the column has.
     return all(existing.get(each.column, each.sql_type) in (each.sql_type, "TEXT") for each in wanted)
+
+
+def _take(connection: Connection, profiles: str) -> None:
+    """``describe_scope (profile, profile_id, living)``, and what the records of these profiles say."""
+    connection.execute(
+        f"""
+        CREATE OR REPLACE TEMP TABLE describe_scope AS
+        SELECT CAST(row_number() OVER () AS INTEGER) AS profile, profile_id, living FROM ({profiles}) AS chosen
+        """
+    )
+    survivorship.collect_records(connection)
+    survivorship.collect_traits(connection)
 
 
 def _counts(connection: Connection) -> tuple[int, int]:
@@ -134,31 +154,34 @@ def _count(connection: Connection, relation: str) -> int:
 
 
 def _describe(connection: Connection, rules: SurvivorshipRules, now: datetime, *, full: bool) -> None:
-    columns = _fit_columns(connection, full=full)
-    survivorship.rank_traits(connection, rules, columns)
-    survivorship.choose_contacts(connection)
-    if not full:
-        connection.execute("DELETE FROM customers.profiles WHERE profile_id IN (SELECT profile_id FROM describe_scope)")
-        connection.execute(
-            "DELETE FROM customers.profile_traits_origin WHERE profile_id IN (SELECT profile_id FROM describe_scope)"
-        )
-    _insert_profiles(connection, columns, now)
-    connection.execute(
-        "INSERT INTO customers.profile_traits_origin "
-        "SELECT profile_id, name, record_id, observed_at FROM describe_chosen"
+    names = survivorship.names_said(connection)
+    columns = _fit_columns(connection, trait_columns(names, rules), full=full)
+    survivorship.collect_contacts(connection)
+    survivorship.write_columns(connection, rules, columns, [name for name, _ in names])
+    used = [rules.rule(name) for name in (*CONTACTS, *(each.column for each in columns))]
+    choose(
+        connection,
+        {rule.strategy for rule in used if rule.strategy},
+        ranked_sources=any(rule.sources for rule in used),
     )
+    # The largest of the working tables makes room for what is written now.
+    connection.execute("DROP TABLE describe_said")
+    if not full:
+        for table in ("profiles", "profile_traits_origin"):
+            connection.execute(
+                f"DELETE FROM customers.{table} WHERE profile_id IN (SELECT profile_id FROM describe_scope)"
+            )
+    _insert_profiles(connection, columns, now)
+    _insert_origins(connection)
     connection.execute(
         "DELETE FROM customers.changed_profiles WHERE profile_id IN (SELECT profile_id FROM describe_scope)"
     )
     connection.execute("DELETE FROM customers.describe_state")
     connection.execute("INSERT INTO customers.describe_state VALUES (?)", [rules.fingerprint()])
-    for table in ("describe_chosen", "describe_contacts"):
-        connection.execute(f"DROP TABLE {table}")
 
 
-def _fit_columns(connection: Connection, *, full: bool) -> list[TraitColumn]:
+def _fit_columns(connection: Connection, wanted: list[TraitColumn], *, full: bool) -> list[TraitColumn]:
     """Add the columns that are missing; a full run makes the table anew, so that none stays that nobody fills."""
-    wanted = trait_columns(connection, "describe_traits")
     if full:
         connection.execute("DROP TABLE customers.profiles")
         connection.execute("DELETE FROM customers.profile_traits_origin")
@@ -179,42 +202,58 @@ def _add_missing(connection: Connection, wanted: list[TraitColumn]) -> dict[str,
 
 
 def _insert_profiles(connection: Connection, columns: list[TraitColumn], now: datetime) -> None:
-    names = ", ".join(quoted(name) for name in [*FIXED, *(each.column for each in columns)])
-    pivoted = "".join(
-        f",\n max(CASE WHEN name = ? THEN TRY_CAST(value AS {each.sql_type}) END) AS {quoted(each.column)}"
-        for each in columns
+    """One row for each profile; a trait's number is its place among the columns, and the contacts follow."""
+    names = [*(each.column for each in columns), *CONTACTS]
+    pivoted = ",\n".join(
+        [
+            *(f"{_pivot(number, each.sql_type)} AS {quoted(each.column)}" for number, each in enumerate(columns)),
+            *(f"{_pivot(len(columns) + place, 'TEXT')} AS {quoted(kind)}" for place, kind in enumerate(CONTACTS)),
+        ]
     )
-    chosen = "".join(f", chosen.{quoted(each.column)}" for each in columns)
+    into = ", ".join(quoted(name) for name in [*(name for name in FIXED if name not in CONTACTS), *names])
+    chosen = ", ".join(f"chosen.{quoted(name)}" for name in names)
     connection.execute(
         f"""
-        INSERT INTO customers.profiles ({names})
-        WITH seen AS (
-            SELECT member.profile_id, member.record_id, record.source, record.observed_at AS seen_at
-            FROM customers.members AS member
-            JOIN describe_scope AS scope ON scope.profile_id = member.profile_id
-            JOIN customers.records AS record ON record.record_id = member.record_id
-        ),
-        active AS (
-            SELECT seen.profile_id, min(event.happened_at) AS first_event, max(event.happened_at) AS last_event
-            FROM customers.events AS event JOIN seen ON seen.record_id = event.record_id
+        INSERT INTO customers.profiles ({into})
+        WITH active AS (
+            SELECT record.profile, min(event.happened_at) AS first_event, max(event.happened_at) AS last_event
+            FROM customers.events AS event JOIN describe_records AS record ON record.record_id = event.record_id
             WHERE event.happened_at <= CAST(? AS TIMESTAMPTZ)
-            GROUP BY seen.profile_id
+            GROUP BY record.profile
         ),
         known AS (
-            SELECT profile_id, min(seen_at) AS first_record, max(seen_at) AS last_record,
+            SELECT profile, profile_id, min(observed_at) AS first_record, max(observed_at) AS last_record,
                    count(*) AS records, array_agg(DISTINCT source ORDER BY source NULLS FIRST) AS sources
-            FROM seen GROUP BY profile_id
+            FROM describe_records GROUP BY profile, profile_id
         ),
-        chosen AS (SELECT profile_id{pivoted} FROM describe_chosen GROUP BY profile_id)
+        chosen AS (SELECT profile, {pivoted} FROM describe_chosen GROUP BY profile)
         SELECT known.profile_id,
                CASE WHEN active.first_event < known.first_record THEN active.first_event ELSE known.first_record END,
                CASE WHEN active.last_event > known.last_record THEN active.last_event ELSE known.last_record END,
-               known.records, known.sources, email.value, phone.value{chosen}
+               known.records, known.sources, {chosen}
         FROM known
-        LEFT JOIN active ON active.profile_id = known.profile_id
-        LEFT JOIN describe_contacts AS email ON email.profile_id = known.profile_id AND email.kind = 'email'
-        LEFT JOIN describe_contacts AS phone ON phone.profile_id = known.profile_id AND phone.kind = 'phone'
-        LEFT JOIN chosen ON chosen.profile_id = known.profile_id
+        LEFT JOIN active ON active.profile = known.profile
+        LEFT JOIN chosen ON chosen.profile = known.profile
         """,
-        [now, *(each.trait for each in columns)],
+        [now],
+    )
+
+
+def _pivot(number: int, sql_type: str) -> str:
+    """The value of the trait with this number, of the rows that a profile has for all traits."""
+    if sql_type == LIST:
+        return f"array_agg(value ORDER BY value) FILTER (WHERE trait = {number})"
+    return f"max(CASE WHEN trait = {number} THEN TRY_CAST(value AS {sql_type}) END)"
+
+
+def _insert_origins(connection: Connection) -> None:
+    connection.execute(
+        f"""
+        INSERT INTO customers.profile_traits_origin ({", ".join(ORIGIN)})
+        SELECT record.profile_id, named.column_name, record.record_id, chosen.observed_at, chosen.value,
+               chosen.confirmed_at, chosen.support
+        FROM describe_chosen AS chosen
+        JOIN describe_records AS record ON record.record = chosen.record
+        JOIN (SELECT DISTINCT trait, column_name FROM describe_columns) AS named ON named.trait = chosen.trait
+        """
     )

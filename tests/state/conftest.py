@@ -1,4 +1,4 @@
-"""A real DuckDB store with the customer model's tables, and short ways to fill it."""
+"""A real store with the customer model's tables, on each engine, and short ways to fill it."""
 
 from __future__ import annotations
 
@@ -7,20 +7,23 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-import duckdb
 import pytest
 
 from millstream.state.identity import IdentityRules, ResolveReport, resolve
 from millstream.state.model.tables import create_tables
+from millstream.state.sql import replaced
+from millstream.state.store import Connection
+from tests.engines import DuckDBEngine, Engine
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
+REPLACE_RECORD = replaced(("record_id",), ("source", "stream", "source_key", "observed_at", "deleted", "modelled_at"))
 
 
 @dataclass
 class Customers:
     """Writes to the customer model as the model step does, with a clock that moves at each write."""
 
-    connection: duckdb.DuckDBPyConnection
+    connection: Connection
     now: datetime = START
     rules: IdentityRules = field(default_factory=IdentityRules)
     runs: int = 0
@@ -43,12 +46,13 @@ class Customers:
         now = self.tick()
         self.connection.execute("DELETE FROM customers.identifiers WHERE record_id = ?", [record_id])
         self.connection.execute(
-            "INSERT OR REPLACE INTO customers.records VALUES (?, ?, ?, ?, ?, ?, ?)",
+            f"INSERT INTO customers.records VALUES (?, ?, ?, ?, ?, ?, ?) {REPLACE_RECORD}",
             [record_id, source, stream, key, observed_at or now, deleted, now],
         )
         for kind, value in identifiers:
             self.connection.execute(
-                "INSERT INTO customers.identifiers VALUES (?, ?, ?, ?, ?)", [record_id, kind, value, value, merges]
+                "INSERT INTO customers.identifiers VALUES (?, ?, ?, ?, ?, ?)",
+                [record_id, kind, value, value, merges, value],
             )
         return record_id
 
@@ -122,22 +126,21 @@ class Customers:
         return self.connection.execute(sql, list(values)).fetchall()
 
 
-def open_customers() -> Customers:
-    """An empty store in memory."""
-    connection = duckdb.connect(config={"threads": 1})
-    connection.execute("SET TimeZone = 'UTC'")
+def open_customers(engine: Engine | None = None) -> Customers:
+    """An empty store, in memory if no engine is named."""
+    connection = (engine or DuckDBEngine()).connection()
     create_tables(connection)
     return Customers(connection)
 
 
 @pytest.fixture
-def customers() -> Iterator[Customers]:
-    made = open_customers()
+def customers(engine: Engine) -> Iterator[Customers]:
+    made = open_customers(engine)
     yield made
     made.connection.close()
 
 
 @pytest.fixture(scope="session")
-def new_customers() -> Callable[[], Customers]:
+def new_customers(engine: Engine) -> Callable[[], Customers]:
     """Opens an empty store; for property tests, which need one for each example."""
-    return open_customers
+    return lambda: open_customers(engine)

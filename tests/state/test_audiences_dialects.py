@@ -12,10 +12,10 @@ from sqlglot import ErrorLevel, exp
 from millstream.state.audiences import Audience, select_audiences, why
 from millstream.state.identity import IdentityRules, explain_profile, find_profiles, resolve
 from millstream.state.profiles import SurvivorshipRules, TraitRule, build_profiles
+from tests.state.conftest import Customers, open_customers
 
 if TYPE_CHECKING:
     from millstream.state.store import Connection
-    from tests.state.conftest import Customers
 
 AS_OF = datetime(2026, 6, 1, tzinfo=UTC)
 RULE = {
@@ -41,6 +41,9 @@ class Recording:
     def execute(self, sql: str, values: object = None) -> object:
         self.statements[sql] = None
         return self.connection.execute(sql, values) if values else self.connection.execute(sql)
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self.connection, name)
 
     def executemany(self, sql: str, values: object) -> object:
         self.statements[sql] = None
@@ -74,8 +77,8 @@ def statements_of_a_life(customers: Customers) -> list[str]:
 
 
 @pytest.mark.parametrize("dialect", ["postgres", "redshift", "snowflake", "bigquery", "databricks", "clickhouse"])
-def test_statements_can_be_transpiled(customers: Customers, dialect: str) -> None:
-    statements = statements_of_a_life(customers)
+def test_statements_can_be_transpiled(dialect: str) -> None:
+    statements = statements_of_a_life(open_customers())
     assert len(statements) > 100
     for sql in statements:
         parsed = [tree for tree in sqlglot.parse(sql, read="duckdb") if tree is not None]

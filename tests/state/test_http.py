@@ -239,6 +239,8 @@ def test_redaction_leaves_the_rest_alone() -> None:
     assert redact("row 12 of 300, code E_42") == "row 12 of 300, code E_42"
     assert "@example" not in redact("see A.B+c@mail.example.org.")
     assert redact("x?api_key=abc123&b=1") == "x?api_key ***&b=1"
+    assert redact("no postgresql://ana:s@cret@db:5432/shop there") == "no postgresql://ana:***@db:5432/shop there"
+    assert redact("http://127.0.0.1:8790/a@b") == "http://127.0.0.1:8790/a@b"
 
 
 def test_retry_after_may_be_a_date() -> None:

@@ -10,7 +10,7 @@ import pytest
 from pydantic import ValidationError
 
 from millstream.state.errors import NotFoundError
-from millstream.state.identity import IdentityRules, KindRule, explain_profile, find_profiles
+from millstream.state.identity import IdentityRules, KindRule, explain_profile, find_profiles, graph
 
 if TYPE_CHECKING:
     from tests.state.conftest import Customers
@@ -37,8 +37,35 @@ def test_equal_identifiers_of_one_kind_make_one_profile(customers: Customers) ->
 
 def test_long_chains_of_records_are_one_profile(customers: Customers) -> None:
     for number in range(60):
-        customers.record(f"crm.contacts:{number}", ("user_id", f"u{number}"), ("user_id", f"u{number + 1}"))
+        customers.record(f"crm.contacts:{number}", ("card", f"c{number}"), ("card", f"c{number + 1}"))
     assert customers.resolve().profiles == 1
+
+
+@pytest.mark.parametrize("way", ["plain", "scipy", "sql"])
+def test_components_are_the_same_whichever_way(
+    customers: Customers, way: graph.Way, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(graph, "_quickest", lambda _: way)
+    customers.record("alone", ("card", "1"), ANA_PHONE)
+    for number in range(40):
+        customers.record(f"crm.contacts:{number}", ("card", f"{number % 7}"), ("card", f"{number % 3 + 7}"))
+    customers.record("shop.orders:1", ("card", "99"))
+    customers.resolve()
+    assert {len(profile) for profile in customers.partition()} == {41, 1}
+    assert customers.profile("crm.contacts:0") == customers.profile("alone")
+
+
+def test_nothing_is_left_of_a_run_but_its_result(customers: Customers) -> None:
+    customers.record("a.contacts:1", ANA)
+    customers.record("b.contacts:1", ANA, ANA_PHONE)
+    customers.resolve()
+    customers.record("c.contacts:1", ANA_PHONE)
+    customers.resolve()
+    left = """
+        SELECT table_name FROM information_schema.tables
+        WHERE table_schema <> 'customers' AND (table_name LIKE 'resolve%' OR table_name LIKE 'household%')
+    """
+    assert customers.rows(left) == []
 
 
 def test_a_run_without_changes_does_nothing(customers: Customers) -> None:
@@ -70,12 +97,12 @@ def test_the_older_id_survives_a_merge_and_the_other_becomes_an_alias(customers:
 def test_aliases_of_aliases_name_the_living_profile(customers: Customers) -> None:
     ids = []
     for number in range(3):
-        ids.append(customers.record(f"crm.contacts:{number}", ("user_id", f"u{number}")))
+        ids.append(customers.record(f"crm.contacts:{number}", ("card", f"u{number}")))
         customers.resolve()
     first, second, third = (customers.profile(record_id) for record_id in ids)
-    customers.record("crm.contacts:2", ("user_id", "u2"), ("user_id", "u1"))
+    customers.record("crm.contacts:2", ("card", "u2"), ("card", "u1"))
     customers.resolve()
-    customers.record("crm.contacts:1", ("user_id", "u1"), ("user_id", "u0"))
+    customers.record("crm.contacts:1", ("card", "u1"), ("card", "u0"))
     customers.resolve()
     assert set(customers.rows("SELECT alias_id, profile_id FROM customers.profile_aliases")) == {
         (second, first),
@@ -159,10 +186,69 @@ def test_a_full_run_changes_no_id(customers: Customers) -> None:
     for number in range(10):
         customers.record(f"a.contacts:{number}", ("user_id", f"u{number // 3}"))
     customers.resolve()
-    before = customers.rows("SELECT * FROM customers.members ORDER BY ALL")
+    before = customers.rows("SELECT * FROM customers.members ORDER BY record_id")
     report = customers.resolve(full=True)
-    assert customers.rows("SELECT * FROM customers.members ORDER BY ALL") == before
+    assert customers.rows("SELECT * FROM customers.members ORDER BY record_id") == before
     assert (report.new, report.changed_profiles) == (0, 0)
+
+
+def test_an_id_that_was_merged_away_comes_back_when_its_records_part_again(customers: Customers) -> None:
+    for number in range(3):
+        customers.record(f"a.contacts:{number}", ANA)
+    customers.resolve()
+    customers.record("b.contacts:1", BOB)
+    customers.resolve()
+    ana, bob = customers.profile("a.contacts:1"), customers.profile("b.contacts:1")
+    customers.record("c.orders:1", ANA, BOB)
+    customers.resolve()
+    assert customers.profile("b.contacts:1") == ana
+
+    customers.record("c.orders:1", ANA)
+    report = customers.resolve()
+
+    assert (report.split, report.new, report.profiles) == (1, 0, 2)
+    assert (customers.profile("a.contacts:1"), customers.profile("b.contacts:1")) == (ana, bob)
+    assert customers.rows("SELECT * FROM customers.profile_aliases") == []
+    assert customers.rows("SELECT * FROM customers.merged_members") == []
+    assert customers.rows(
+        "SELECT change, profile_id, other_id, reason FROM customers.profile_history WHERE change = 'split'"
+    ) == [("split", ana, bob, "record changed")]
+
+
+def test_an_alias_follows_the_records_that_it_brought(customers: Customers) -> None:
+    """Where its records part along with more others, the id stays away but stands for the part they are in."""
+    first = customers.record("a.contacts:1", ANA)
+    customers.resolve()
+    customers.record("b.contacts:1", BOB)
+    customers.resolve()
+    bob = customers.profile("b.contacts:1")
+    for number in range(2):
+        customers.record(f"a.contacts:{number + 2}", ANA)
+        customers.record(f"d.contacts:{number}", BOB)
+    customers.record("c.orders:1", ANA, BOB)
+    customers.resolve()
+    for number in range(2, 4):
+        customers.record(f"d.contacts:{number}", BOB)
+    customers.resolve()
+    whole = customers.profile(first)
+
+    customers.erase("c.orders:1")
+    customers.resolve()
+
+    part = customers.profile("b.contacts:1")
+    assert part == whole
+    assert part != customers.profile(first)
+    assert customers.rows("SELECT alias_id, profile_id FROM customers.profile_aliases") == [(bob, part)]
+
+
+def test_what_joins_a_record_that_vanished_is_seen_without_a_time_stamp(customers: Customers) -> None:
+    customers.record("a.contacts:1", ANA)
+    customers.record("b.contacts:1", BOB)
+    customers.record("c.contacts:1", ANA, BOB)
+    assert customers.resolve().profiles == 1
+    customers.erase("c.contacts:1")
+    customers.record("d.contacts:1", ("card", "1"))
+    assert customers.resolve().profiles == 3
 
 
 def test_a_run_id_used_again_makes_no_id_twice(customers: Customers) -> None:
@@ -185,6 +271,19 @@ def test_a_record_written_under_the_last_time_stamp_is_still_seen(customers: Cus
         "UPDATE customers.records SET modelled_at = (SELECT min(modelled_at) FROM customers.records)"
     )
     assert customers.resolve().records == 2
+
+
+def test_a_record_written_by_a_slow_clock_is_still_seen(customers: Customers) -> None:
+    customers.record("a.contacts:1", ANA)
+    customers.resolve()
+    customers.record("a.contacts:2", ANA)
+    customers.connection.execute(
+        "UPDATE customers.records SET modelled_at = TIMESTAMPTZ '2025-01-01 00:00:00+00' "
+        "WHERE record_id = 'a.contacts:2'"
+    )
+    customers.record("b.contacts:1", BOB)
+    report = customers.resolve()
+    assert (report.records, report.profiles) == (3, 2)
 
 
 def test_changed_profiles_wait_until_they_are_described(customers: Customers) -> None:

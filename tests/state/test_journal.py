@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,15 +14,26 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
-from millstream.state.errors import ConfigurationError
+from millstream.state.errors import ConfigurationError, UnreachableError
 from millstream.state.ledger import migrations
 from millstream.state.ledger.journal import HEAD, Journal, RowOutcome
 from millstream.state.ledger.tables import metadata
+from tests.postgres import Server
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def url(request: pytest.FixtureRequest) -> Iterator[str]:
+    if request.param == "sqlite":
+        yield "sqlite:///journal.sqlite"
+        return
+    server: Server = request.getfixturevalue("postgres_server")
+    with server.database() as made:
+        yield made
 
 
 @pytest.fixture
-def journal(tmp_path: Path):
-    journal = Journal("sqlite:///journal.sqlite", root=tmp_path)
+def journal(url: str, tmp_path: Path) -> Iterator[Journal]:
+    journal = Journal(url, root=tmp_path)
     yield journal
     journal.close()
 
@@ -34,10 +46,10 @@ def test_migrations_give_the_tables_that_the_code_uses(journal: Journal) -> None
     assert scripts.get_current_head() == HEAD
 
 
-def test_opening_an_up_to_date_journal_does_not_import_alembic(journal: Journal, tmp_path: Path) -> None:
+def test_opening_an_up_to_date_journal_does_not_import_alembic(journal: Journal, url: str, tmp_path: Path) -> None:
     code = (
         "import sys; from pathlib import Path; from millstream.state.ledger.journal import Journal;"
-        f"Journal('sqlite:///journal.sqlite', root=Path({str(tmp_path)!r})).close();"
+        f"Journal({url!r}, root=Path({str(tmp_path)!r})).close();"
         "sys.exit('alembic' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
@@ -58,6 +70,15 @@ def test_times_come_back_aware(journal: Journal) -> None:
     (run,) = journal.last_runs()
     assert run["started_at"].tzinfo is not None
     assert run["status"] == "running"
+
+
+def test_processes_that_open_a_new_journal_at_once_make_it_once(url: str, tmp_path: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path; from millstream.state.ledger.journal import Journal;"
+        f"Journal({url!r}, root=Path({str(tmp_path)!r})).close()"
+    )
+    opening = [subprocess.Popen([sys.executable, "-c", code]) for _ in range(3)]
+    assert [one.wait() for one in opening] == [0, 0, 0]
 
 
 def test_a_lease_is_held_by_one_and_given_back(journal: Journal) -> None:
@@ -94,3 +115,10 @@ def test_a_lease_of_another_machine_ends_with_its_time(journal: Journal) -> None
 def test_a_url_that_cannot_be_read_is_one_clear_error(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="journal: The journal's URL"):
         Journal("no url", root=tmp_path)
+
+
+def test_a_server_that_does_not_answer_is_named_without_the_password(tmp_path: Path) -> None:
+    with pytest.raises(UnreachableError) as raised:
+        Journal("postgresql://ana:secret@127.0.0.1:9/shop", root=tmp_path)
+    assert "127.0.0.1:9/shop" in str(raised.value)
+    assert "secret" not in str(raised.value)

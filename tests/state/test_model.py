@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
-import duckdb
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from millstream.state.errors import ConfigurationError
+from millstream.state.identity import IdentityRules, KindRule, resolve
 from millstream.state.model.build import ModelReport, build_model
 from millstream.state.model.declarations import Consent, Event, Identifier, People, Trait
 from millstream.state.model.tracking_plan import PlannedEvent, TrackingPlan
+from millstream.state.store import Connection, write_arrow
+from tests.engines import Engine
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
 NO_PLAN = TrackingPlan()
@@ -96,10 +100,11 @@ class Table:
 class Shop:
     """A store with raw tables of the source ``shop``, filled as dlt's merge fills them."""
 
-    connection: duckdb.DuckDBPyConnection
+    connection: Connection
     stream: Table = field(default_factory=Table)
     plan: TrackingPlan = NO_PLAN
-    default_country: str | None = None
+    rules: IdentityRules = field(default_factory=IdentityRules)
+    account: str | None = None
     now: datetime = START
 
     def __post_init__(self) -> None:
@@ -111,7 +116,8 @@ class Shop:
     def pull(self, *rows: Mapping[str, Any]) -> None:
         """Rows of one pull; a row replaces the one with its id."""
         self.now += timedelta(minutes=1)
-        pulled = pa.Table.from_pylist([{**row, "_pulled_at": self.now} for row in rows], SCHEMA)  # noqa: F841
+        pulled = pa.Table.from_pylist([{**row, "_pulled_at": self.now} for row in rows], SCHEMA)
+        write_arrow(self.connection, "pulled", pulled)
         table = f"raw_shop.{self.stream.name}"
         self.connection.execute(f"DELETE FROM {table} WHERE id IN (SELECT id FROM pulled)")
         self.connection.execute(f"INSERT INTO {table} SELECT * FROM pulled")
@@ -124,7 +130,8 @@ class Shop:
             "shop",
             [self.stream],
             plan=self.plan,
-            default_country=self.default_country,
+            rules=self.rules,
+            account=self.account,
             now=self.now,
         )
 
@@ -150,17 +157,31 @@ def _sql_type(kind: pa.DataType) -> str:
     return names.get(kind, "DATE")
 
 
-def open_shop(**facts: Any) -> Shop:
-    connection = duckdb.connect(config={"threads": 1})
-    connection.execute("SET TimeZone = 'UTC'")
-    return Shop(connection, **facts)
+OpenShop = Callable[..., Shop]
+
+
+@pytest.fixture(scope="session")
+def new_shop(engine: Engine) -> OpenShop:
+    """Opens an empty store with a raw table; for property tests, which close it after each example."""
+    return lambda **facts: Shop(engine.connection(), **facts)
 
 
 @pytest.fixture
-def shop() -> Iterator[Shop]:
-    made = open_shop()
-    yield made
-    made.connection.close()
+def open_shop(new_shop: OpenShop) -> Iterator[OpenShop]:
+    """The same for one test, which need not close it."""
+    with ExitStack() as stack:
+
+        def opened(**facts: Any) -> Shop:
+            shop = new_shop(**facts)
+            stack.callback(shop.connection.close)
+            return shop
+
+        yield opened
+
+
+@pytest.fixture
+def shop(open_shop: OpenShop) -> Shop:
+    return open_shop()
 
 
 # Identifiers
@@ -181,7 +202,7 @@ def test_identifiers_are_split_and_normalised(shop: Shop) -> None:
         ("email", "ana@home.example.org"),
         ("phone", "+442079460958"),
     ]
-    assert shop.sql("SELECT value, merges FROM customers.identifiers WHERE kind = 'shop_id'") == [("1", False)]
+    assert shop.sql("SELECT value, merges FROM customers.identifiers WHERE kind = 'shop_id'") == [("shop:1", False)]
 
 
 def test_what_is_no_identifier_is_left_out(shop: Shop) -> None:
@@ -194,7 +215,7 @@ def test_a_number_without_its_country_is_read_by_the_projects(shop: Shop) -> Non
     row = {"id": "1", "phone": "020 7946 0958"}
     shop.say(row)
     assert shop.identifiers() == []
-    shop.default_country = "GB"
+    shop.rules = IdentityRules(default_country="GB")
     shop.model()
     assert shop.identifiers() == [("phone", "+442079460958")], "numbers read before the change are read anew"
 
@@ -204,6 +225,79 @@ def test_a_changed_row_says_only_what_it_says_now(shop: Shop) -> None:
     shop.say({"id": "1", "email": "ana@example.org"})
     assert shop.identifiers() == [("email", "ana@example.org"), ("email", "ben@example.com")]
     assert shop.sql("SELECT * FROM customers.traits") == []
+
+
+def test_one_address_in_two_spellings_is_written_to_as_its_first_column_says(shop: Shop) -> None:
+    shop.say({"id": "1", "email": "Ana.Li+shop@gmail.com", "more_emails": "anali@googlemail.com"})
+    found = shop.sql("SELECT value, contact, original FROM customers.identifiers WHERE kind = 'email'")
+    assert found == [("anali@gmail.com", "ana.li+shop@gmail.com", "Ana.Li+shop@gmail.com")]
+
+
+def test_a_vendors_own_ids_mean_a_person_only_within_its_account(shop: Shop) -> None:
+    shop.say({"id": "1"})
+    found = "SELECT value, contact FROM customers.identifiers"
+    assert shop.sql(found) == [("shop:1", "1")]
+    shop.account = "main_account"
+    shop.model()
+    assert shop.sql(found) == [("main_account:1", "1")], "the sources of one account know the same ids"
+    shop.rules = IdentityRules(kinds={"shop_id": KindRule()})
+    shop.model()
+    assert shop.sql(found) == [("1", "1")]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "spelled"),
+    [
+        ({}, {"email_providers": False}, "a.li+x@gmail.com"),
+        ({"email_providers": False}, {}, "ali@gmail.com"),
+        ({}, {"kinds": {"email": {"spelling": "text"}}}, "A.Li+x@gmail.com"),
+        ({}, {"kinds": {"email": {"valid": ".*@gmail.com"}}}, "ali@gmail.com"),
+        ({}, {"kinds": {"email": {"valid": ".*@example.com"}}}, None),
+    ],
+)
+def test_other_rules_spell_what_was_kept_anew(
+    open_shop: OpenShop, shop: Shop, before: dict[str, object], after: dict[str, object], spelled: str | None
+) -> None:
+    shop.rules = IdentityRules.model_validate(before)
+    shop.say({"id": "1", "email": "A.Li+x@gmail.com"})
+    shop.rules = IdentityRules.model_validate(after)
+    assert shop.model().rows == 1
+    assert shop.identifiers() == ([("email", spelled)] if spelled else [])
+    shop.rules = IdentityRules.model_validate(before)
+    shop.model()
+    again = open_shop(rules=shop.rules)
+    again.say({"id": "1", "email": "A.Li+x@gmail.com"})
+    assert shop.identifiers() == again.identifiers()
+    again.connection.close()
+
+
+def test_rules_of_kinds_that_a_stream_does_not_say_model_nothing_anew(open_shop: OpenShop) -> None:
+    shop = open_shop(**VISIT_SHOP)
+    shop.say(*visits(("d1", "u1", "a")))
+    shop.rules = IdentityRules(default_country="DE", email_providers=False)
+    assert shop.model().rows == 0
+
+
+def test_an_address_is_made_of_its_parts_and_needs_each_of_them(open_shop: OpenShop) -> None:
+    home = Identifier(kind="address", columns=("name", "note"), merges=False)
+    shop = open_shop(stream=Table(people=People(identifiers=(home,))))
+    shop.say(
+        {"id": "1", "name": " Hauptstra\u00dfe 5 ", "note": "10115"},
+        {"id": "2", "name": "Hauptstr. 5", "note": "10115"},
+        {"id": "3", "name": "Hauptstr. 5", "note": " "},
+        {"id": "4", "note": "10115"},
+    )
+    found = shop.sql("SELECT value, merges, original FROM customers.identifiers ORDER BY record_id")
+    assert found == [
+        ("hauptstr 5 10115", False, "Hauptstra\u00dfe 5, 10115"),
+        ("hauptstr 5 10115", False, "Hauptstr. 5, 10115"),
+    ]
+
+
+@pytest.mark.parametrize("columns", [{}, {"column": "a", "columns": ("b", "c")}])
+def test_an_identifier_names_its_column_or_its_columns(columns: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="either its column or its columns"):
+        Identifier(kind="address", **columns)
 
 
 # Traits and consents
@@ -345,7 +439,7 @@ PLAN = TrackingPlan(
         ("!!!", "!!!", "unplanned"),
     ],
 )
-def test_events_take_the_plans_names_and_others_are_kept(did: str, name: str, status: str) -> None:
+def test_events_take_the_plans_names_and_others_are_kept(open_shop: OpenShop, did: str, name: str, status: str) -> None:
     shop = open_shop(plan=PLAN)
     report = shop.say({"id": "1", "did": did, "did_at": START, "note": "x"})
     original = "Order Completed" if did == "buy" else did
@@ -353,14 +447,14 @@ def test_events_take_the_plans_names_and_others_are_kept(did: str, name: str, st
     assert report.unplanned_events == (status == "unplanned")
 
 
-def test_an_event_without_a_required_property_is_kept_and_marked() -> None:
+def test_an_event_without_a_required_property_is_kept_and_marked(open_shop: OpenShop) -> None:
     shop = open_shop(plan=PLAN)
     report = shop.say({"id": "1", "did": "registered", "did_at": START}, {"id": "2", "did": "buy", "did_at": START})
     assert [status for _, _, status in shop.events()] == ["missing: note", "planned"]
     assert (report.incomplete_events, report.unplanned_events) == (1, 0)
 
 
-def test_a_new_plan_names_old_events_anew() -> None:
+def test_a_new_plan_names_old_events_anew(open_shop: OpenShop) -> None:
     shop = open_shop()
     shop.say({"id": "1", "did": "registered", "did_at": START, "note": "x"})
     assert shop.events() == [("registered", "registered", "unplanned")]
@@ -376,12 +470,11 @@ def visits(*rows: tuple[str, str | None, str | None]) -> list[dict[str, Any]]:
     return [{"id": device, "name": user, "note": note, "did_at": START} for device, user, note in rows]
 
 
-def visit_shop() -> Shop:
-    return open_shop(stream=Table("visits", ("id", "note"), VISITS))
+VISIT_SHOP = {"stream": Table("visits", ("id", "note"), VISITS)}
 
 
-def test_rows_that_name_one_person_are_one_record() -> None:
-    shop = visit_shop()
+def test_rows_that_name_one_person_are_one_record(open_shop: OpenShop) -> None:
+    shop = open_shop(**VISIT_SHOP)
     shop.say(*visits(("d1", "u1", "a"), ("d2", "u1", "b"), ("d3", None, "c")))
     records = shop.sql("SELECT record_id, source_key FROM customers.records ORDER BY ALL")
     assert records == [
@@ -395,15 +488,15 @@ def test_rows_that_name_one_person_are_one_record() -> None:
     ]
 
 
-def test_rows_that_name_nobody_are_nobodys_events() -> None:
-    shop = visit_shop()
+def test_rows_that_name_nobody_are_nobodys_events(open_shop: OpenShop) -> None:
+    shop = open_shop(**VISIT_SHOP)
     shop.say({"id": "", "note": "a", "did_at": START})
     assert shop.sql("SELECT * FROM customers.records") == []
     assert shop.events() == []
 
 
-def test_what_a_person_is_known_by_adds_up() -> None:
-    shop = visit_shop()
+def test_what_a_person_is_known_by_adds_up(open_shop: OpenShop) -> None:
+    shop = open_shop(**VISIT_SHOP)
     shop.say(*visits(("d1", "u1", "a")))
     shop.say(*visits(("d2", "u1", "b")))
     assert shop.identifiers() == [("device_id", "d1"), ("device_id", "d2"), ("user_id", "u1")]
@@ -433,8 +526,8 @@ def test_a_changed_declaration_models_all_rows_anew(shop: Shop) -> None:
     assert shop.sql("SELECT name, value FROM customers.traits ORDER BY ALL") == [("call", "Ana"), ("call", "Ben")]
 
 
-def test_records_that_are_not_said_any_more_are_marked_for_the_graph() -> None:
-    shop = visit_shop()
+def test_records_that_are_not_said_any_more_are_marked_for_the_graph(open_shop: OpenShop) -> None:
+    shop = open_shop(**VISIT_SHOP)
     shop.say(*visits(("d1", "u1", "a")))
     people = replace(VISITS, identifiers=(Identifier(kind="device_id", column="id"),))
     shop.stream = replace(shop.stream, people=people)
@@ -455,17 +548,67 @@ def test_a_column_that_the_raw_table_lacks_says_nothing(shop: Shop) -> None:
     assert shop.identifiers() == [("email", "ana@example.com")]
 
 
-def test_a_source_that_was_never_pulled_says_nothing() -> None:
-    connection = duckdb.connect()
-    report = build_model(connection, "new", [Table()], plan=NO_PLAN, default_country=None, now=START)
+def test_a_source_that_was_never_pulled_says_nothing(open_shop: OpenShop) -> None:
+    connection = open_shop().connection
+    report = build_model(connection, "new", [Table()], plan=NO_PLAN, rules=IdentityRules(), now=START)
     assert report == ModelReport()
     assert connection.execute("SELECT count(*) FROM customers.records").fetchone() == (0,)
 
 
-def test_names_that_look_like_sql_are_only_names() -> None:
+def test_names_that_look_like_sql_are_only_names(open_shop: OpenShop) -> None:
     shop = open_shop(plan=TrackingPlan(events={"it's'; DROP TABLE x --": PlannedEvent(required=("note",))}))
     shop.say({"id": "1'--", "did": "it's'; drop table x --", "did_at": START, "note": "'"})
     assert shop.events() == [("it's'; DROP TABLE x --", "it's'; drop table x --", "planned")]
+
+
+# Stores of other versions
+
+
+def as_version_1(shop: Shop) -> None:
+    """Make the tables what they were when there was one spelling of each identifier."""
+    for sql in (
+        "ALTER TABLE customers.identifiers DROP COLUMN contact",
+        "DROP TABLE customers.normalised",
+        "CREATE TABLE customers.normalised (kind TEXT, country TEXT, original TEXT, value TEXT)",
+        "DROP TABLE customers.model_version",
+        "UPDATE customers.identifiers SET value = original",
+        "UPDATE customers.modelled_streams SET declaration = 'of then'",
+    ):
+        shop.connection.execute(sql)
+
+
+def test_a_store_of_the_version_before_is_modelled_anew_and_people_keep_their_ids(shop: Shop) -> None:
+    shop.say({"id": "1", "email": "a.li@gmail.com", "name": "Ana"}, {"id": "2", "email": "ben@example.com"})
+    as_version_1(shop)
+    shop.connection.execute(
+        """
+        INSERT INTO customers.records VALUES ('old.people:9', 'old', 'people', '9', $at, false, $at);
+        """,
+        {"at": START},
+    )
+    shop.connection.execute(
+        "INSERT INTO customers.identifiers VALUES ('old.people:9', 'email', 'cy@example.com', 'CY@example.com', true)"
+    )
+    resolve(shop.connection, shop.rules, run_id="run-1", now=shop.now)
+    members = "SELECT * FROM customers.members ORDER BY ALL"
+    before = shop.sql(members)
+    assert len(before) == 3
+    assert shop.model().rows == 2
+    assert shop.sql("SELECT record_id, value, contact FROM customers.identifiers WHERE kind = 'email' ORDER BY 1") == [
+        ("old.people:9", "cy@example.com", "cy@example.com"),
+        ("shop.people:1", "ali@gmail.com", "a.li@gmail.com"),
+        ("shop.people:2", "ben@example.com", "ben@example.com"),
+    ]
+    resolve(shop.connection, shop.rules, run_id="run-2", now=shop.now)
+    assert shop.sql(members) == before
+    assert shop.model().rows == 0, "once is enough"
+
+
+def test_a_store_of_a_later_version_is_left_alone(shop: Shop) -> None:
+    shop.say({"id": "1"})
+    shop.connection.execute("UPDATE customers.model_version SET version = 99")
+    with pytest.raises(ConfigurationError, match="version 99"):
+        shop.model()
 
 
 # Step by step or all at once: the same model
@@ -522,9 +665,9 @@ def once_each(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     modelled=st.lists(st.booleans(), min_size=5, max_size=5),
 )
 def test_step_by_step_and_all_at_once_give_the_same_model(
-    pulls: list[list[dict[str, Any]]], modelled: list[bool]
+    new_shop: OpenShop, pulls: list[list[dict[str, Any]]], modelled: list[bool]
 ) -> None:
-    steps, whole = open_shop(plan=PLAN), open_shop(plan=PLAN)
+    steps, whole = new_shop(plan=PLAN), new_shop(plan=PLAN)
     for rows, model_now in zip(pulls, modelled, strict=False):
         steps.pull(*rows)
         if model_now:
@@ -540,10 +683,10 @@ def test_step_by_step_and_all_at_once_give_the_same_model(
 
 @settings(max_examples=30, deadline=None)
 @given(visited=st.lists(st.lists(visit_rows, max_size=4), min_size=1, max_size=5))
-def test_rows_that_name_people_add_up_in_any_steps(visited: list[list[dict[str, Any]]]) -> None:
+def test_rows_that_name_people_add_up_in_any_steps(new_shop: OpenShop, visited: list[list[dict[str, Any]]]) -> None:
     """Each row names its person once and for all, as an event does; so its id carries who it is about."""
     rows = [[{**row, "note": f"{row['name']}/{row['note']}"} for row in pull] for pull in visited]
-    steps, whole = visit_shop(), visit_shop()
+    steps, whole = new_shop(**VISIT_SHOP), new_shop(**VISIT_SHOP)
     for shop, model_now in ((steps, True), (whole, False)):
         for pull in rows:
             shop.now += timedelta(minutes=1)
@@ -562,6 +705,11 @@ def test_rows_that_name_people_add_up_in_any_steps(visited: list[list[dict[str, 
 def _append(shop: Shop, rows: list[dict[str, Any]]) -> None:
     """Add the rows that are new by their whole key, and pull those anew that are not."""
     unique = list({(row["id"], row["note"]): {**row, "_pulled_at": shop.now} for row in rows}.values())
-    pulled = pa.Table.from_pylist(unique, SCHEMA)  # noqa: F841
-    shop.connection.execute("DELETE FROM raw_shop.visits WHERE (id, note) IN (SELECT (id, note) FROM pulled)")
+    write_arrow(shop.connection, "pulled", pa.Table.from_pylist(unique, SCHEMA))
+    shop.connection.execute(
+        """
+        DELETE FROM raw_shop.visits WHERE EXISTS (
+            SELECT 1 FROM pulled WHERE pulled.id = visits.id AND pulled.note = visits.note)
+        """
+    )
     shop.connection.execute("INSERT INTO raw_shop.visits SELECT * FROM pulled")

@@ -5,15 +5,45 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
-import time
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from datetime import UTC, date, datetime
 from pathlib import Path
 
-import duckdb
+import psycopg2
+import pyarrow as pa
 import pytest
 
-from millstream.state.errors import ConfigurationError, StoreLockedError
-from millstream.state.store import Store
+from millstream.state.checks import run_check
+from millstream.state.errors import (
+    AuthenticationError,
+    ConfigurationError,
+    MillstreamError,
+    QueryError,
+    StoreLockedError,
+    UnreachableError,
+)
+from millstream.state.store import (
+    DuckDBStore,
+    PostgresStore,
+    Store,
+    column_types,
+    drop_temporary_tables,
+    load_parquet,
+    query_columns,
+    query_errors,
+    read_arrow,
+    read_batches,
+    write_arrow,
+    write_parquet,
+)
+from millstream.state.store.postgres import WRITERS
+from tests.engines import Engine
+from tests.postgres import Server
+
+ROOT = Path(__file__).parents[2]
+START = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
 HOLD = """
 import sys, time, duckdb
@@ -28,7 +58,7 @@ def test_a_program_from_outside_is_waited_for(tmp_path: Path) -> None:
     other = subprocess.Popen([sys.executable, "-c", HOLD, str(path), "1"], stdout=subprocess.PIPE, text=True)
     assert other.stdout is not None
     other.stdout.readline()
-    with Store(path).open() as connection:
+    with DuckDBStore(path).open() as connection:
         assert connection.execute("SELECT 1").fetchone() == (1,)
     other.stdout.close()
     assert other.wait() == 0
@@ -39,66 +69,226 @@ def test_patience_ends_with_a_clear_error(tmp_path: Path) -> None:
     other = subprocess.Popen([sys.executable, "-c", HOLD, str(path), "30"], stdout=subprocess.PIPE, text=True)
     assert other.stdout is not None
     other.stdout.readline()
-    with pytest.raises(StoreLockedError, match=r"store\.duckdb is being written to"), Store(path, patience=0.5).open():
+    store = DuckDBStore(path, patience=0.5)
+    with pytest.raises(StoreLockedError, match=r"store\.duckdb is being written to"), store.open():
         pass
     other.kill()
     other.wait()
     other.stdout.close()
 
 
-def test_threads_and_processes_queue_and_lose_nothing(tmp_path: Path) -> None:
-    store = Store(tmp_path / "store.duckdb")
+# On each engine
+
+
+@pytest.fixture
+def store(engine: Engine, tmp_path: Path) -> Iterator[Store]:
+    with engine.store(tmp_path) as made:
+        yield made
+
+
+def url_of(store: Store) -> str:
+    return store.url if isinstance(store, PostgresStore) else f"duckdb:///{store.path}"
+
+
+def add_one(store: Store) -> None:
+    """Read and write in two steps: two that did it at once would lose one."""
+    with store.transaction() as connection:
+        (row,) = connection.execute("SELECT n FROM shop.counter").fetchall()
+        connection.execute("UPDATE shop.counter SET n = ?", [row[0] + 1])
+
+
+ADD_TEN = """
+import sys
+from pathlib import Path
+from millstream.state.store import Store
+from tests.state.test_store import add_one
+store = Store.from_url(sys.argv[1], root=Path())
+for _ in range(10):
+    add_one(store)
+"""
+
+
+def test_threads_and_processes_queue_and_lose_nothing(store: Store) -> None:
     with store.open() as connection:
-        connection.execute("CREATE TABLE counter AS SELECT 0 AS n")
-    code = (
-        "import sys; from pathlib import Path; from millstream.state.store import Store\n"
-        "store = Store(Path(sys.argv[1]))\n"
-        "for _ in range(10):\n"
-        "    with store.transaction() as connection: connection.execute('UPDATE counter SET n = n + 1')\n"
-    )
-    others = [subprocess.Popen([sys.executable, "-c", code, str(store.path)]) for _ in range(2)]
-
-    def add(_: int) -> None:
-        with store.transaction() as connection:
-            connection.execute("UPDATE counter SET n = n + 1")
-
+        connection.execute("CREATE SCHEMA shop; CREATE TABLE shop.counter AS SELECT 0 AS n")
+    others = [subprocess.Popen([sys.executable, "-c", ADD_TEN, url_of(store)], cwd=ROOT) for _ in range(2)]
     with ThreadPoolExecutor(4) as threads:
-        list(threads.map(add, range(20)))
+        list(threads.map(add_one, [store] * 20))
     assert [other.wait() for other in others] == [0, 0]
     with store.open() as connection:
-        assert connection.execute("SELECT n FROM counter").fetchone() == (40,)
+        assert connection.execute("SELECT n FROM shop.counter").fetchone() == (40,)
 
 
-def test_a_failed_transaction_leaves_nothing(tmp_path: Path) -> None:
-    store = Store(tmp_path / "store.duckdb")
-
+def test_a_failed_transaction_leaves_nothing(store: Store) -> None:
     def fail() -> None:
-        with store.transaction() as connection:
-            connection.execute("CREATE TABLE kept (n INTEGER)")
+        with store.transaction() as connection, query_errors():
+            connection.execute("CREATE SCHEMA shop; CREATE TABLE shop.kept (n INTEGER)")
             connection.execute("SELECT * FROM nowhere")
 
-    with pytest.raises(duckdb.CatalogException):
+    with pytest.raises(QueryError, match="nowhere"):
         fail()
     with store.open() as connection:
-        assert connection.execute("SHOW TABLES").fetchall() == []
+        assert column_types(connection, "shop", "kept") == {}
 
 
-def test_one_thread_may_hold_it_twice(tmp_path: Path) -> None:
-    store = Store(tmp_path / "store.duckdb")
+def test_a_rehearsal_leaves_nothing(store: Store) -> None:
+    with store.rehearsal() as connection:
+        connection.execute("CREATE SCHEMA shop; CREATE TABLE shop.kept (n INTEGER)")
+        assert column_types(connection, "shop", "kept") == {"n": "INTEGER"}
+    with store.open() as connection:
+        assert column_types(connection, "shop", "kept") == {}
+
+
+def test_one_thread_may_hold_it_twice(store: Store) -> None:
     entered = threading.Event()
 
     def hold() -> None:
-        with store.exclusive(), store.exclusive():
+        with store.exclusive(), store.exclusive(), store.open() as connection:
+            assert connection.execute("SELECT 1").fetchone() == (1,)
             entered.set()
-            time.sleep(0.01)
 
     thread = threading.Thread(target=hold)
     thread.start()
-    thread.join(timeout=5)
+    thread.join(timeout=30)
     assert entered.is_set()
 
 
+def test_arrow_goes_in_and_out_as_it_is(store: Store, tmp_path: Path) -> None:
+    moment = pa.timestamp("us", tz="UTC")
+    data = pa.table(
+        {
+            "text": ['a, "b"\n\\', None, "", "é€"],
+            "whole": [1, None, -3, 2**62],
+            "part": [0.1, None, float("inf"), -2.5],
+            "flag": [True, None, False, True],
+            "day": pa.array([date(2026, 1, 31), None, date(1900, 1, 1), date(1, 1, 1)], pa.date32()),
+            "at": pa.array([START, None, START.replace(microsecond=125_000), START.replace(year=1900)], moment),
+            "many": [["a", 'b"\\ ,{}'], None, [], [None, ""]],
+        }
+    )
+    with store.open() as connection:
+        write_arrow(connection, "given", data)
+        back = read_arrow(connection, "SELECT * FROM given")
+        assert back.cast(data.schema).equals(data)
+        assert list(query_columns(connection, "SELECT * FROM given").values()) == [
+            "TEXT", "BIGINT", "DOUBLE", "BOOLEAN", "DATE", "TIMESTAMPTZ", "TEXT[]",
+        ]  # fmt: skip
+        write_arrow(connection, "given", data.slice(0, 1))
+        assert connection.execute("SELECT count(*) FROM given").fetchone() == (1,)
+        write_parquet(connection, "SELECT * FROM given", tmp_path / "given.parquet")
+        load_parquet(connection, "again", tmp_path / "given.parquet")
+        assert read_arrow(connection, "SELECT * FROM again").cast(data.schema).equals(data.slice(0, 1))
+
+
+@pytest.mark.parametrize("inside", [True, False])
+def test_many_rows_come_in_batches(store: Store, inside: bool) -> None:
+    with store.transaction() if inside else store.open() as connection:
+        write_arrow(connection, "numbers", pa.table({"n": range(1_000)}))
+        query = "SELECT n FROM numbers WHERE n >= ? ORDER BY n"
+        batches = list(read_batches(connection, query, [10], rows=300))
+        assert max(batch.num_rows for batch in batches) <= 1_000
+        assert [n for batch in batches for n in batch["n"].to_pylist()] == list(range(10, 1_000))
+        assert sum(batch.num_rows for batch in read_batches(connection, query, [5_000])) == 0
+
+
+def test_working_tables_are_dropped_by_their_prefix(store: Store) -> None:
+    with store.open() as connection:
+        connection.execute("CREATE TEMP TABLE work_a AS SELECT 1 AS n; CREATE TEMP TABLE other AS SELECT 2 AS n")
+        drop_temporary_tables(connection, "work_")
+        assert connection.execute("SELECT n FROM other").fetchone() == (2,)
+        with pytest.raises(QueryError), query_errors():
+            connection.execute("SELECT n FROM work_a")
+
+
 def test_another_kind_of_url_names_what_is_allowed(tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match="duckdb:///path"):
+    with pytest.raises(ConfigurationError, match=r"duckdb:///path.*postgresql://") as raised:
         Store.from_url("snowflake://user:secret@account", root=tmp_path)
-    assert Store.from_url("duckdb:///a/b.duckdb", root=tmp_path).path == tmp_path / "a" / "b.duckdb"
+    assert "secret" not in str(raised.value)
+    store = Store.from_url("duckdb:///a/b.duckdb", root=tmp_path)
+    assert isinstance(store, DuckDBStore)
+    assert store.path == tmp_path / "a" / "b.duckdb"
+
+
+# PostgreSQL alone
+
+
+def test_a_writer_that_keeps_it_too_long_is_named(postgres_server: Server) -> None:
+    with postgres_server.database() as url:
+        store = PostgresStore(url, patience=0.2)
+        with closing(psycopg2.connect(url)) as another_program:
+            another_program.cursor().execute("SELECT pg_advisory_lock(%s)", [WRITERS])
+            with pytest.raises(StoreLockedError, match=f"The store {store.name} is being written to"), store.open():
+                pass
+        with store.open() as connection:
+            assert connection.execute("SELECT 1").fetchone() == (1,), "its end gave the lock back"
+
+
+def without_role(url: str) -> str:
+    return url.replace("tester@", "nobody:secret@")
+
+
+def without_database(url: str) -> str:
+    return url.replace("tester@", "tester:secret@").rsplit("/", 1)[0] + "/nowhere"
+
+
+def without_server(url: str) -> str:
+    return "postgresql://tester:secret@127.0.0.1:9/shop"
+
+
+@pytest.mark.parametrize(
+    ("wrong", "error", "problem", "named"),
+    [
+        (without_role, AuthenticationError, "credentials", "nobody"),
+        (without_database, ConfigurationError, "other", "/nowhere"),
+        (without_server, UnreachableError, "network", "127.0.0.1:9/shop"),
+    ],
+)
+def test_a_database_that_cannot_be_used_is_named_without_the_password(
+    postgres_server: Server, wrong: Callable[[str], str], error: type[MillstreamError], problem: str, named: str
+) -> None:
+    store = PostgresStore(wrong(postgres_server.url))
+
+    def attempt() -> None:
+        with store.open():
+            pass
+
+    with pytest.raises(error) as raised:
+        attempt()
+    assert named in str(raised.value)
+    assert raised.value.remedy
+    assert "secret" not in str(raised.value)
+    result = run_check("store", "store", attempt)
+    assert (result.ok, result.problem) == (False, problem)
+    assert "secret" not in result.detail
+
+
+def test_a_url_that_cannot_be_read_is_not_repeated() -> None:
+    with pytest.raises(ConfigurationError) as raised:
+        PostgresStore("postgresql://ana:sec ret@[host/shop")
+    assert "sec ret" not in str(raised.value)
+
+
+def test_a_database_that_does_not_compare_by_bytes_is_refused(postgres_server: Server) -> None:
+    with (
+        postgres_server.database("ENCODING 'UTF8' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0") as url,
+        pytest.raises(ConfigurationError, match="byte by byte") as raised,
+        PostgresStore(url).open(),
+    ):
+        pass
+    assert "CREATE DATABASE" in str(raised.value)
+
+
+def test_a_missing_driver_is_one_clear_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "psycopg2", None)
+    with pytest.raises(ConfigurationError, match=r"pip install 'millstream\[postgres\]'"):
+        PostgresStore("postgresql://ana@host/shop")
+
+
+def test_the_whole_url_has_what_the_environment_gives(postgres_server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PGUSER", "tester")
+    monkeypatch.setenv("PGPASSWORD", "s/e:c@ret")
+    store = PostgresStore(postgres_server.url.replace("tester@", "") + "?sslmode=prefer")
+    whole = store.whole_url()
+    assert whole.startswith("postgresql://tester:s%2Fe%3Ac%40ret@127.0.0.1:")
+    assert "sslmode=prefer" in whole
+    PostgresStore(whole).whole_url()

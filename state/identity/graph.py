@@ -1,0 +1,104 @@
+"""The graph of records and joints, and which records it holds together.
+
+A joint is a value that joins records, or one group of the bearers of a value that several people share. Records and
+joints are the two sorts of nodes; a bond is an edge between them.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from millstream.state.identity import components, shared
+from millstream.state.identity.joining import add_kinds, count, is_empty
+from millstream.state.store import read_arrow, write_arrow
+
+if TYPE_CHECKING:
+    from millstream.state.identity.rules import IdentityRules
+    from millstream.state.store import Connection
+
+Way = Literal["plain", "scipy", "sql"]
+
+MOST_PLAIN = 10_000
+"""Bonds up to which plain Python is done before scipy is loaded, or SQL has made its working tables."""
+MOST_IN_MEMORY = 50_000_000
+"""Bonds up to which components are worked out in memory, at some 50 bytes each; above, and elsewhere, in SQL."""
+
+
+def link_nodes(connection: Connection) -> None:
+    """``resolve_links (node, kind, value)``: what may join the records in scope."""
+    connection.execute(
+        """
+        CREATE OR REPLACE TEMP TABLE resolve_links AS
+        SELECT node.node, joining.kind, joining.value
+        FROM resolve_joining AS joining JOIN resolve_nodes AS node ON node.record_id = joining.record_id
+        """
+    )
+
+
+def draw_bonds(connection: Connection, rules: IdentityRules) -> None:
+    """``resolve_bonds (node, joint, value_id)``: each record in scope with each joint it bears."""
+    add_kinds(connection, rules, "resolve_values")
+    unblocked = """
+        WHERE NOT EXISTS (SELECT 1 FROM resolve_blocked AS blocked
+                          WHERE blocked.kind = known.kind AND blocked.value = known.value)
+    """
+    connection.execute(
+        f"""
+        CREATE OR REPLACE TEMP TABLE resolve_bonds AS
+        SELECT link.node, known.value_id AS joint, known.value_id
+        FROM resolve_links AS link
+        JOIN (SELECT value_id, kind, value FROM resolve_values AS known
+              {"" if is_empty(connection, "resolve_blocked") else unblocked}) AS known
+          ON known.kind = link.kind AND known.value = link.value
+        """
+    )
+    shared.tell_apart(connection)
+
+
+def label_nodes(connection: Connection, *, way: Way | None = None) -> None:
+    """``resolve_labels (node, label)``: the smallest node of its component, for each node that is not alone.
+
+    Args:
+        connection: The open store.
+        way: How; as is quickest when left out. All come to the same.
+    """
+    way = way or _quickest(connection)
+    if way == "sql":
+        _draw_edges(connection)
+        components.label_components(connection)
+        return
+    label = components.label_few if way == "plain" else components.label_bonds
+    bonds = read_arrow(connection, "SELECT node, joint FROM resolve_bonds")
+    write_arrow(connection, "resolve_labels", label(bonds))
+
+
+def _quickest(connection: Connection) -> Way:
+    bonds = count(connection, "resolve_bonds")
+    if bonds <= MOST_PLAIN:
+        return "plain"
+    in_process = getattr(connection, "engine", "duckdb") == "duckdb"
+    return "scipy" if in_process and bonds <= MOST_IN_MEMORY else "sql"
+
+
+def _draw_edges(connection: Connection) -> None:
+    """``resolve_edges (a, b)``: a star from the first record of each joint to the others."""
+    connection.execute(
+        """
+        CREATE OR REPLACE TEMP TABLE resolve_edges AS
+        SELECT DISTINCT star.first AS a, bond.node AS b
+        FROM (SELECT joint, min(node) AS first FROM resolve_bonds GROUP BY joint) AS star
+        JOIN resolve_bonds AS bond ON bond.joint = star.joint
+        WHERE bond.node <> star.first
+        """
+    )
+
+
+def collect_parts(connection: Connection) -> None:
+    """``resolve_parts (record_id, node, label)``: the part that each record in scope belongs to."""
+    connection.execute(
+        """
+        CREATE OR REPLACE TEMP TABLE resolve_parts AS
+        SELECT node.record_id, node.node, coalesce(component.label, node.node) AS label
+        FROM resolve_nodes AS node LEFT JOIN resolve_labels AS component ON component.node = node.node
+        """
+    )

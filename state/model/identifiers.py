@@ -1,0 +1,125 @@
+"""Identifiers of the incoming rows: which values they say, each spelled once and for all."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from millstream.state.identity.normalise import spell
+from millstream.state.model.declarations import Identifier, People
+from millstream.state.sql import identifier, literal, union_all
+from millstream.state.store import write_arrow
+
+if TYPE_CHECKING:
+    from millstream.state.identity.rules import IdentityRules
+    from millstream.state.store import Connection
+
+_NOTHING_SAID = (
+    "SELECT '' AS record_id, '' AS country, '' AS kind, '' AS spelling, '' AS account, '' AS original, "
+    "true AS merges, 0 AS position WHERE false"
+)
+_SPELLED = pa.schema([(name, pa.string()) for name in ("spelling", "country", "original", "value", "contact")])
+
+
+def write_said(connection: Connection, people: People, rules: IdentityRules, *, stream: str, account: str) -> None:
+    """Make ``said``: one row for each identifier of a row of ``incoming``.
+
+    Args:
+        connection: The open store.
+        people: What the stream says about people.
+        rules: How identifiers are spelled, and which mean a person only within one account.
+        stream: The stream as ``source.stream``, which record ids begin with.
+        account: Name of the vendor's account.
+    """
+    selects = [_said_select(position, said, rules, account) for position, said in enumerate(people.identifiers)]
+    connection.execute(f"CREATE OR REPLACE TEMP TABLE said_as AS {union_all(selects or [_NOTHING_SAID])}")
+    _spell_new(connection, rules)
+    subject = "record_id"
+    if people.record == "subject":
+        # By the contact, which a change of rules does not fold otherwise: record ids are to stay.
+        subject = (
+            f"{literal(f'{stream}:')} || first_value(kind || ':' || spelled.contact) "
+            "OVER (PARTITION BY record_id ORDER BY position, spelled.contact)"
+        )
+    connection.execute(
+        f"""
+        CREATE OR REPLACE TEMP TABLE said AS
+        SELECT record_id AS row_id, {subject} AS record_id, kind, account || spelled.value AS value,
+            said_as.original, spelled.contact, merges, position
+        FROM said_as JOIN customers.normalised AS spelled ON spelled.spelling = said_as.spelling
+            AND spelled.country = said_as.country AND spelled.original = said_as.original
+        WHERE spelled.value IS NOT NULL
+        """
+    )
+    connection.execute("DROP TABLE said_as")
+
+
+def _said_select(position: int, said: Identifier, rules: IdentityRules, account: str) -> str:
+    texts = [f"CAST({identifier(column)} AS TEXT)" for column in said.names()]
+    text = texts[0]
+    if said.columns:
+        text = " || ', ' || ".join(f"nullif(trim({part}), '')" for part in texts)
+    if said.split:
+        text = f"unnest(string_split({text}, {literal(said.split)}))"
+    country = "_country" if rules.spelling(said.kind) == "phone" else "''"
+    prefix = f"{account}:" if rules.rule(said.kind).scope == "source" else ""
+    return f"""
+        SELECT * FROM (
+            SELECT _record_id AS record_id, {country} AS country, {literal(said.kind)} AS kind,
+                {literal(rules.spelling_key(said.kind))} AS spelling, {literal(prefix)} AS account,
+                trim({text}) AS original, {str(said.merges).lower()} AS merges, {position} AS position
+            FROM incoming WHERE _identifies
+        ) AS each_row WHERE original <> ''"""
+
+
+def _spell_new(connection: Connection, rules: IdentityRules) -> None:
+    """Spell what no row has said before; a spelling is kept under all that the rules say about it."""
+    new = connection.execute(
+        """
+        SELECT said_as.spelling, said_as.country, said_as.original, min(said_as.kind)
+        FROM said_as LEFT JOIN customers.normalised AS known ON known.spelling = said_as.spelling
+            AND known.country = said_as.country AND known.original = said_as.original
+        WHERE known.original IS NULL
+        GROUP BY said_as.spelling, said_as.country, said_as.original
+        """
+    ).fetchall()
+    if not new:
+        return
+    found = [spell(rules, kind, original, country) for _, country, original, kind in new]
+    columns: dict[str, list[str | None]] = {
+        "spelling": [row[0] for row in new],
+        "country": [row[1] for row in new],
+        "original": [row[2] for row in new],
+        "value": [spelled.value if spelled else None for spelled in found],
+        "contact": [spelled.contact if spelled else None for spelled in found],
+    }
+    write_arrow(connection, "spelled", pa.table(columns, schema=_SPELLED))
+    connection.execute(
+        """
+        INSERT INTO customers.normalised (spelling, country, original, value, contact)
+        SELECT spelling, country, original, value, contact FROM spelled
+        """
+    )
+    connection.execute("DROP TABLE spelled")
+
+
+def write_identifiers(connection: Connection) -> None:
+    """Write what is said into ``customers.identifiers``, unless it is there."""
+    connection.execute(
+        """
+        INSERT INTO customers.identifiers (record_id, kind, value, original, merges, contact)
+        SELECT record_id, kind, value, original, merging, contact
+        FROM (
+            -- Where a row says one value in several ways, the column that was declared first is heard.
+            SELECT record_id, kind, value, original, contact,
+                bool_or(merges) OVER (PARTITION BY record_id, kind, value) AS merging,
+                row_number() OVER (PARTITION BY record_id, kind, value ORDER BY position, original) AS place
+            FROM said
+        ) AS told
+        WHERE place = 1 AND NOT EXISTS (
+            SELECT 1 FROM customers.identifiers AS known
+            WHERE known.record_id = told.record_id AND known.kind = told.kind AND known.value = told.value
+        )
+        """
+    )
