@@ -19,9 +19,12 @@ from prefect.logging import get_run_logger
 
 if TYPE_CHECKING:
     from millstream.destinations.delivery import SyncReport
-    from millstream.flows.steps import PipelineReport, ResolveReport
+    from millstream.flows.people import ResolveReport
+    from millstream.flows.rehearsing import Rehearsal
+    from millstream.flows.steps import PipelineReport
     from millstream.sources.ingest import IngestReport
     from millstream.state.audiences.select import AudienceReport
+    from millstream.state.identity.preview import Cause
 
 _LONG_PULL_SECONDS = 5.0
 _UPDATE_SECONDS = 3.0
@@ -50,6 +53,50 @@ def publish_people(project: str, report: ResolveReport) -> None:
         f"**{report.records:,} records** belong to **{report.profiles:,} people**",
         people_rows(report),
     )
+    if fresh := freshness_rows(report):
+        _table(artifact_key(project, "freshness"), "How much of what is known of people is still believed", fresh)
+
+
+def publish_rehearsal(project: str, rehearsal: Rehearsal) -> None:
+    """One page about what resolving would change. Values and people are counted, not named."""
+    people = rehearsal.people
+    counts: list[dict[str, Cell]] = [
+        {"": name.replace("_", " "), "now": count, "then": people.after[name]} for name, count in people.before.items()
+    ]
+    changes: list[dict[str, Cell]] = [
+        {
+            "merged into another": people.merged,
+            "lose a part": people.split,
+            "new": people.appeared,
+            "vanish": people.vanished,
+            "values that change": people.turned,
+        }
+    ]
+    merges: list[dict[str, Cell]] = [
+        {"profile": one.profile_id, "of profiles": one.profiles, "records": one.records, "by": _kinds(one.causes)}
+        for one in people.merges
+    ]
+    splits: list[dict[str, Cell]] = [
+        {"profile": one.profile_id, "into": one.parts, "records": one.records, "keeps": one.kept,
+         "no longer joined by": _kinds(one.causes)}
+        for one in people.splits
+    ]  # fmt: skip
+    audiences: list[dict[str, Cell]] = [
+        {"audience": one.audience, "now": one.before, "then": one.after, "enter": one.entered, "leave": one.left}
+        for one in rehearsal.audiences
+    ]
+    parts = [f"# {project}: what resolving would change", "Nothing was written."]
+    tables = {"Counts": counts, "People": changes, "Largest merges": merges, "Largest splits": splits}
+    for title, rows in {**tables, "Audiences": audiences}.items():
+        parts += [f"## {title}", markdown_table(rows)]
+    parts.append("`millstream resolve --dry-run` names the values as well.")
+    create_markdown_artifact("\n\n".join(parts), key=artifact_key(project, "dry-run"), description="Dry run of resolve")
+
+
+def _kinds(causes: Sequence[Cause]) -> str:
+    """The kinds of identifier, without their values: those are personal data."""
+    named = [": ".join(part for part in (cause.kind, cause.reason) if part) for cause in causes]
+    return ", ".join(dict.fromkeys(named))
 
 
 def publish_audiences(project: str, reports: Sequence[AudienceReport]) -> None:
@@ -113,7 +160,28 @@ def people_rows(report: ResolveReport) -> list[dict[str, Cell]]:
             "new": report.new,
             "merged": report.merged,
             "split": report.split,
+            "values left aside": report.blocked,
+            "shared values": report.shared,
+            "joins refused": report.refused,
+            "households": report.households,
+            "to review": report.suggested,
+            "values out of date": report.stale,
         }
+    ]
+
+
+def freshness_rows(report: ResolveReport) -> list[dict[str, Cell]]:
+    """One row for each trait whose values go stale."""
+    return [
+        {
+            "trait": one.trait,
+            "believed for days": one.lifetime_days,
+            "people": one.profiles,
+            "fresh": one.fresh,
+            "share": f"{one.share:.0%}",
+        }
+        for one in report.freshness
+        if one.lifetime_days is not None
     ]
 
 

@@ -68,8 +68,10 @@ def connectors_text() -> str:
 
 
 def _source_cells(source: SourceFacts) -> tuple[str, ...]:
-    link = f"[`{source['name']}`](sources/{source['name']}.md)"
-    streams = ", ".join(stream["name"] for stream in source["streams"])
+    beside = Path("sources") / source["name"] / "README.md"
+    page = f"../{beside}" if (ROOT / beside).is_file() else f"sources/{source['name']}.md"
+    link = f"[`{source['name']}`]({page})"
+    streams = ", ".join(stream["name"] for stream in source["streams"]) or "as set in the project file"
     return link, source["title"], source["category"], source["api_version"], streams
 
 

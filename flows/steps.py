@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from millstream.flows.people import ResolveReport, bring_up_to_date
 from millstream.state.errors import ConfigurationError, MillstreamError
 from millstream.state.store import Store
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from millstream.flows.project import Project
     from millstream.sources.dlt_source import Progress as PullProgress
     from millstream.sources.ingest import IngestReport
-    from millstream.sources.pull import AnySource, Window
+    from millstream.sources.pull import Window
     from millstream.state.audiences.select import AudienceReport
     from millstream.state.checks import CheckResult
     from millstream.state.ledger.journal import Journal
@@ -76,39 +77,6 @@ class Workspace:
             journal=self.journal,
             plans=self.work / "plans",
         )
-
-
-@dataclass
-class ResolveReport:
-    """What resolving did.
-
-    Attributes:
-        modelled: Raw rows that were new.
-        records: Records of people in all.
-        profiles: People in all.
-        new: People not seen before.
-        merged: Times two people turned out to be one.
-        split: Times one turned out to be several.
-        blocked: Identifier values left aside because they would glue strangers together.
-        unplanned_events: New events that the tracking plan does not know.
-        incomplete_events: New events without a property that the plan requires.
-    """
-
-    modelled: int = 0
-    records: int = 0
-    profiles: int = 0
-    new: int = 0
-    merged: int = 0
-    split: int = 0
-    blocked: int = 0
-    unplanned_events: int = 0
-    incomplete_events: int = 0
-    seconds: float = 0.0
-    ok: bool = True
-
-    def as_json(self) -> dict[str, Any]:
-        """For programs."""
-        return {**vars(self), "seconds": round(self.seconds, 3)}
 
 
 @dataclass
@@ -235,41 +203,11 @@ def ingest(
 
 def resolve(workspace: Workspace, *, run_id: str, full: bool = False) -> ResolveReport:
     """Model what was pulled, work out who is who, and write one profile a person."""
-    from millstream.state.identity.resolve import resolve as resolve_identities
-    from millstream.state.model.build import build_model
-    from millstream.state.profiles.golden import build_profiles
-
-    started, project, now = time.monotonic(), workspace.project, datetime.now(UTC)
-    connectors: dict[str, AnySource] = {name: project.source(name, secrets=False) for name in project.sources}
-    report = ResolveReport()
+    project = workspace.project
     with workspace.store.transaction() as connection:
-        for name, connector in connectors.items():
-            modelled = build_model(
-                connection,
-                name,
-                connector.selected_streams(),
-                plan=project.tracking_plan,
-                default_country=project.identity.default_country,
-                now=now,
-            )
-            report.modelled += modelled.rows
-            report.unplanned_events += modelled.unplanned_events
-            report.incomplete_events += modelled.incomplete_events
-        resolved = resolve_identities(connection, project.identity, run_id=run_id, now=now, full=full)
-        build_profiles(
-            connection, project.survivorship, now=now, full=full, declared=_declared_traits(connectors.values())
+        return bring_up_to_date(
+            connection, project, rules=project.identity, run_id=run_id, now=datetime.now(UTC), full=full
         )
-    report.records, report.profiles = resolved.records, resolved.profiles
-    report.new, report.merged, report.split = resolved.new, resolved.merged, resolved.split
-    report.blocked = resolved.blocked_values
-    report.seconds = time.monotonic() - started
-    return report
-
-
-def _declared_traits(connectors: Iterable[AnySource]) -> list[tuple[str, str]]:
-    """Name and type of every trait that the sources can bring."""
-    people = [stream.people for connector in connectors for stream in connector.selected_streams()]
-    return [(trait.name, trait.type) for said in people if said for trait in said.traits]
 
 
 def select(workspace: Workspace, audiences: Iterable[str] | None = None, *, run_id: str) -> list[AudienceReport]:

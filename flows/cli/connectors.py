@@ -132,7 +132,7 @@ def usual_streams(source: type[AnySource]) -> tuple[Stream, ...]:
         if field.is_required()
     }
     try:
-        return source(source.Settings.model_construct(None, **required)).streams()  # type: ignore[arg-type]
+        return source(source.Settings.model_construct(None, **required)).streams()
     except (AttributeError, TypeError, ValueError, MillstreamError):
         return ()
 

@@ -1,4 +1,4 @@
-"""What a project knows, shown: its state, one person's whole story, the rows that were not accepted."""
+"""What a project knows, shown: its state, and the rows that were not accepted."""
 
 from __future__ import annotations
 
@@ -6,15 +6,10 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from rich.text import Text
-from rich.tree import Tree
-
-from millstream.flows.cli.output import Cell, console, joined, print_json, print_line, print_table
+from millstream.flows.cli.output import Cell, print_json, print_line, print_table, utc
 
 if TYPE_CHECKING:
-    from millstream.flows.reading import AudienceMembership, Explanation, Person, StatusReport, SyncStory
-    from millstream.state.audiences import Why
-    from millstream.state.identity import ProfileExplanation
+    from millstream.flows.reading import StatusReport
 
 
 def show_status(report: StatusReport, *, as_json: bool) -> bool:
@@ -57,7 +52,7 @@ def show_status(report: StatusReport, *, as_json: bool) -> bool:
 
 
 def _run_row(run: Mapping[str, Any]) -> dict[str, Cell]:
-    started, finished = _utc(run["started_at"]), _utc(run["finished_at"])
+    started, finished = utc(run["started_at"]), utc(run["finished_at"])
     assert started is not None
     return {
         "run": run["run_id"],
@@ -97,96 +92,9 @@ def _rejected_row(row: Mapping[str, Any]) -> dict[str, Cell]:
     }
 
 
-def show_explanation(explanation: Explanation, *, as_json: bool) -> bool:
-    """One chain for each person meant: records, what joins them, traits, audiences, what was sent."""
-    if as_json:
-        print_json(explanation.as_json())
-        return True
-    if len(explanation.people) > 1:
-        print_line(f"{len(explanation.people)} people go by that.")
-    for person in explanation.people:
-        console().print(_person_tree(person))
-    return True
-
-
-def _person_tree(person: Person) -> Tree:
-    tree = Tree(Text(f"profile {person.identity.profile_id}", style="bold"))
-    if person.identity.aliases:
-        tree.add(Text(f"once also known as {joined(person.identity.aliases)}"))
-    _add_records(tree, person.identity)
-    traits = tree.add("traits")
-    for trait in person.traits:
-        source = f"   from {trait.record_id}, {_day(trait.observed_at)}" if trait.record_id else ""
-        traits.add(_line(f"{trait.name}: {trait.value}", source))
-    consents = tree.add("consents" if person.consents else "consents: none on record, so nothing may be sent")
-    for channel, topic, status in person.consents:
-        consents.add(Text(f"{channel}, {topic}: {status}"))
-    audiences = tree.add("audiences")
-    for audience in person.audiences:
-        _add_audience(audiences, audience)
-    syncs = tree.add("syncs")
-    for sync in person.syncs:
-        _add_sync(syncs, sync)
-    return tree
-
-
-def _add_records(tree: Tree, identity: ProfileExplanation) -> None:
-    records = tree.add(f"{len(identity.records)} records")
-    for record in identity.records:
-        branch = records.add(_line(record.record_id, f"   {_day(record.observed_at)}"))
-        for seen in record.identifiers:
-            aside = f"   joins nothing: {seen.blocked}" if seen.blocked else ("" if seen.merges else "   joins nothing")
-            branch.add(_line(f"{seen.kind}: {seen.value}", aside))
-    if identity.joins:
-        joins = tree.add("joined by")
-        for join in identity.joins:
-            joins.add(Text(f"{join.kind} {join.value}: {join.record_id} and {join.other_id}"))
-    if identity.history:
-        history = tree.add("history")
-        for change in identity.history:
-            by = f" by {change.kind} {change.value}" if change.kind else ""
-            other = f" with {change.other_id}" if change.other_id else ""
-            history.add(_line(f"{change.change}{other}{by}", f"   {_day(change.changed_at)}, run {change.run_id}"))
-
-
-def _add_audience(branch: Tree, audience: AudienceMembership) -> None:
-    state = f"in, since {_day(audience.since)}" if audience.member else "not in"
-    _add_rule(branch.add(Text(f"{audience.audience}: {state}")), audience.rule)
-
-
-def _add_rule(branch: Tree, rule: Why) -> None:
-    mark = Text("✓ " if rule.holds else "✗ ", style="green" if rule.holds else "red")
-    seen = f"   ({rule.seen})" if rule.seen else ""
-    below = branch.add(Text.assemble(mark, rule.condition, (seen, "dim")))
-    for part in rule.parts:
-        _add_rule(below, part)
-
-
-def _add_sync(branch: Tree, sync: SyncStory) -> None:
-    state = "at the destination" if sync.acknowledged else "not at the destination"
-    aside = f"   kept back: {sync.suppressed}" if sync.suppressed else ""
-    below = branch.add(_line(f"{sync.sync}: {state}", aside))
-    for outcome in sync.outcomes:
-        why = " ".join(str(outcome[key]) for key in ("code", "reason") if outcome[key])
-        below.add(_line(f"{outcome['operation']}: {outcome['status']} {why}".rstrip(), f"   {_day(outcome['at'])}"))
-
-
-def _line(text: str, aside: str) -> Text:
-    return Text.assemble(text, (aside, "dim"))
-
-
-def _utc(moment: datetime | None) -> datetime | None:
-    return moment.replace(tzinfo=UTC) if moment and moment.tzinfo is None else moment
-
-
-def _day(moment: datetime | None) -> str:
-    moment = _utc(moment)
-    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M}" if moment else "at an unknown time"
-
-
 def _age(moment: datetime | None) -> str:
     """``3 h ago``, ``in 5 min``; empty for None."""
-    moment = _utc(moment)
+    moment = utc(moment)
     if moment is None:
         return ""
     seconds = (datetime.now(UTC) - moment).total_seconds()

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from millstream.flows import steps
 from millstream.flows.cli.progress import shown_progress
 from millstream.flows.failure import RunFailedError, pull_problems, sync_problems
+from millstream.flows.rehearsing import Rehearsal, rehearse
 from millstream.flows.steps import PipelineReport, Workspace
 from millstream.state.errors import ConfigurationError
 
@@ -64,6 +65,8 @@ class Engine(Protocol):
 
     def resolve(self, *, full: bool) -> Outcome: ...
 
+    def rehearse(self, *, full: bool) -> Rehearsal: ...
+
     def select(self, audiences: Sequence[str] | None) -> Outcome: ...
 
     def activate(self, syncs: Sequence[str], *, override_guards: bool) -> Outcome: ...
@@ -112,6 +115,10 @@ class Here:
             run.resolved = steps.resolve(self._workspace, run_id=run.run_id, full=full)
 
         return self._recorded("resolve", work)
+
+    def rehearse(self, *, full: bool) -> Rehearsal:
+        """See what working out who is who would change."""
+        return rehearse(self._workspace, run_id=steps.new_run_id(), full=full)
 
     def select(self, audiences: Sequence[str] | None) -> Outcome:
         """Compute audiences."""
@@ -182,6 +189,11 @@ class ThroughPrefect:
         """One flow run."""
         report, problems = _call("resolve_people", "resolve", full=full)
         return Outcome(PipelineReport("", resolved=report), problems)
+
+    def rehearse(self, *, full: bool) -> Rehearsal:
+        """One flow run, which leaves an artifact."""
+        found: Rehearsal = _call("resolve_people", "resolve", full=full, dry_run=True)[0]
+        return found
 
     def select(self, audiences: Sequence[str] | None) -> Outcome:
         """One flow run."""

@@ -29,12 +29,13 @@ def explain(
     project: ProjectOption = None,
     as_json: JsonOption = False,
 ) -> bool:
-    """Tell why a person is who they are: records, what joins them, audiences with each rule, and what was sent.
+    """Tell why a person is who they are: records, what joins them and what does not, audiences, and what was sent.
 
+    Also decisions by hand, probable links, the household, how fresh each trait is, and each audience with its rule.
     It shows personal data in clear, to whoever may read the store anyway.
     """
     from millstream.flows import reading
-    from millstream.flows.cli.details import show_explanation
+    from millstream.flows.cli.explanation import show_explanation
     from millstream.flows.project import load_project
     from millstream.flows.steps import Workspace
 

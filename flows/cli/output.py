@@ -96,6 +96,17 @@ def _shown(value: Cell) -> Text:
     return Text("" if value is None else value)
 
 
+def utc(moment: datetime | None) -> datetime | None:
+    """The time, aware; databases without zones give UTC."""
+    return moment.replace(tzinfo=UTC) if moment and moment.tzinfo is None else moment
+
+
+def day(moment: datetime | None) -> str:
+    """``2026-11-22 10:15``, in UTC."""
+    moment = utc(moment)
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M}" if moment else "at an unknown time"
+
+
 def joined(values: Sequence[object]) -> str:
     """``a, b, c``."""
     return ", ".join(str(value) for value in values)

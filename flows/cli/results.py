@@ -46,15 +46,23 @@ def _show_ingested(report: PipelineReport) -> None:
             "rows": stream.rows,
             "status": stream.status,
             "since": stream.since.isoformat(sep=" ", timespec="minutes") if stream.since else "the beginning",
+            "quarantined": stream.broken or None,
         }
         for pulled in report.ingested
         for stream in pulled.streams
     ]
+    nothing: dict[str, Cell] = dict.fromkeys(("stream", "rows", "since", "quarantined"))
     rows += [
-        {"source": one.source, "status": "skipped: another run pulls it"} for one in report.ingested if one.skipped
+        {"source": one.source, **nothing, "status": "skipped: another run pulls it"}
+        for one in report.ingested
+        if one.skipped
     ]
     total = sum(pulled.rows for pulled in report.ingested)
-    print_table(f"Pulled {total:,} rows", rows, empty="No stream was read.")
+    print_table(f"Pulled {total:,} rows", rows, rare=("quarantined",), empty="No stream was read.")
+    for pulled in report.ingested:
+        for stream in pulled.streams:
+            for warning in stream.warnings:
+                print_note(f"warning: {pulled.source}.{stream.stream}: {warning}")
 
 
 def _show_resolved(report: PipelineReport) -> None:
@@ -68,12 +76,28 @@ def _show_resolved(report: PipelineReport) -> None:
                 "merged": resolved.merged,
                 "split": resolved.split,
                 "values left aside": resolved.blocked,
+                "shared values": resolved.shared,
+                "joins refused": resolved.refused,
+                "households": resolved.households,
+                "to review": resolved.suggested,
+                "values out of date": resolved.stale,
                 "events outside the plan": resolved.unplanned_events,
                 "incomplete events": resolved.incomplete_events,
             }
         ],
-        rare=("values left aside", "events outside the plan", "incomplete events"),
+        rare=(
+            "values left aside",
+            "shared values",
+            "joins refused",
+            "households",
+            "to review",
+            "values out of date",
+            "events outside the plan",
+            "incomplete events",
+        ),
     )
+    if resolved.suggested:
+        print_note("Some records are probably one person: see `millstream review`.")
 
 
 def _show_selected(report: PipelineReport) -> None:
@@ -128,10 +152,13 @@ def show_plans(plans: Sequence[PlanReport], *, as_json: bool) -> bool:
             "no consent": plan.suppressed,
             "no match key": plan.unmatched,
             "waiting": plan.waiting,
+            "merged away": plan.merged_away,
         }
         for plan in plans
     ]
-    print_table("Nothing is sent; activate would do this", rows, rare=("no match key", "waiting"))
+    print_table("Nothing is sent; activate would do this", rows, rare=("no match key", "waiting", "merged away"))
+    if any(plan.merged_away for plan in plans):
+        print_note("Ids that were merged away stay where a sync has no list to take them out of: see docs/identity.md.")
     for plan in plans:
         for guard in plan.guards:
             print_error(f"sync {plan.sync}: a guard would stop it: {guard}")

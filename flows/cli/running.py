@@ -60,17 +60,27 @@ def ingest(
 def resolve(
     *,
     full: FullOption = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only show what would change: people, values, audiences.")
+    ] = False,
     project: ProjectOption = None,
     prefect: PrefectOption = False,
     as_json: JsonOption = False,
 ) -> bool:
-    """Work out which records belong to one person, and describe each person."""
+    """Work out which records belong to one person, and describe each person.
+
+    With --dry-run all of it is done and taken back: to see what a changed rule does, change it in the project file,
+    or in a copy beside it that --project names. It shows identifiers in clear, as `explain` does.
+    """
     from millstream.flows.cli.engines import engine_for
+    from millstream.flows.cli.rehearsal import show_rehearsal
     from millstream.flows.cli.results import show_outcome
     from millstream.flows.project import load_project
 
-    outcome = engine_for(load_project(project), prefect=prefect).resolve(full=full)
-    return show_outcome(outcome, ["resolved"], as_json=as_json)
+    engine = engine_for(load_project(project), prefect=prefect)
+    if dry_run:
+        return show_rehearsal(engine.rehearse(full=full), as_json=as_json)
+    return show_outcome(engine.resolve(full=full), ["resolved"], as_json=as_json)
 
 
 @command("select", panel=RUN)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
 
 from millstream.destinations.registry import AnyDestination
 from millstream.flows.project.document import Document
@@ -90,6 +91,14 @@ class Configured(Generic[ConnectorT]):
         readable = self._readable()
         return {name: _replaced(value, read) if name in readable else value for name, value in self.values.items()}
 
+    def settings(self, read: Mapping[Reference, str], root: Path) -> BaseModel:
+        """The settings as their own model, which is told where relative paths start.
+
+        Raises:
+            ValidationError: They do not fit it.
+        """
+        return self.connector.Settings.model_validate(self.settings_values(read), context={"root": root})
+
     def _readable(self) -> dict[str, object]:
         fields = self.connector.Settings.model_fields
         return {
@@ -104,7 +113,7 @@ def check_settings(configured: Configured[ConnectorT], document: Document, probl
     refused = _refuse_literal_secrets(configured, document, problems)
     read, unread = configured.read_references(document.path.parent, ask_servers=False)
     try:
-        settings = configured.connector.Settings.model_validate(configured.settings_values(read))
+        settings = configured.settings(read, document.path.parent)
     except ValidationError as error:
         add_settings_errors(configured, error, document, problems, unread={*unread, *refused})
         return
@@ -172,12 +181,15 @@ def add_settings_errors(
         unread: Settings without their real value: errors about their content say nothing, nor do those of the
             settings as a whole.
     """
+    places: dict[Key, list[ErrorDetails]] = {}
     for details in error.errors(include_url=False, include_input=False):
         first = str(details["loc"][0]) if details["loc"] else None
         if unread and (first is None or first in unread):
             continue
         at = configured.keys[first][:-1] if first and first in configured.keys else configured.key
-        add_pydantic_errors(problems, document, configured.connector.Settings, [details], at=at)
+        places.setdefault(at, []).append(details)
+    for at, found in places.items():
+        add_pydantic_errors(problems, document, configured.connector.Settings, found, at=at)
 
 
 def _references(value: object) -> Iterable[Reference]:

@@ -76,8 +76,12 @@ class Project:
 
     @property
     def identity(self) -> IdentityRules:
-        """Which identifiers join records."""
-        return self.file.identity
+        """Which identifiers join records; kinds that the project calls a vendor's field by mean the same everywhere."""
+        entries = [*self.file.connections.values(), *self.file.sources.values()]
+        mapped = [(entry.model_extra or {}).get("identifiers") for entry in entries]
+        return self.file.identity.naming(
+            kind for mapping in mapped if isinstance(mapping, dict) for kind in mapping.values()
+        )
 
     @property
     def survivorship(self) -> SurvivorshipRules:
@@ -171,7 +175,7 @@ class Project:
                 problems.add(key, error.what, line=self.document.line(key), remedy=error.remedy)
             return None
         try:
-            settings = configured.connector.Settings.model_validate(configured.settings_values(read))
+            settings = configured.settings(read, self.root)
         except ValidationError as error:
             add_settings_errors(configured, error, self.document, problems)
             return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from typing import Annotated, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -25,6 +26,7 @@ Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9]*(_[a-z0-9]+)*$"
 FlowName = Literal["pipeline", "ingest", "resolve", "select", "activate"]
 ParameterValue = str | int | float | bool | None | list[str]
 FROM_ENVIRONMENT = ("store", "journal")
+STORE_URL = r"^(duckdb:///|postgres(ql(\+psycopg2)?)?://).+"
 
 
 class Connection(BaseModel):
@@ -93,12 +95,14 @@ class ProjectFile(BaseSettings):
     name: Name = Field(description="Name of the project; deployments and artifacts carry it.")
     store: str = Field(
         default="duckdb:///.millstream/store.duckdb",
-        pattern=r"^duckdb:///.+",
-        description="The database with everything known about customers. MILLSTREAM_STORE overrides it.",
+        json_schema_extra={"pattern": STORE_URL},
+        description="The database with everything known about customers: duckdb:///path/to/file.duckdb or "
+        "postgresql://user@host/database. MILLSTREAM_STORE overrides it.",
     )
     journal: str = Field(
         default="sqlite:///.millstream/journal.sqlite",
-        description="The database of runs, batches and outcomes. MILLSTREAM_JOURNAL overrides it.",
+        description="The database of runs, batches and outcomes: sqlite:///path/to/file.sqlite or "
+        "postgresql://user@host/database. MILLSTREAM_JOURNAL overrides it.",
     )
     connections: dict[Name, Connection] = Field(
         default_factory=dict, description="Accounts at vendors, with their credentials by reference."
@@ -119,6 +123,14 @@ class ProjectFile(BaseSettings):
     audiences: dict[Name, Audience] = Field(default_factory=dict, description="Groups of people, by rules.")
     syncs: dict[Name, Sync] = Field(default_factory=dict, description="Which audience goes where, and how.")
     schedules: dict[Name, Schedule] = Field(default_factory=dict, description="When flows run by themselves.")
+
+    @field_validator("store")
+    @classmethod
+    def _known_engine(cls, value: str) -> str:
+        # A message of the pattern's own would repeat the URL, and with it a password.
+        if not re.match(STORE_URL, value):
+            raise ValueError("the store's URL should begin with duckdb:/// or postgresql://, and say where it is")
+        return value
 
     @classmethod
     def settings_customise_sources(

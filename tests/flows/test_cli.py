@@ -30,8 +30,10 @@ from millstream.state.errors import ConfigurationError
 COMMANDS = (
     "init", "check", "connectors", "sandbox", "deploy",
     "ingest", "resolve", "select", "plan", "activate", "run",
+    "merge", "unmerge", "decisions", "review",
     "status", "explain", "rejected",
 )  # fmt: skip
+SOURCES = ("files", "ga4", "hubspot", "sql", "surveymonkey", "typeform", "zendesk")
 SECRETS = {
     "HUBSPOT_ACCESS_TOKEN": "pat-sandbox-hubspot",
     "GA4_CLIENT_SECRET": "sandbox-secret",
@@ -389,8 +391,9 @@ class TestConnectors:
         document = call_json("connectors")
         assert set(document) == documented_keys("connectors")
         assert not document["failed"]
-        assert [source["name"] for source in document["sources"]] == ["ga4", "hubspot", "surveymonkey"]
-        assert all(source["streams"] for source in document["sources"])
+        assert [source["name"] for source in document["sources"]] == list(SOURCES)
+        declared_by_users = {"files", "sql"}
+        assert {source["name"] for source in document["sources"] if not source["streams"]} == declared_by_users
         [mailchimp] = [one for one in document["destinations"] if one["name"] == "mailchimp"]
         assert mailchimp["modes"] == ["add", "mirror", "remove", "update", "upsert"]
         [key] = [setting for setting in mailchimp["settings"] if setting["name"] == "api_key"]
@@ -431,12 +434,7 @@ class TestPlugins:
         done = self.millstream(installed, "connectors", "--json")
         document = json.loads(done.stdout)
         packages = {source["name"]: source["package"] for source in document["sources"]}
-        assert packages == {
-            "example": "millstream-example",
-            "ga4": "millstream",
-            "hubspot": "millstream",
-            "surveymonkey": "millstream",
-        }
+        assert packages == {"example": "millstream-example", **dict.fromkeys(SOURCES, "millstream")}
         assert "example" in [destination["name"] for destination in document["destinations"]]
         broken, doubled = document["failed"]
         assert "'example_broken' of package millstream-example cannot be imported" in broken

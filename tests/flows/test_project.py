@@ -243,7 +243,7 @@ class TestProblems:
             ("identity:\n  kinds:\n    email: {blockd: []}", r":4: identity.kinds.email.blockd: .*mean 'blocked'"),
             ("sources:\n  Bad Name: {connection: x}", r":3: sources.Bad Name: this name cannot be used"),
             ("schedules: []", r":2: schedules: should be a mapping"),
-            ("store: postgresql://x", r":2: store: .*'postgresql://x'"),
+            ("store: mysql://u:secret@x", r":2: store: (?!.*secret).*duckdb:/// or postgresql://"),
             ("schedules:\n  s: {flow: pipelin, cron: '0 * * * *'}", r":3: schedules.s.flow: .*Allowed: pipeline"),
             ("schedules:\n  s: {flow: resolve, cron: '0 0 31 2 *'}", r":3: schedules.s.cron: .*Bad day-of-month"),
             ("schedules:\n  s: {flow: resolve, cron: hourly}", r":3: schedules.s.cron: a cron line has five fields"),
