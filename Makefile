@@ -6,10 +6,10 @@ export PREFECT_SERVER_ANALYTICS_ENABLED := false
 export DO_NOT_TRACK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint types bench docs check
+.PHONY: help setup demo test lint types histories bench bench-identity docs check
 
 help:  ## Say what the targets do
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 16
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 23
 
 setup: $(STAMP)  ## Make .venv with exact versions and Millstream in it
 
@@ -32,10 +32,17 @@ lint: $(STAMP)  ## Look for mistakes and odd formatting
 types: $(STAMP)  ## Check types, strictly
 	$(BIN)/mypy
 
-bench: $(STAMP)  ## Measure ingest, resolve and delivery beside a bare floor
+histories: $(STAMP)  ## Try identity on ten thousand random histories (HISTORIES=100 for fewer); half an hour
+	MILLSTREAM_HISTORIES=$(or $(HISTORIES),10000) $(BIN)/python -m pytest -n 0 --timeout 0 tests/state/test_identity_histories.py
+
+bench: $(STAMP)  ## Measure ingest, identity and delivery beside a bare floor
 	$(BIN)/python -m benchmarks
+
+bench-identity: $(STAMP)  ## Measure identity beside scipy (ROWS=10000000 for more), and against the sandbox's truth
+	$(BIN)/python -m benchmarks identity --identifiers $(or $(ROWS),1000000)
+	$(BIN)/python -m benchmarks.identity_truth
 
 docs: $(STAMP)  ## Write the generated parts of the docs: commands, connectors, the project file's schema
 	$(BIN)/python -m millstream.flows.reference
 
-check: lint types test  ## All that a change must pass
+check: lint types test histories  ## All that a change must pass

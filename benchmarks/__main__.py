@@ -9,13 +9,13 @@ from dataclasses import replace
 import orjson
 from rich.console import Console
 
-from benchmarks import delivery, ingest, resolve
+from benchmarks import delivery, identity, ingest
 from benchmarks.measuring import Comparison
 from benchmarks.report import Options, header, show
 from benchmarks.vendor import Vendor
 
-BENCHMARKS = ("ingest", "resolve", "delivery")
-_WARM_UP = Options(people=60, records=300, repeat=1)
+BENCHMARKS = ("ingest", "identity", "delivery")
+_WARM_UP = Options(people=60, identifiers=1000, repeat=1)
 
 
 def measure(options: Options, wanted: Sequence[str]) -> list[Comparison]:
@@ -27,17 +27,17 @@ def measure(options: Options, wanted: Sequence[str]) -> list[Comparison]:
                 found += ingest.run(vendor, repeat=options.repeat)
             if "delivery" in wanted:
                 found += delivery.run(vendor, people=options.people, repeat=options.repeat)
-    if "resolve" in wanted:
-        found += resolve.run(records=options.records, repeat=options.repeat)
-    return sorted(found, key=lambda one: BENCHMARKS.index(one.benchmark))
+    if "identity" in wanted:
+        found += identity.run(identifiers=options.identifiers, repeat=options.repeat)
+    return sorted(found, key=lambda one: BENCHMARKS.index(one.benchmark.partition(",")[0]))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Read the options, measure and print."""
     given = _parser().parse_args(arguments)
     wanted = given.only or BENCHMARKS
-    records = given.records if given.records is not None else 10 * given.people
-    options = Options(given.people, records, given.latency_ms, given.repeat)
+    identifiers = given.identifiers if given.identifiers is not None else 10 * given.people
+    options = Options(given.people, identifiers, given.latency_ms, given.repeat)
     facts = header(options)
     with Console(stderr=True).status(f"measuring {', '.join(wanted)}"):
         # Once with next to nothing, so that imports and first uses are not counted.
@@ -54,11 +54,11 @@ def _parser() -> argparse.ArgumentParser:
     defaults = Options()
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks",
-        description="Measure ingest, resolve and delivery, each beside a bare floor, against the sandbox.",
+        description="Measure ingest, identity and delivery, each beside a bare floor, against the sandbox.",
     )
     parser.add_argument("only", nargs="*", type=_benchmark, metavar="benchmark", help=", ".join(BENCHMARKS))
     parser.add_argument("--people", type=_positive, default=defaults.people, help="people pulled, and people delivered")
-    parser.add_argument("--records", type=_positive, help="records resolved (10 for each of --people)")
+    parser.add_argument("--identifiers", type=_positive, help="identifier rows resolved (10 for each of --people)")
     parser.add_argument("--latency-ms", type=float, default=0, help="hold every answer of the sandbox back for so long")
     parser.add_argument("--repeat", type=_positive, default=defaults.repeat, help="repetitions (%(default)s)")
     parser.add_argument("--json", action="store_true", help="print JSON in place of a table")

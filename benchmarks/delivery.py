@@ -19,7 +19,7 @@ from millstream.destinations.hubspot import HubSpot
 from millstream.destinations.sync import Sync
 from millstream.state.consent import ConsentRequirement
 from millstream.state.ledger.journal import Journal
-from millstream.state.store import Store
+from millstream.state.store import DuckDBStore
 
 _LIST = "Benchmark"
 _SYNC = Sync(
@@ -80,7 +80,7 @@ def _check_members(found: int, wanted: int) -> None:
 
 
 def _ours(vendor: Vendor, folder: Path) -> Deliver:
-    store = Store(folder / "store.duckdb")
+    store = DuckDBStore(folder / "store.duckdb")
     runs = iter(range(1_000))
 
     def deliver() -> None:

@@ -15,7 +15,7 @@ from benchmarks.vendor import Vendor
 from millstream.sources.dlt_source import SourcePull
 from millstream.sources.hubspot.contacts import contact_object
 from millstream.sources.ingest import ingest
-from millstream.state.store import Store
+from millstream.state.store import DuckDBStore
 
 _CHUNK = 2_000
 _SQL_TYPES = {"timestamp": "TIMESTAMPTZ", "bool": "BOOLEAN"}
@@ -30,7 +30,7 @@ def run(vendor: Vendor, *, repeat: int) -> list[Comparison]:
 
 def _ours(vendor: Vendor, *streams: str) -> Side:
     def side(folder: Path, meter: Meter) -> None:
-        store = Store(folder / "store.duckdb")
+        store = DuckDBStore(folder / "store.duckdb")
         pull = SourcePull(vendor.source(*streams))
         with meter.phase(", ".join(streams) or "all streams") as phase:
             report = ingest(pull, store, name="hubspot", pipelines=folder / "dlt")

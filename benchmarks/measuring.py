@@ -85,7 +85,7 @@ class Comparison:
     floor: list[Phase] = field(default_factory=list)
 
     def ratio(self, what: str) -> float | None:
-        """Ours over the floor's, medians of ``wall`` or ``cpu``; None without a floor."""
+        """Ours over the floor's, medians of ``wall``, ``cpu`` or ``peak_mb``; None without a floor."""
         below = medians(self.floor)[what] if self.floor else 0.0
         return medians(self.ours)[what] / below if below else None
 
@@ -100,6 +100,7 @@ class Comparison:
             "floor": medians(self.floor) if self.floor else None,
             "wall_ratio": self.ratio("wall"),
             "cpu_ratio": self.ratio("cpu"),
+            "memory_ratio": self.ratio("peak_mb"),
         }
 
 

@@ -15,7 +15,7 @@ from rich.table import Table
 
 from benchmarks.measuring import Comparison, Phase, medians
 
-_LIBRARIES = ("millstream", "dlt", "duckdb", "pyarrow", "numpy", "requests", "orjson", "sqlalchemy")
+_LIBRARIES = ("millstream", "dlt", "duckdb", "pyarrow", "numpy", "scipy", "requests", "orjson", "sqlalchemy")
 
 
 @dataclass(frozen=True)
@@ -24,13 +24,13 @@ class Options:
 
     Attributes:
         people: Size of the sandbox's company, and people delivered.
-        records: Records resolved.
+        identifiers: Identifier rows resolved.
         latency_ms: Every answer of the sandbox is held back for so long.
         repeat: Repetitions; medians are quoted.
     """
 
     people: int = 20_000
-    records: int = 200_000
+    identifiers: int = 200_000
     latency_ms: float = 0
     repeat: int = 3
 
@@ -53,13 +53,25 @@ def header(options: Options) -> dict[str, object]:
 
 def show(facts: dict[str, object], comparisons: Sequence[Comparison]) -> None:
     """Print the header and the table."""
-    console = Console(width=None if sys.stdout.isatty() else 132, highlight=False)
+    console = Console(width=None if sys.stdout.isatty() else 152, highlight=False)
     for name, values in facts.items():
         assert isinstance(values, dict)
         told = ", ".join(f"{key} {value}" for key, value in values.items() if value is not None)
         console.print(f"[bold]{name}[/bold]: {told}")
     table = Table(caption="Medians. Ratio: ours over the floor. MB: most resident memory, and its growth meanwhile.")
-    for title in ("benchmark", "phase", "rows", "", "rows/s", "wall s", "CPU s", "MB", "wall ratio", "CPU ratio"):
+    for title in (
+        "benchmark",
+        "phase",
+        "rows",
+        "",
+        "rows/s",
+        "wall s",
+        "CPU s",
+        "MB",
+        "wall ratio",
+        "CPU ratio",
+        "MB ratio",
+    ):
         left = title in ("benchmark", "phase", "")
         table.add_column(title, justify="left" if left else "right", no_wrap=True)
     for comparison in comparisons:
@@ -68,11 +80,11 @@ def show(facts: dict[str, object], comparisons: Sequence[Comparison]) -> None:
 
 
 def _add_rows(table: Table, comparison: Comparison) -> None:
-    ratios = [_ratio(comparison.ratio("wall")), _ratio(comparison.ratio("cpu"))]
+    ratios = [_ratio(comparison.ratio(cost)) for cost in ("wall", "cpu", "peak_mb")]
     rows = f"{comparison.ours[0].rows:,}"
     table.add_row(comparison.benchmark, comparison.phase, rows, "ours", *_cells(comparison.ours), *ratios)
     if comparison.floor:
-        table.add_row("", "", "", "floor", *_cells(comparison.floor), "", "")
+        table.add_row("", "", "", "floor", *_cells(comparison.floor), "", "", "")
     table.add_section()
 
 

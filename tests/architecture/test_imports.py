@@ -163,17 +163,20 @@ def test_only_flows_know_prefect() -> None:
     assert wrong == []
 
 
-def test_only_the_store_opens_duckdb() -> None:
-    wrong = [
-        here(path)
+def test_only_the_store_opens_its_engines() -> None:
+    """A scratch database in memory is nobody's store."""
+    opened = {
+        (here(path), node.func.value.id)
         for path in everywhere()
         for node in ast.walk(tree(path))
-        if isinstance(node, ast.Attribute)
-        and node.attr == "connect"
-        and isinstance(node.value, ast.Name)
-        and node.value.id == "duckdb"
-    ]
-    assert wrong == ["state/store.py"]
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and node.func.attr == "connect"
+        and isinstance(node.func.value, ast.Name)
+        and node.func.value.id in ("duckdb", "psycopg2", "psycopg")
+        and not (node.args and isinstance(node.args[0], ast.Constant) and node.args[0].value == ":memory:")
+    }
+    assert opened == {("state/store/duckdb.py", "duckdb"), ("state/store/postgres.py", "psycopg2")}
 
 
 def test_http_is_spoken_in_one_place() -> None:

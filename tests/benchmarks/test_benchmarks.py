@@ -5,17 +5,17 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import numpy as np
+import duckdb
 import pytest
 
 from benchmarks.__main__ import main, measure
+from benchmarks.identity_people import make_store
 from benchmarks.measuring import DifferentResultsError, Meter, Side, compare
 from benchmarks.report import Options, header, show
-from benchmarks.resolve import components
 
 PHASES = {
     "ingest": {"contacts": True, "all streams": False},
-    "resolve": {"full": True, "1 % new records": True},
+    "identity": {"full": True, "0.1 % new rows": True},
     "delivery": {"everybody new": True, "1 % changed, 1 % gone": True, "nothing changed": True},
 }
 
@@ -33,7 +33,7 @@ def counting(result: int) -> Side:
 
 @pytest.mark.parametrize("benchmark", PHASES)
 def test_each_benchmark_measures_its_phases_beside_the_floor(benchmark: str) -> None:
-    comparisons = measure(Options(people=60, records=400, repeat=1), [benchmark])
+    comparisons = measure(Options(people=60, identifiers=1000, repeat=1), [benchmark])
 
     assert {one.phase: bool(one.floor) for one in comparisons} == PHASES[benchmark]
     for one in comparisons:
@@ -42,13 +42,16 @@ def test_each_benchmark_measures_its_phases_beside_the_floor(benchmark: str) -> 
 
 
 def test_json_has_the_machine_the_versions_and_the_ratios(capsys: pytest.CaptureFixture[str]) -> None:
-    main(["resolve", "--people", "30", "--repeat", "1", "--json"])
+    main(["identity", "--people", "30", "--repeat", "1", "--json"])
 
     printed = json.loads(capsys.readouterr().out)
     assert printed["machine"]["cores"]
     assert {"python", "duckdb", "dlt"} <= set(printed["versions"])
-    assert printed["options"] == {"people": 30, "records": 300, "latency_ms": 0, "repeat": 1}
-    assert [one["cpu_ratio"] is not None for one in printed["results"]] == [True, True]
+    assert printed["options"] == {"people": 30, "identifiers": 300, "latency_ms": 0, "repeat": 1}
+    benchmarks = [one["benchmark"] for one in printed["results"]]
+    assert benchmarks == ["identity", "identity", "identity, shipped rules", "identity, shipped rules"]
+    for ratio in ("wall_ratio", "cpu_ratio", "memory_ratio"):
+        assert all(one[ratio] > 0 for one in printed["results"])
 
 
 def test_the_table_names_each_phase_and_its_rows(capsys: pytest.CaptureFixture[str]) -> None:
@@ -81,15 +84,26 @@ def test_sides_that_come_to_different_results_are_not_compared() -> None:
         compare("counting", counting(1), counting(2), repeat=1)
 
 
-def test_the_floor_finds_long_chains() -> None:
-    # Record i and i + 1 share value i; records 50 and 51 share none.
-    pairs = [(record, value) for value in range(100) if value != 50 for record in (value, value + 1)]
-    record, value = (np.array(column) for column in zip(*pairs, strict=True))
+def test_made_up_people_have_long_chains_hot_values_and_many_sizes(tmp_path: Path) -> None:
+    make_store(tmp_path / "store.duckdb", 200_000)
 
-    assert components(record, value, 101).tolist() == [0] * 51 + [51] * 50
+    with duckdb.connect(str(tmp_path / "store.duckdb")) as connection:
+
+        def numbers(query: str) -> list[int]:
+            return [number for (number,) in connection.execute(query).fetchall()]
+
+        (rows,) = numbers("SELECT count(*) FROM customers.identifiers")
+        hot = numbers("SELECT count(*) FROM customers.identifiers GROUP BY kind, value HAVING count(*) > 1000 LIMIT 9")
+        sizes = numbers("SELECT count(*) FROM customers.identifiers WHERE kind = 'user_id' GROUP BY value")
+        chain = numbers("SELECT count(DISTINCT record_id) FROM customers.identifiers WHERE value LIKE 'chain-%'")
+    assert rows == pytest.approx(200_000, rel=0.02)
+    assert hot
+    assert min(sizes) == 1
+    assert max(sizes) > 50
+    assert chain > [1000]
 
 
 def test_a_wrong_name_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["ingset"])
-    assert "ingest, resolve, delivery" in capsys.readouterr().err
+    assert "ingest, identity, delivery" in capsys.readouterr().err
