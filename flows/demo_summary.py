@@ -65,7 +65,7 @@ def _people(rows: Sequence[Row]) -> Table:
     table.caption = "with visitors of the website who are known by their device only"
     table.caption_justify = "left"
     for row in rows:
-        if "people" in row:
+        if "records" in row:
             table.add_row(_number(row["records"]), _number(row["people"]))
     return table
 
