@@ -225,7 +225,7 @@ def expected(customers: Customers) -> set[frozenset[str]]:
     return {frozenset(record for record, profile in profile_of.items() if profile in group) for group in groups}
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(batches=st.lists(st.lists(write, max_size=5), min_size=1, max_size=6))
 def test_step_by_step_equals_plain_reasoning_and_a_full_run(
     new_customers: Callable[[], Customers], batches: list[list[tuple[str, list[tuple[str, str]], bool]]]

@@ -67,19 +67,18 @@ STRICT = IdentityRules(
 RECORDS = [("crm.contacts", n) for n in range(5)] + [("web.visits", n) for n in range(4)]
 VALUES = [
     ("user_id", "u1-{}"), ("user_id", "u2-{}"), ("user_id", "guest {}"), ("email", "a@{}.com"), ("email", "b@{}.com"),
-    ("email", "c@{}.com"), ("email", "info1@{}.com"), ("phone", "+1{}"), ("phone", "+2{}"), ("card", "k1-{}"),
-    ("device_id", "d1-{}"), ("device_id", "d2-{}"), ("cookie", "c1-{}"), ("vendor_id", "crm:7-{}"),
-    ("vendor_id", "web:none"),
+    ("email", "c@{}.com"), ("email", "info1@{}.com"), ("phone", "+2{}"), ("card", "k1-{}"), ("device_id", "d1-{}"),
+    ("device_id", "d2-{}"), ("cookie", "c1-{}"), ("vendor_id", "crm:7-{}"), ("vendor_id", "web:none"),
 ]  # fmt: skip
-HOME = ("address", "home {}")
+HOME, PHONE = ("address", "home {}"), ("phone", "+1{}")
 NAMES = ["", "Ann", "ÁNN", "Ann-Marie", "A.", "B", "Bob", "Bea", "-"]
 DAYS = [0, 4, 8, 12, 16]
 """No two of them are as far apart as a window is long, so that its edge is nobody's concern."""
 
 _records = st.sampled_from(RECORDS)
-# Few values a record, so that chains come about; and often one home.
+# Few values a record, so that chains come about; and often one home or one phone.
 _values = st.tuples(
-    st.lists(st.sampled_from(VALUES), max_size=4, unique=True), st.sampled_from([[], [HOME], [HOME]])
+    st.lists(st.sampled_from(VALUES), max_size=4, unique=True), st.sampled_from([[], [HOME], [PHONE], [HOME, PHONE]])
 ).map(lambda both: both[0] + both[1])
 _names = st.sampled_from(NAMES)
 _days = st.sampled_from(DAYS)

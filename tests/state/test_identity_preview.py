@@ -135,7 +135,7 @@ identifiers = st.lists(st.tuples(st.sampled_from(["email", "user_id"]), st.sampl
 worlds = st.dictionaries(st.integers(0, 7), identifiers, min_size=1, max_size=8)
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(before=worlds, after=worlds, most=st.integers(1, 3))
 def test_the_counts_add_up_and_are_those_of_the_run(
     new_customers: Callable[[], Customers], before: dict[int, list], after: dict[int, list], most: int

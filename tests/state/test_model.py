@@ -659,7 +659,7 @@ def once_each(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return list({row["id"]: row for row in rows}.values())
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(
     pulls=st.lists(st.lists(people_rows, max_size=4).map(once_each), min_size=1, max_size=5),
     modelled=st.lists(st.booleans(), min_size=5, max_size=5),
@@ -681,7 +681,7 @@ def test_step_by_step_and_all_at_once_give_the_same_model(
         shop.connection.close()
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(visited=st.lists(st.lists(visit_rows, max_size=4), min_size=1, max_size=5))
 def test_rows_that_name_people_add_up_in_any_steps(new_shop: OpenShop, visited: list[list[dict[str, Any]]]) -> None:
     """Each row names its person once and for all, as an event does; so its id carries who it is about."""

@@ -148,7 +148,7 @@ changes = st.lists(
 )  # fmt: skip
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(batches=st.lists(changes, min_size=1, max_size=5))
 @example(
     batches=[

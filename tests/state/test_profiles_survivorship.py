@@ -267,7 +267,7 @@ choices = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(batches=st.lists(changes, min_size=1, max_size=4), chosen=choices, ranked=st.booleans())
 def test_in_steps_equals_at_once_for_every_strategy(
     new_customers: Callable[[], Customers],
