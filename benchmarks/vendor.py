@@ -14,7 +14,7 @@ from pydantic import SecretStr
 
 from millstream.destinations.hubspot import HubSpot as HubSpotDestination
 from millstream.destinations.hubspot import HubSpotSettings as DestinationSettings
-from millstream.destinations.send import AnyDestination
+from millstream.destinations.sending import AnyDestination
 from millstream.sources.hubspot import HubSpot as HubSpotSource
 from millstream.sources.hubspot import HubSpotSettings as SourceSettings
 

@@ -9,22 +9,26 @@ from __future__ import annotations
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar, Generic, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 from requests.auth import AuthBase
 
 from millstream.destinations.http import Http
-from millstream.destinations.modes import Operation, Status, SyncMode
+from millstream.destinations.modes import Leaving, Operation, Status, SyncMode
 from millstream.state.errors import MillstreamError
-from millstream.state.http import Answer, RateLimit
+from millstream.state.http import Answer, Budgets, RateLimit
 
 FieldType = Literal["text", "number", "boolean", "date", "timestamp"]
 FieldValue = str | float | int | bool | None
 
 
-@dataclass(frozen=True, kw_only=True)
+NOT_THERE = frozenset({"not_found", "not_on_list", "record_missing"})
+"""Codes of a row that was rejected because the vendor does not have the person."""
+
+
+@dataclass(slots=True, kw_only=True)
 class Outcome:
     """What became of a row, in the vendor's words.
 
@@ -63,21 +67,39 @@ def retry_later(code: str, reason: str) -> Outcome:
     return Outcome(status=Status.RETRY_LATER, code=code, reason=reason, fault="vendor")
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class DeliveryRow:
-    """One person on the way to a destination.
+    """One person on the way to a destination. Not frozen, for speed alone: nobody changes one.
 
     Attributes:
         number: The row's number in its plan.
         match_value: Value of the match key, normalised (an e-mail address in lower case).
         fields: Values by destination field; a field that is absent is left alone, None clears it.
         external_id: The vendor's id from an earlier acknowledgement, if there was one.
+        key: By which two rows are the same person.
     """
 
     number: int
     match_value: str
     fields: Mapping[str, FieldValue]
     external_id: str | None = None
+    key: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.key = self.match_value.strip().lower()
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobProgress:
+    """How far a job at the vendor is.
+
+    Attributes:
+        done: Whether its outcomes can be read.
+        share: How much of it is done, from 0 to 1, where the vendor says so.
+    """
+
+    done: bool
+    share: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,6 +144,10 @@ class Destination(ABC, Generic[SettingsT]):
         batch_size: Most rows in one ``upsert`` or ``update``.
         membership_batch_size: Most rows in one ``add_members`` or ``remove_members``.
         idempotent: Operations that may be sent again when nobody knows whether they were carried out.
+        leavings: What can happen to people who left.
+        jobs: Operations that can go as a job: uploaded in one piece, worked off by the vendor, asked after.
+        job_from: Rows of one operation from which a plan uses jobs.
+        job_size: Most rows in one job.
     """
 
     name: ClassVar[str]
@@ -137,10 +163,15 @@ class Destination(ABC, Generic[SettingsT]):
     batch_size: ClassVar[int]
     membership_batch_size: ClassVar[int]
     idempotent: ClassVar[frozenset[Operation]]
+    leavings: ClassVar[frozenset[Leaving]] = frozenset({Leaving.LEAVE_AUDIENCE, Leaving.CLEAR_FIELDS})
+    jobs: ClassVar[frozenset[Operation]] = frozenset()
+    job_from: ClassVar[int] = 1_000
+    job_size: ClassVar[int] = 10_000
 
     def __init__(self, settings: SettingsT) -> None:
         self.settings = settings
         self._http: Http | None = None
+        self._budgets: Budgets | None = None
         self._making_http = threading.Lock()
 
     @property
@@ -148,14 +179,20 @@ class Destination(ABC, Generic[SettingsT]):
         """The engine's HTTP, made on first use; threads may share it."""
         with self._making_http:
             if self._http is None:
+                limit = self.pace()
                 self._http = Http(
                     system=self.name,
                     base_url=self.settings.base_url,
                     auth=self.auth(),
-                    limit=self.pace(),
+                    limit=limit,
                     classify=self.classify,
+                    budget=self._budgets.of(self.name, self.settings, limit) if self._budgets else None,
                 )
             return self._http
+
+    def share(self, budgets: Budgets) -> None:
+        """Keep the limits together with all others who use the credential; the engine says so before any request."""
+        self._budgets = budgets
 
     @property
     def calls(self) -> int:
@@ -196,6 +233,52 @@ class Destination(ABC, Generic[SettingsT]):
 
         It must not unsubscribe or delete anyone.
         """
+
+    def archive(self, rows: Sequence[DeliveryRow]) -> list[Outcome]:
+        """Archive people, where the vendor has an archive. Someone who is not there counts as archived."""
+        raise MillstreamError(f"{self.title} has no archive.", where=f"destination {self.name}")
+
+    def submit_job(
+        self, operation: Operation, rows: Sequence[DeliveryRow], *, match_key: str, audience_id: str | None, label: str
+    ) -> str:
+        """Hand rows to the vendor as one job, and give its id.
+
+        The job does all of the operation: ``add`` writes fields and puts people into the audience.
+
+        Args:
+            operation: One of ``jobs``.
+            rows: At most ``job_size``.
+            match_key: The field by which people are found.
+            audience_id: The audience; None where the sync keeps fields only.
+            label: A name of ours, by which ``find_job`` finds it where the vendor keeps one.
+        """
+        raise MillstreamError(f"{self.title} has no jobs.", where=f"destination {self.name}")
+
+    def find_job(self, label: str) -> str | None:
+        """The id of the job with this label, for one whose answer was lost; None where the vendor cannot say."""
+        return None
+
+    def poll_job(self, job_id: str) -> JobProgress:
+        """How far a job is. A job that failed as a whole raises ``RefusedError``."""
+        raise MillstreamError(f"{self.title} has no jobs.", where=f"destination {self.name}")
+
+    def job_outcomes(self, job_id: str, operation: Operation, rows: Sequence[DeliveryRow]) -> list[Outcome]:
+        """One outcome for each row of a job that is done, in the same order."""
+        raise MillstreamError(f"{self.title} has no jobs.", where=f"destination {self.name}")
+
+    def requests_for(self, operation: Operation, rows: int, *, in_audience: bool) -> int:
+        """The least requests that so many rows of an operation take, for forecasts and benchmarks.
+
+        Args:
+            operation: What is done.
+            rows: How many.
+            in_audience: Whether the sync keeps an audience.
+        """
+        members = -(-rows // self.membership_batch_size)
+        if operation is Operation.REMOVE:
+            return members
+        fields = -(-rows // self.batch_size)
+        return fields + members if operation is Operation.ADD and in_audience else fields
 
     def read_back(self, audience_id: str) -> Iterator[str]:
         """Match values (or external ids) of an audience's members as the vendor has them now."""

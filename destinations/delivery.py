@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from glob import escape
 from pathlib import Path
-from typing import Any
 
-from millstream.destinations.modes import Status
-from millstream.destinations.plan import PlanReport, make_plan
-from millstream.destinations.send import AnyDestination, Sender
-from millstream.destinations.settle import Settled, settle
+from millstream.destinations.planning import PlanReport, PlanRequest, make_plan
+from millstream.destinations.rules import DeliveryRules, Holdout, Restraints, Suppression
+from millstream.destinations.sending import AnyDestination, Sender, Withdrawals
+from millstream.destinations.sending.jobs import StillRunningError
+from millstream.destinations.settling import settle
+from millstream.destinations.stopping import STOP
 from millstream.destinations.sync import Sync
+from millstream.destinations.sync_report import SyncReport
 from millstream.state.errors import MillstreamError
+from millstream.state.ledger.acknowledged import forget_old, keep_run
 from millstream.state.ledger.journal import Journal, now
+from millstream.state.ledger.suppressions import salt, suppressions_for
 from millstream.state.store import Store
 
 RENEW_AFTER = 60.0
@@ -23,53 +28,6 @@ RENEW_AFTER = 60.0
 
 Progress = Callable[[str, int, int], None]
 """Called with the sync's name, the rows that have an outcome, and all rows of the plan."""
-
-
-@dataclass
-class SyncReport:
-    """What an activation of a sync did.
-
-    Attributes:
-        sync: Name of the sync.
-        status: ``completed``, ``partial`` (some rows were not accepted), ``stopped`` (a guard or an error) or
-            ``skipped`` (another run is at it).
-        planned: What was planned.
-        accepted: Rows the destination took.
-        rejected: Rows it refused.
-        suppressed: People kept back for want of consent, and those the vendor may not address.
-        retry_later: Rows that found no answer and are tried again by the next run.
-        unknown: Rows sent without an answer that may not be repeated; held and listed.
-        recovered: Rows the destination took in an earlier run that died before it could say so.
-        requests: Requests made.
-        codes: How often each code was given to a row that was not accepted.
-        error: What stopped it.
-    """
-
-    sync: str
-    status: str = "completed"
-    planned: PlanReport | None = None
-    accepted: int = 0
-    rejected: int = 0
-    suppressed: int = 0
-    retry_later: int = 0
-    unknown: int = 0
-    recovered: int = 0
-    requests: int = 0
-    seconds: float = 0.0
-    codes: dict[str, int] = field(default_factory=dict)
-    error: MillstreamError | None = None
-
-    @property
-    def ok(self) -> bool:
-        """Whether every row is where it should be. Suppressed ones are."""
-        return self.status in ("completed", "skipped")
-
-    def as_json(self) -> dict[str, Any]:
-        """For programs."""
-        shown = asdict(self, dict_factory=dict)
-        shown["planned"] = self.planned.as_json() if self.planned else None
-        shown["error"] = str(self.error) if self.error else None
-        return {**shown, "ok": self.ok, "seconds": round(self.seconds, 3)}
 
 
 @dataclass
@@ -83,6 +41,7 @@ class Delivery:
         store: The analytical database.
         journal: The transactional one.
         plans: Folder for plan files.
+        rules: What the project says about delivery as a whole.
     """
 
     name: str
@@ -91,52 +50,70 @@ class Delivery:
     store: Store
     journal: Journal
     plans: Path
+    rules: DeliveryRules = field(default_factory=DeliveryRules)
 
     def plan(self, run_id: str) -> PlanReport:
         """What an activation would do; nothing is sent and nothing is kept."""
-        return self._plan(run_id, keep=False)
+        with self.store.rehearsal() as connection:
+            return make_plan(connection, self._request(run_id))
 
     def activate(self, run_id: str, *, override_guards: bool = False, progress: Progress | None = None) -> SyncReport:
         """Settle what an earlier run left, plan, send, settle.
 
         What goes wrong is in the report; only a wrong configuration is raised.
         """
-        started = time.monotonic()
+        started, began = time.monotonic(), now()
         report = SyncReport(self.name)
         with self.journal.lease(f"sync {self.name}", run_id) as mine:
-            if mine:
-                self._activate(run_id, report, override_guards, progress)
-            else:
+            if not mine:
                 report.status = "skipped"
+            elif self._settle_earlier(report):
+                self._sweep()
+                plan = report.planned = self._plan(run_id, report, override_guards=override_guards)
+                if plan.operations:
+                    self._send(plan, report, override_guards=override_guards, progress=progress)
+                    self._audit(run_id, report, began)
         report.seconds = time.monotonic() - started
         return report
 
-    def _activate(self, run_id: str, report: SyncReport, override_guards: bool, progress: Progress | None) -> None:
-        report.recovered = self._settle_all(SyncReport(self.name)).accepted
-        self._sweep()
-        plan = report.planned = self._plan(run_id, keep=True)
-        report.suppressed = plan.suppressed
-        if not plan.operations:
-            return
+    def _send(self, plan: PlanReport, report: SyncReport, *, override_guards: bool, progress: Progress | None) -> None:
         destination = self.destination()
-        sender: Sender | None = None
+        error: MillstreamError | None = None
         try:
             if not override_guards:
                 plan.check_guards()
             sender = self._sender(destination, plan, progress)
-        except MillstreamError as error:
-            report.error = error
-        if sender and plan.path:
-            sender.send(plan.path)
-            report.error = sender.error
-        report.requests = destination.calls
-        self._settle_all(report)
-        report.status = _status(report)
+        except MillstreamError as problem:
+            error = problem
+        else:
+            sender.send()
+            error = sender.error
+        report.requests += destination.calls
+        waiting = self._settle_all(report)
+        report.end(None if isinstance(error, StillRunningError) else error, waiting=waiting)
+
+    def _settle_earlier(self, report: SyncReport) -> bool:
+        """Settle what an earlier run left; False while a job of it has not ended, or cannot be asked after."""
+        error: MillstreamError | None = None
+        for plan in self.journal.unsettled_plans(self.name):
+            if jobs := self.journal.open_jobs(plan.plan_id):
+                destination = self.destination()
+                sender = self._make_sender(destination, plan.plan_id, plan.path, plan.audience_id, None)
+                sender.finish_jobs(jobs)
+                report.requests += destination.calls
+                error = error or sender.error
+        earlier = SyncReport(self.name)
+        waiting = self._settle_all(earlier)
+        report.recovered = earlier.accepted
+        if waiting or error:
+            report.end(None if isinstance(error, StillRunningError) else error, waiting=waiting)
+        return not (waiting or error)
 
     def _sender(self, destination: AnyDestination, plan: PlanReport, progress: Progress | None) -> Sender:
         audience = self.sync.audience_name
         audience_id = destination.ensure_audience(audience) if audience else None
         assert plan.plan_id is not None
+        assert plan.path is not None
         self.journal.plan_sending(plan.plan_id, audience_id)
 
         renewed = time.monotonic()
@@ -149,17 +126,78 @@ class Delivery:
             if progress:
                 progress(self.name, rows, plan.operations)
 
-        return Sender(self.journal, destination, self.sync, plan.plan_id, audience_id, batch_done)
+        return self._make_sender(destination, plan.plan_id, plan.path, audience_id, batch_done)
 
-    def _plan(self, run_id: str, *, keep: bool) -> PlanReport:
-        waiting = self.journal.rejected_rows(self.name)
+    def _make_sender(
+        self,
+        destination: AnyDestination,
+        plan_id: str,
+        path: Path,
+        audience_id: str | None,
+        batch_done: Callable[[int], None] | None,
+    ) -> Sender:
+        return Sender(
+            journal=self.journal,
+            destination=destination,
+            sync=self.sync,
+            plan_id=plan_id,
+            path=path,
+            audience_id=audience_id,
+            withdrawals=Withdrawals(
+                store=self.store,
+                path=path,
+                sync=self.sync,
+                suppressions=self._suppressions,
+                looked_at=time.monotonic(),
+            ),
+            stop=STOP,
+            progress=batch_done,
+        )
+
+    def _request(self, run_id: str, *, folder: Path | None = None, override_guards: bool = False) -> PlanRequest:
+        return PlanRequest(
+            name=self.name,
+            sync=self.sync,
+            run_id=run_id,
+            now=now(),
+            required=[name for name, mapping in self.sync.mappings().items() if mapping.required],
+            restraints=self._restraints(),
+            waiting=self.journal.rejected_rows(self.name),
+            folder=folder,
+            override_guards=override_guards,
+        )
+
+    def _restraints(self) -> Restraints:
+        audience = self.sync.audience
+        shares = self.rules.holdouts_of(audience) if self.sync.has_holdouts else {}
+        return Restraints(
+            holdouts=tuple(
+                Holdout(name=name, share=share, salt=salt(self.journal, name)) for name, share in shares.items()
+            ),
+            earlier=self.rules.earlier_than(audience) if audience else (),
+            suppressions=self._suppressions(),
+        )
+
+    def _suppressions(self) -> tuple[Suppression, ...]:
+        channel = None if self.sync.consent == "not_needed" else self.sync.consent.channel
+        return tuple(
+            Suppression(channel=row["channel"], value_hash=row["value_hash"], reason=row["reason"])
+            for row in suppressions_for(self.journal, channel)
+        )
+
+    def _plan(self, run_id: str, report: SyncReport, *, override_guards: bool) -> PlanReport:
+        """Plan; a run that has nothing to send is in the audit with it, for one look at the store."""
+        request = self._request(run_id, folder=self.plans, override_guards=override_guards)
         with self.store.transaction() as connection:
-            folder = self.plans if keep else None
-            report = make_plan(connection, self.name, self.sync, waiting=waiting, folder=folder, now=now())
-        if report.plan_id and report.path:
-            counts = {"add": report.adds, "update": report.updates, "remove": report.removes}
-            self.journal.add_plan(report.plan_id, sync=self.name, run_id=run_id, path=report.path, counts=counts)
-        return report
+            plan = make_plan(connection, request)
+            report.suppressed = plan.suppressed
+            if not plan.operations:
+                report.planned = plan
+                keep_run(connection, report.as_row(run_id, self.sync, started_at=request.now, finished_at=now()))
+        if plan.plan_id and plan.path:
+            counts = {"add": plan.adds, "update": plan.updates, "remove": plan.removes}
+            self.journal.add_plan(plan.plan_id, sync=self.name, run_id=run_id, path=plan.path, counts=counts)
+        return plan
 
     def _sweep(self) -> None:
         """Delete this sync's files that no open plan has: a run died between writing or settling one and noting it."""
@@ -168,29 +206,25 @@ class Delivery:
             if path not in open_plans:
                 path.unlink(missing_ok=True)
 
-    def _settle_all(self, report: SyncReport) -> SyncReport:
-        """Settle every plan of this sync that is not settled yet, and count its rows in the report."""
+    def _settle_all(self, report: SyncReport) -> bool:
+        """Settle every plan of this sync that is not settled yet, and count its rows in the report.
+
+        Returns:
+            Whether one is left because a job of it has not ended.
+        """
         plans = self.journal.unsettled_plans(self.name)
         idempotent = self.destination().idempotent if plans else frozenset()
+        waiting = False
         for plan in plans:
-            settled = settle(self.store, self.journal, plan, mode=self.sync.mode, idempotent=idempotent, now=now())
-            _count(report, settled)
-        return report
+            if any(batch.job_id for batch in self.journal.open_jobs(plan.plan_id)):
+                waiting = True
+                continue
+            report.add(settle(self.store, self.journal, plan, mode=self.sync.mode, idempotent=idempotent, now=now()))
+        return waiting
 
-
-def _count(report: SyncReport, settled: Settled) -> None:
-    counts = settled.counts
-    report.accepted += counts.get(Status.ACCEPTED, 0) + counts.get(Status.ACCEPTED_ASYNC, 0)
-    report.rejected += counts.get(Status.REJECTED, 0)
-    report.suppressed += counts.get(Status.SUPPRESSED, 0)
-    report.retry_later += counts.get(Status.RETRY_LATER, 0)
-    report.unknown += counts.get(Status.UNKNOWN, 0)
-    for code, rows in settled.codes.items():
-        report.codes[code] = report.codes.get(code, 0) + rows
-
-
-def _status(report: SyncReport) -> str:
-    if report.error:
-        return "stopped"
-    whole = not (report.rejected or report.retry_later or report.unknown)
-    return "completed" if whole else "partial"
+    def _audit(self, run_id: str, report: SyncReport, began: datetime) -> None:
+        """Keep the run in the store, and drop what is older than the project keeps."""
+        with self.store.transaction() as connection:
+            keep_run(connection, report.as_row(run_id, self.sync, started_at=began, finished_at=now()))
+            forget_old(connection, keep_days=self.rules.keep_days, now=now())
+        self.journal.forget_plans(before=now() - timedelta(days=self.rules.keep_days))

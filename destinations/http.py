@@ -9,7 +9,8 @@ import orjson
 import requests
 from requests.auth import AuthBase
 
-from millstream.state.http import Answer, Classify, Pacer, RateLimit, Retries, VendorSession
+from millstream.destinations.stopping import sleep_unless_stopped
+from millstream.state.http import Answer, Budget, Classify, Pacer, RateLimit, Retries, VendorSession
 
 
 class Http:
@@ -22,6 +23,7 @@ class Http:
         limit: The vendor's limits.
         classify: The connector's own reading of answers.
         retries: How often and how long to try.
+        budget: Shares the limits with others who use the credential.
     """
 
     def __init__(
@@ -33,8 +35,10 @@ class Http:
         limit: RateLimit,
         classify: Classify | None = None,
         retries: Retries | None = None,
+        budget: Budget | None = None,
     ) -> None:
-        self.pacer = Pacer(limit)
+        longest = (retries or Retries()).longest_retry_after
+        self.pacer = Pacer(limit, budget=budget, longest_pause=longest, sleep=sleep_unless_stopped)
         self._base_url = base_url.rstrip("/")
         self._session = VendorSession(system=system, auth=auth, pacer=self.pacer, classify=classify, retries=retries)
 

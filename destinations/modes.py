@@ -20,6 +20,19 @@ class SyncMode(StrEnum):
     """Take people out of the audience; never put anyone in."""
 
 
+class Leaving(StrEnum):
+    """What happens at the destination to someone who left a mirrored audience."""
+
+    LEAVE_AUDIENCE = "leave_audience"
+    """Taken out of the list, tag or audience; the person stays."""
+    CLEAR_FIELDS = "clear_fields"
+    """The mapped fields are emptied, and the person leaves the audience where the sync has one."""
+    ARCHIVE = "archive"
+    """Archived, where the vendor has an archive; comes back when sent again."""
+    DELETE = "delete"
+    """Deleted at the vendor. Some vendors never take a deleted person back."""
+
+
 class Operation(StrEnum):
     """What happens to one row of a plan."""
 

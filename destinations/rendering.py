@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from millstream.destinations.contract import DestinationField, FieldValue, Outcome, rejected
 from millstream.destinations.rows import text_value
 from millstream.destinations.sync import FieldMapping
+
+_AS_TEXT = ("text", "date", "timestamp")
 
 
 class Renderer:
@@ -21,24 +23,33 @@ class Renderer:
     def __init__(self, fields: tuple[DestinationField, ...], mappings: Mapping[str, FieldMapping]) -> None:
         declared = {field.name: field for field in fields}
         self._declared = {name: declared.get(name) or DestinationField(name=name) for name in mappings}
-        self._mappings = mappings
+        self._required = {name for name in mappings if self._declared[name].required or mappings[name].required}
+        self._clears = {name for name in mappings if mappings[name].null == "clear"}
+        self._as_text = {name: self._declared[name].type in _AS_TEXT for name in mappings}
+        self._longest = {name: self._declared[name].max_length for name in mappings}
 
-    def render(self, values: Mapping[str, Any]) -> dict[str, FieldValue] | Outcome:
-        """The fields to send, or the outcome of a row that must not be sent."""
+    def render(self, values: Mapping[str, Any], *, unchanged: Collection[str] = ()) -> dict[str, FieldValue] | Outcome:
+        """The fields to send, or the outcome of a row that must not be sent.
+
+        Args:
+            values: Values by destination field.
+            unchanged: Fields that the destination is known to have as they are; only required ones are sent again.
+        """
         fields: dict[str, FieldValue] = {}
         for name, value in values.items():
-            declared = self._declared[name]
             if value is None or value == "":
-                if declared.required:
+                if name in self._required:
                     return rejected("required_field_missing", f"Field {name} has no value and is required.")
-                if self._mappings[name].null == "clear":
+                if name in self._clears and name not in unchanged:
                     fields[name] = None
                 continue
-            rendered = text_value(value) if declared.type in ("text", "date", "timestamp") else value
-            if declared.max_length and isinstance(rendered, str) and len(rendered) > declared.max_length:
+            if name in unchanged and name not in self._required:
+                continue
+            rendered = value if type(value) is str or not self._as_text[name] else text_value(value)
+            longest = self._longest[name]
+            if longest and isinstance(rendered, str) and len(rendered) > longest:
                 return rejected(
-                    "too_long",
-                    f"Field {name} has {len(rendered)} characters; at most {declared.max_length} are taken.",
+                    "too_long", f"Field {name} has {len(rendered)} characters; at most {longest} are taken."
                 )
             fields[name] = rendered
         return fields

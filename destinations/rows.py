@@ -16,6 +16,8 @@ from millstream.state.privacy import redact
 
 def text_value(value: FieldValue) -> str:
     """A value for vendors that take text: ``true``, ``120.5``, no exponent; None and NaN are empty."""
+    if type(value) is str:
+        return value
     if value is None:
         return ""
     if isinstance(value, bool):
@@ -30,12 +32,12 @@ def text_value(value: FieldValue) -> str:
 
 def text_values(fields: Mapping[str, FieldValue]) -> dict[str, str]:
     """All fields of a row as text."""
-    return {name: text_value(value) for name, value in fields.items()}
+    return {name: value if type(value) is str else text_value(value) for name, value in fields.items()}
 
 
 def match_of(row: DeliveryRow) -> str:
     """The key by which two rows are the same person."""
-    return row.match_value.strip().lower()
+    return row.key
 
 
 def masked(text: str, match_value: str) -> str:

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from millstream.destinations.modes import SyncMode
+from millstream.destinations.modes import Leaving, SyncMode
 from millstream.state.consent import ConsentRequirement
 
 
@@ -21,6 +21,7 @@ class FieldMapping(_Part):
     null: Literal["ignore", "clear"] = Field(
         default="ignore", description="A missing value leaves the field alone, or clears it."
     )
+    required: bool = Field(default=False, description="Whether a person without a value is not sent.")
 
 
 class Guards(_Part):
@@ -33,6 +34,18 @@ class Guards(_Part):
         default=50, ge=0, description="Up to so many removals the share is not looked at."
     )
     allow_empty: bool = Field(default=False, description="Let an empty source take everyone out, instead of stopping.")
+    largest_size_change: float | None = Field(
+        default=1.0,
+        gt=0,
+        description="Largest change of the number of people to hold, as a share of its median over earlier runs: 1.0 "
+        "lets it double. Looked at from 100 people and three runs on; null never looks.",
+    )
+    largest_missing_share: float = Field(
+        default=0.5, ge=0, le=1, description="Largest share of people without a value for a required field."
+    )
+    schema_changes: Literal["stop", "allow"] = Field(
+        default="stop", description="What happens when a mapped column has another type than in the last run."
+    )
 
 
 class Sync(_Part):
@@ -59,6 +72,14 @@ class Sync(_Part):
     consent: ConsentRequirement | Literal["not_needed"] = Field(
         description="Consent a person must have granted to be sent, or not_needed. People without it are not sent."
     )
+    on_leave: Leaving | None = Field(
+        default=None,
+        description="What happens to those who left; mode mirror only, and leave_audience when left out.",
+    )
+    holdout: bool | None = Field(
+        default=None,
+        description="Whether holdouts and priority lists apply; when left out, wherever consent is needed.",
+    )
     guards: Guards = Field(default_factory=Guards, description="When to stop before the first request.")
     enabled: bool = Field(default=True, description="Whether runs include it.")
 
@@ -67,8 +88,15 @@ class Sync(_Part):
         given = [name for name in ("audience", "table", "sql") if getattr(self, name)]
         if len(given) != 1:
             raise ValueError("give exactly one of audience, table and sql")
-        if self.mode in (SyncMode.MIRROR, SyncMode.ADD, SyncMode.REMOVE) and not self.audience_name:
+        if self.on_leave is not None and self.mode is not SyncMode.MIRROR:
+            raise ValueError(f"mode {self.mode.value} leaves alone who left: take 'on_leave' away, or use mode mirror")
+        needs_audience = self.mode in (SyncMode.ADD, SyncMode.REMOVE) or (
+            self.mode is SyncMode.MIRROR and self.leaving is Leaving.LEAVE_AUDIENCE
+        )
+        if needs_audience and not self.audience_name:
             raise ValueError(f"mode {self.mode.value} needs 'into': the list or tag to keep at the destination")
+        if self.leaving is Leaving.CLEAR_FIELDS and not self.fields:
+            raise ValueError("on_leave clear_fields needs fields to clear")
         return self
 
     @property
@@ -77,6 +105,16 @@ class Sync(_Part):
         if self.mode in (SyncMode.UPSERT, SyncMode.UPDATE):
             return self.into
         return self.into or self.audience
+
+    @property
+    def leaving(self) -> Leaving:
+        """What happens to someone who is taken out."""
+        return self.on_leave or Leaving.LEAVE_AUDIENCE
+
+    @property
+    def has_holdouts(self) -> bool:
+        """Whether holdouts and priority lists apply."""
+        return self.consent != "not_needed" if self.holdout is None else self.holdout
 
     @property
     def match_key(self) -> str:

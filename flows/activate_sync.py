@@ -5,7 +5,7 @@ from __future__ import annotations
 from prefect import flow, get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 
-from millstream.destinations.delivery import SyncReport
+from millstream.destinations.sync_report import SyncReport
 from millstream.flows.artifacts import publish_sync
 from millstream.flows.choices import SyncName, open_project
 from millstream.flows.failure import RunFailedError, sync_problems

@@ -18,7 +18,7 @@ from prefect.artifacts import (
 from prefect.logging import get_run_logger
 
 if TYPE_CHECKING:
-    from millstream.destinations.delivery import SyncReport
+    from millstream.destinations.sync_report import SyncReport
     from millstream.flows.people import ResolveReport
     from millstream.flows.rehearsing import Rehearsal
     from millstream.flows.steps import PipelineReport

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 from millstream.state.errors import FatalError
 
 if TYPE_CHECKING:
-    from millstream.destinations.delivery import SyncReport
+    from millstream.destinations.sync_report import SyncReport
     from millstream.sources.ingest import IngestReport
 
 ReportT = TypeVar("ReportT")

@@ -20,9 +20,11 @@ from millstream.state.errors import ConfigurationError, MillstreamError
 from millstream.state.store import Store
 
 if TYPE_CHECKING:
-    from millstream.destinations.delivery import Delivery, SyncReport
+    from millstream.destinations.delivery import Delivery
     from millstream.destinations.delivery import Progress as DeliveryProgress
-    from millstream.destinations.plan import PlanReport
+    from millstream.destinations.planning import PlanReport
+    from millstream.destinations.registry import AnyDestination
+    from millstream.destinations.sync_report import SyncReport
     from millstream.flows.project import Project
     from millstream.sources.dlt_source import Progress as PullProgress
     from millstream.sources.ingest import IngestReport
@@ -64,6 +66,12 @@ class Workspace:
         """Folder for plans and dlt's working files."""
         return self.project.root / WORK_FOLDER
 
+    def destination(self, name: str) -> AnyDestination:
+        """A destination that keeps its vendor's limits together with all who use this journal."""
+        destination = self.project.destination(name)
+        destination.share(self.journal.budgets)
+        return destination
+
     def delivery(self, sync: str) -> Delivery:
         """The delivery of one sync."""
         from millstream.destinations.delivery import Delivery
@@ -72,10 +80,11 @@ class Workspace:
         return Delivery(
             name=sync,
             sync=definition,
-            destination=lambda: self.project.destination(definition.destination),
+            destination=lambda: self.destination(definition.destination),
             store=self.store,
             journal=self.journal,
             plans=self.work / "plans",
+            rules=self.project.delivery,
         )
 
 
@@ -189,6 +198,7 @@ def ingest(
         full=full,
         accept_empty=accept_empty,
         progress=progress.of_source(source) if progress else None,
+        budgets=workspace.journal.budgets,
     )
     with workspace.journal.lease(f"source {source}", new_run_id(), seconds=LONGEST_PULL) as mine:
         if not mine:
@@ -237,9 +247,30 @@ def activate(
 
     What goes wrong at the vendor is in the report; only a wrong configuration is raised.
     """
-    return workspace.delivery(sync).activate(
-        run_id, override_guards=override_guards, progress=progress.sent if progress else None
-    )
+    from millstream.destinations.stopping import settled_on_sigterm
+
+    with settled_on_sigterm():
+        return workspace.delivery(sync).activate(
+            run_id, override_guards=override_guards, progress=progress.sent if progress else None
+        )
+
+
+def activate_all(
+    workspace: Workspace,
+    syncs: Sequence[str],
+    *,
+    run_id: str,
+    override_guards: bool = False,
+    progress: Progress | None = None,
+) -> list[SyncReport]:
+    """Bring destinations in step, side by side; SIGTERM lets what is in flight end and be settled."""
+    from millstream.destinations.stopping import settled_on_sigterm
+
+    def one(sync: str) -> SyncReport:
+        return activate(workspace, sync, run_id=run_id, override_guards=override_guards, progress=progress)
+
+    with settled_on_sigterm():
+        return side_by_side(one, syncs)
 
 
 def run_all(
@@ -264,9 +295,7 @@ def run_all(
         report.ingested = side_by_side(lambda name: ingest(workspace, name, progress=progress), wanted_sources)
         report.resolved = resolve(workspace, run_id=report.run_id)
         report.selected = select(workspace, run_id=report.run_id)
-        report.activated = side_by_side(
-            lambda name: activate(workspace, name, run_id=report.run_id, progress=progress), wanted_syncs
-        )
+        report.activated = activate_all(workspace, wanted_syncs, run_id=report.run_id, progress=progress)
         report.seconds = time.monotonic() - started
     return report
 

@@ -104,6 +104,10 @@ class GuardError(FatalError):
     """A guard (largest removal, empty source, size) stopped a sync before its first request."""
 
 
+class InterruptedRunError(FatalError):
+    """The process was asked to stop; what was sent is kept, and the next run goes on."""
+
+
 class RefusedError(MillstreamError):
     """The vendor refused a request: the data in it, not the credential, is at fault.
 

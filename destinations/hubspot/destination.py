@@ -275,7 +275,7 @@ class HubSpot(Destination[HubSpotSettings]):
 
 
 def _check_fields(rows: Sequence[DeliveryRow]) -> None:
-    for name in sorted({name for row in rows for name in row.fields}):
+    for name in sorted(set().union(*(row.fields for row in rows))):
         if name.startswith(_CONSENT_FIELDS):
             raise ConfigurationError(
                 f"{name!r} carries consent or billing at HubSpot; a sync does not write it.",

@@ -35,15 +35,13 @@ from millstream.destinations.mailchimp.settings import MailchimpSettings
 from millstream.destinations.modes import Operation, SyncMode
 from millstream.destinations.rows import in_order, last_of_each, match_of, send_each, text_values
 from millstream.state.errors import (
-    AuthenticationError,
     ConfigurationError,
-    MalformedAnswerError,
     MillstreamError,
     NotFoundError,
-    RateLimitedError,
     RefusedError,
 )
 from millstream.state.http import Answer, BasicAuth, RateLimit
+from millstream.state.vendors.mailchimp import what_403_means
 
 _MERGE_TAG = re.compile(r"[A-Z][A-Z0-9_]{0,9}")
 _LENIENT = {"skip_merge_validation": "true"}
@@ -164,20 +162,7 @@ class Mailchimp(Destination[MailchimpSettings]):
 
     def classify(self, answer: Answer) -> MillstreamError | None:
         """A 403 without a JSON body is a throttle under load; some 403 mean the key."""
-        if answer.status_code != 403:
-            return None
-        try:
-            body = answer.json()
-        except MalformedAnswerError:
-            body = None
-        if not isinstance(body, dict):
-            return RateLimitedError("Mailchimp answered HTTP 403 without a body, as it does under load.")
-        if body.get("title") in {"User Disabled", "Wrong Datacenter"}:
-            return AuthenticationError(
-                f"Mailchimp does not accept the API key: {body['title']}.",
-                remedy="replace api_key; it must belong to an active user, with its own data centre at the end.",
-            )
-        return None
+        return what_403_means(answer)
 
     def _create(self, rows: Sequence[DeliveryRow]) -> dict[str, Outcome]:
         """Outcomes of new people and of faulty rows; who is on the list already has none."""
@@ -280,7 +265,7 @@ class Mailchimp(Destination[MailchimpSettings]):
 
     def _check_fields(self, rows: Sequence[DeliveryRow]) -> None:
         """Stop on a merge tag that the list does not have: the vendor would drop its values in silence."""
-        for tag in sorted({name for row in rows for name in row.fields}):
+        for tag in sorted(set().union(*(row.fields for row in rows))):
             if not _MERGE_TAG.fullmatch(tag):
                 raise ConfigurationError(
                     f"{tag!r} is no merge tag (upper-case letters, digits, underscores; at most 10).",

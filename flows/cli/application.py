@@ -142,7 +142,7 @@ def _root(
 
 def declare_commands() -> typer.Typer:
     """The application with all of its commands; importing their modules declares them, in the order of the help."""
-    for module in ("setting_up", "running", "steering", "looking"):
+    for module in ("setting_up", "running", "receiving", "steering", "looking"):
         importlib.import_module(f"millstream.flows.cli.{module}")
     return app
 

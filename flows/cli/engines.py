@@ -134,15 +134,12 @@ class Here:
             return self._recorded(
                 "activate",
                 lambda run: run.activated.extend(
-                    steps.side_by_side(
-                        lambda name: steps.activate(
-                            self._workspace,
-                            name,
-                            run_id=run.run_id,
-                            override_guards=override_guards,
-                            progress=progress,
-                        ),
+                    steps.activate_all(
+                        self._workspace,
                         syncs,
+                        run_id=run.run_id,
+                        override_guards=override_guards,
+                        progress=progress,
                     )
                 ),
             )

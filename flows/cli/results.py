@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from millstream.flows.cli.output import Cell, print_error, print_json, print_note, print_table
 
 if TYPE_CHECKING:
-    from millstream.destinations.plan import PlanReport
+    from millstream.destinations.planning import PlanReport
     from millstream.flows.cli.engines import Outcome
     from millstream.flows.steps import PipelineReport
     from millstream.state.checks import CheckResult

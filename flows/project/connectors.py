@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Generic, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
@@ -160,6 +160,8 @@ def _has_literal_secret(annotation: object, value: object) -> bool:
             is_secret(field.annotation) and _has_literal_secret(field.annotation, value.get(name))
             for name, field in annotation.model_fields.items()
         )
+    if get_origin(annotation) is Mapping and isinstance(value, dict) and not Reference.of(value):
+        return any(_has_literal_secret(get_args(annotation)[1], one) for one in value.values())
     return any(leaf is not None for leaf in _leaves(value))
 
 

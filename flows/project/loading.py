@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from millstream.destinations.registry import AnyDestination
+from millstream.destinations.rules import DeliveryRules
 from millstream.destinations.sync import Sync
 from millstream.flows.project.connectors import Configured, ConnectorT, add_settings_errors
 from millstream.flows.project.document import Document, read_document
@@ -87,6 +88,11 @@ class Project:
     def survivorship(self) -> SurvivorshipRules:
         """Which value a profile shows."""
         return self.file.survivorship
+
+    @property
+    def delivery(self) -> DeliveryRules:
+        """What holds for every sync."""
+        return self.file.delivery
 
     @property
     def tracking_plan(self) -> TrackingPlan:

@@ -16,6 +16,7 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
+from millstream.destinations.rules import DeliveryRules
 from millstream.destinations.sync import Sync
 from millstream.state.audiences.rules import Audience
 from millstream.state.identity.rules import IdentityRules
@@ -122,6 +123,9 @@ class ProjectFile(BaseSettings):
     )
     audiences: dict[Name, Audience] = Field(default_factory=dict, description="Groups of people, by rules.")
     syncs: dict[Name, Sync] = Field(default_factory=dict, description="Which audience goes where, and how.")
+    delivery: DeliveryRules = Field(
+        default_factory=DeliveryRules, description="What holds for every sync: holdouts, priority lists, retention."
+    )
     schedules: dict[Name, Schedule] = Field(default_factory=dict, description="When flows run by themselves.")
 
     @field_validator("store")

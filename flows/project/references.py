@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from graphlib import CycleError, TopologicalSorter
 
+from millstream.destinations.modes import SyncMode
 from millstream.destinations.registry import AnyDestination
 from millstream.destinations.sync import Sync
 from millstream.flows.project.document import Document
@@ -35,6 +36,7 @@ def check_references(file: ProjectFile, entries: Entries, document: Document, pr
     checker.check_trusted_sources()
     for name, sync in file.syncs.items():
         checker.check_sync(("syncs", name), sync)
+    checker.check_delivery()
     for name, schedule in file.schedules.items():
         checker.check_schedule(("schedules", name), schedule)
 
@@ -97,6 +99,12 @@ class _Checker:
                 f"{destination.title} has no mode {sync.mode.value!r}.",
                 sorted(mode.value for mode in destination.modes),
             )
+        if sync.mode is SyncMode.MIRROR and sync.leaving not in destination.leavings:
+            self._add(
+                (*key, "on_leave"),
+                f"{destination.title} cannot {sync.leaving.value.replace('_', ' ')}.",
+                sorted(leaving.value for leaving in destination.leavings),
+            )
         if sync.match_key not in destination.match_keys:
             self._add(
                 (*key, "match", sync.match_key),
@@ -108,6 +116,15 @@ class _Checker:
         for name in sync.fields:
             if not destination.custom_fields and name not in fields:
                 self._add((*key, "fields", name), f"{destination.title} has no field {name!r}.", fields, given=name)
+
+    def check_delivery(self) -> None:
+        """The audiences of holdouts and priority lists."""
+        rules = self._file.delivery
+        for name in rules.audience_holdouts:
+            self._known(("delivery", "audience_holdouts", name), "audiences", name)
+        for title, names in rules.priorities.items():
+            for index, name in enumerate(names):
+                self._known(("delivery", "priorities", title, index), "audiences", name)
 
     def check_schedule(self, key: Key, schedule: Schedule) -> None:
         """The names that a schedule gives its flow."""

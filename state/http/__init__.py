@@ -4,6 +4,7 @@ Sources use it underneath dlt's REST client, destinations through ``millstream.d
 """
 
 from millstream.state.http.auth import BasicAuth, BearerAuth, RefreshableAuth, TokenGrantAuth
+from millstream.state.http.budget import Budget, Budgets
 from millstream.state.http.credentials import TokenOrOAuthSettings, client_credentials_auth, refresh_token_auth
 from millstream.state.http.pacing import Pacer, RateLimit
 from millstream.state.http.session import Answer, Classify, Retries, VendorSession
@@ -12,6 +13,8 @@ __all__ = [
     "Answer",
     "BasicAuth",
     "BearerAuth",
+    "Budget",
+    "Budgets",
     "Classify",
     "Pacer",
     "RateLimit",

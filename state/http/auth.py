@@ -11,7 +11,13 @@ import requests
 from pydantic import SecretStr
 from requests.auth import AuthBase
 
-from millstream.state.errors import AuthenticationError, MalformedAnswerError, UnavailableError, UnreachableError
+from millstream.state.errors import (
+    AuthenticationError,
+    MalformedAnswerError,
+    MillstreamError,
+    UnavailableError,
+    UnreachableError,
+)
 from millstream.state.http.pacing import retry_after
 
 
@@ -59,6 +65,9 @@ class TokenGrantAuth(RefreshableAuth):
         early: Seconds before the announced end at which a token counts as over.
         timeout: Seconds to wait for the token endpoint.
         granted: Told of each answer that holds a token, before the token is used.
+        scheme: The word before the token in the header.
+        classify: The vendor's own way of refusing, asked first; some say so under status 200.
+        client: Signs the request to the token endpoint, where the client is not named in the form.
     """
 
     def __init__(
@@ -69,12 +78,18 @@ class TokenGrantAuth(RefreshableAuth):
         early: float = 60.0,
         timeout: float = 30.0,
         granted: Callable[[Mapping[str, object]], None] | None = None,
+        scheme: str = "Bearer",
+        classify: Callable[[requests.Response], MillstreamError | None] | None = None,
+        client: AuthBase | None = None,
     ) -> None:
         self._token_url = token_url
         self._form = form
         self._early = early
         self._timeout = timeout
         self._granted = granted
+        self._scheme = scheme
+        self._classify = classify
+        self._client = client
         self._token: str | None = None
         self._ends = 0.0
         self._lock = threading.Lock()
@@ -84,7 +99,7 @@ class TokenGrantAuth(RefreshableAuth):
         with self._lock:
             if self._token is None or time.monotonic() >= self._ends - self._early:
                 self._fetch()
-            request.headers["Authorization"] = f"Bearer {self._token}"
+            request.headers["Authorization"] = f"{self._scheme} {self._token}"
         return request
 
     def renew(self) -> None:
@@ -94,12 +109,15 @@ class TokenGrantAuth(RefreshableAuth):
 
     def _fetch(self) -> None:
         try:
-            answer = requests.post(self._token_url, data=dict(self._form()), timeout=self._timeout)
+            answer = requests.post(self._token_url, data=dict(self._form()), auth=self._client, timeout=self._timeout)
         except requests.RequestException as error:
             raise UnreachableError(
                 f"The token endpoint cannot be reached ({type(error).__name__}).",
                 remedy="check the network and the base_url of the connection.",
             ) from error
+        problem = self._classify(answer) if self._classify else None
+        if problem is not None:
+            raise problem
         if answer.status_code == 429 or answer.status_code >= 500:
             raise UnavailableError(
                 f"The token endpoint answered HTTP {answer.status_code}.", retry_after=retry_after(answer.headers)

@@ -9,7 +9,7 @@ from typing import Self
 from pydantic import BaseModel, Field, SecretStr, model_validator
 from requests.auth import AuthBase
 
-from millstream.state.http.auth import BearerAuth, TokenGrantAuth
+from millstream.state.http.auth import BasicAuth, BearerAuth, TokenGrantAuth
 from millstream.state.http.refresh_tokens import KeptRefreshToken
 
 
@@ -80,17 +80,21 @@ def refresh_token_auth(
 
 
 def client_credentials_auth(
-    token_url: str, client_id: str, client_secret: SecretStr, *, scope: str | None = None
+    token_url: str, client_id: str, client_secret: SecretStr, *, scope: str | None = None, basic: bool = False
 ) -> TokenGrantAuth:
-    """Access tokens by the client-credentials grant (RFC 6749, 4.4)."""
+    """Access tokens by the client-credentials grant (RFC 6749, 4.4).
+
+    Args:
+        token_url: The token endpoint.
+        client_id: The app's client id.
+        client_secret: The app's client secret.
+        scope: What to ask for, where the vendor wants to be told.
+        basic: Whether the client says who it is by HTTP Basic, not in the form.
+    """
 
     def form() -> Mapping[str, str]:
         named = {"scope": scope} if scope else {}
-        return {
-            "grant_type": "client_credentials",
-            "client_id": client_id,
-            "client_secret": client_secret.get_secret_value(),
-            **named,
-        }
+        client = {} if basic else {"client_id": client_id, "client_secret": client_secret.get_secret_value()}
+        return {"grant_type": "client_credentials", **client, **named}
 
-    return TokenGrantAuth(token_url, form)
+    return TokenGrantAuth(token_url, form, client=BasicAuth(client_id, client_secret) if basic else None)

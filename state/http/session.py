@@ -5,10 +5,12 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 from urllib.parse import urlsplit
 
 import orjson
 import requests
+import urllib3
 from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt
@@ -27,12 +29,18 @@ from millstream.state.errors import (
     UnreachableError,
 )
 from millstream.state.http.auth import RefreshableAuth
+from millstream.state.http.budget import asked_to_wait
 from millstream.state.http.pacing import Pacer, retry_after
 from millstream.state.privacy import redact
 
 RETRYABLE_STATUSES = frozenset({408, 423, 425, 429, 500, 502, 503, 504, 520, 521, 522, 523, 524})
 NOT_DONE_STATUSES = frozenset({423, 425, 429, 503})
 """Statuses that say the work was not begun, so that even a request that is not idempotent may be repeated."""
+
+THROTTLED_STATUSES = frozenset({429, 503})
+"""Statuses that ask for fewer requests."""
+
+Read = TypeVar("Read")
 
 
 class Answer(requests.Response):
@@ -132,10 +140,40 @@ class VendorSession(requests.Session):
         Raises:
             MillstreamError: See ``millstream.state.errors``; nothing of ``requests`` comes through.
         """
+        return self._renewing(lambda: self._retrying()(self._attempt, request, replay, kwargs))
+
+    def read_large(self, request: requests.PreparedRequest, read: Callable[[Answer], Read]) -> Read:
+        """Send, and read a body that is too large to hold; where it breaks off, both are done again.
+
+        Args:
+            request: What to send; it is taken as safe to repeat.
+            read: Reads the body piecemeal from ``answer.raw``. A retryable error of its own is tried again, too.
+
+        Raises:
+            MillstreamError: See ``millstream.state.errors``.
+        """
+
+        def once() -> Read:
+            answer = self._attempt(request, True, {"stream": True})
+            try:
+                return read(answer)
+            except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
+                raise UnreachableError(
+                    f"The answer of {_place(request)} broke off ({type(error).__name__}).",
+                    where=self._system,
+                    remedy="run again; if it stays, check the network between here and the vendor.",
+                ) from error
+            finally:
+                answer.close()
+
+        return self._renewing(lambda: self._retrying()(once))
+
+    def _renewing(self, work: Callable[[], Read]) -> Read:
+        """Do it, and once more with a new credential if the one at hand is refused."""
         renewed = False
         while True:
             try:
-                return self._retrying()(self._attempt, request, replay, kwargs)
+                return work()
             except AuthenticationError:
                 if renewed or not isinstance(self._vendor_auth, RefreshableAuth):
                     raise
@@ -153,12 +191,14 @@ class VendorSession(requests.Session):
 
     def _wait(self, state: RetryCallState) -> float:
         error = state.outcome.exception() if state.outcome else None
-        asked = error.retry_after if isinstance(error, RetryableError) else None
-        if asked is not None:
-            self.pacer.pause(min(asked, self._retries.longest_retry_after))
-            return 0.0
         top = min(self._retries.longest_wait, self._retries.first_wait * 2 ** (state.attempt_number - 1))
-        return random.uniform(top / 2, top)
+        wait = random.uniform(top / 2, top)
+        asked = error.retry_after if isinstance(error, RetryableError) else None
+        if asked is None and not isinstance(error, RateLimitedError):
+            return wait
+        # All wait, not only this request; whoever is first after it shows whether the others may follow.
+        self.pacer.pause(wait if asked is None else min(asked, self._retries.longest_retry_after))
+        return 0.0
 
     def _attempt(self, request: requests.PreparedRequest, replay: bool, kwargs: Mapping[str, object]) -> Answer:
         options: dict[str, object] = {"timeout": self._timeout, **kwargs}
@@ -170,12 +210,19 @@ class VendorSession(requests.Session):
                 answer = super().send(request, **options)  # type: ignore[arg-type]
             except requests.RequestException as error:
                 raise self._no_answer(request, error, replay) from error
-        assert isinstance(answer, Answer)
-        self.pacer.observe(answer.headers)
-        problem = (self._classify(answer) if self._classify else None) or self._problem(answer)
+            assert isinstance(answer, Answer)
+            problem = (self._classify(answer) if self._classify else None) or self._problem(answer)
+            throttled = isinstance(problem, RateLimitedError) or answer.status_code in THROTTLED_STATUSES
+            # Before the request counts as done: nobody may go on a count that lacks it.
+            self.pacer.observe(answer.headers, throttled=throttled)
         if problem is None:
             return answer
         problem.at(self._system)
+        if isinstance(problem, RetryableError) and problem.retry_after is not None:
+            # At once: what others are about to send would be refused as well.
+            self.pacer.pause(problem.retry_after)
+            if problem.retry_after > self._retries.longest_retry_after:
+                raise asked_to_wait(problem.retry_after).at(self._system) from problem
         if isinstance(problem, RetryableError) and not replay and answer.status_code not in NOT_DONE_STATUSES:
             raise UnknownOutcomeError(f"{problem.what} The request may or may not have been carried out.")
         raise problem

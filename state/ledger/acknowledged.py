@@ -1,15 +1,18 @@
-"""What destinations have acknowledged, in the store: the state every plan is compared with."""
+"""What was delivered, in the store: what destinations acknowledged, and the audit of every run, batch and row."""
 
 from __future__ import annotations
 
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from millstream.state.sql import replaced
+from millstream.state.store import column_types
 
 if TYPE_CHECKING:
     from millstream.state.store import Connection
 
-TABLES = """
+_TABLES = """
 CREATE SCHEMA IF NOT EXISTS delivery;
 
 -- A person at a destination as it was last acknowledged. Removals use what stands here, not what is known now.
@@ -22,13 +25,14 @@ CREATE TABLE IF NOT EXISTS delivery.acknowledged (
     present BOOLEAN,                    -- false: taken out by mode 'remove'; NULL: sent without an answer
     acknowledged_at TIMESTAMPTZ NOT NULL,
     plan_id TEXT NOT NULL,
+    field_hashes TEXT,                  -- JSON: destination field and hash of its value; NULL: nobody knows
     PRIMARY KEY (sync, match_value)
 );
 
--- Every row's outcome, for 'explain' and for audits.
+-- Every row's outcome, for 'explain' and for audits. Rows that were held back have the operation 'hold'.
 CREATE TABLE IF NOT EXISTS delivery.outcomes (
     sync TEXT NOT NULL,
-    plan_id TEXT NOT NULL,
+    plan_id TEXT NOT NULL,              -- of a row held back: the run
     operation TEXT NOT NULL,
     match_value TEXT NOT NULL,
     profile_id TEXT,
@@ -41,20 +45,108 @@ CREATE TABLE IF NOT EXISTS delivery.outcomes (
 -- Who is kept back from a sync now, and why.
 CREATE TABLE IF NOT EXISTS delivery.suppressed (
     sync TEXT NOT NULL,
-    profile_id TEXT NOT NULL,
+    match_value TEXT NOT NULL,
+    profile_id TEXT,
     reason TEXT NOT NULL,
     since TIMESTAMPTZ NOT NULL,
-    PRIMARY KEY (sync, profile_id)
+    PRIMARY KEY (sync, match_value)
+);
+
+-- What the guards compare with: the types of a sync's mapped columns when it was last planned.
+CREATE TABLE IF NOT EXISTS delivery.syncs (
+    sync TEXT PRIMARY KEY,
+    columns TEXT NOT NULL               -- JSON: column and type
+);
+
+-- Every activation of a sync.
+CREATE TABLE IF NOT EXISTS delivery.runs (
+    run_id TEXT NOT NULL,
+    sync TEXT NOT NULL,
+    destination TEXT NOT NULL,
+    mode TEXT NOT NULL,
+    plan_id TEXT,
+    started_at TIMESTAMPTZ NOT NULL,
+    finished_at TIMESTAMPTZ NOT NULL,
+    status TEXT NOT NULL,               -- completed, partial, stopped, waiting
+    wanted BIGINT NOT NULL,
+    adds BIGINT NOT NULL,
+    updates BIGINT NOT NULL,
+    removes BIGINT NOT NULL,
+    accepted BIGINT NOT NULL,
+    rejected BIGINT NOT NULL,
+    suppressed BIGINT NOT NULL,
+    retry_later BIGINT NOT NULL,
+    unknown BIGINT NOT NULL,
+    requests BIGINT NOT NULL,
+    error TEXT
+);
+
+-- Every batch of every plan.
+CREATE TABLE IF NOT EXISTS delivery.batches (
+    batch_id BIGINT PRIMARY KEY,        -- as in the journal
+    sync TEXT NOT NULL,
+    plan_id TEXT NOT NULL,
+    operation TEXT NOT NULL,
+    rows BIGINT NOT NULL,
+    job_id TEXT,                        -- the vendor's id of an async job
+    started_at TIMESTAMPTZ NOT NULL,
+    finished_at TIMESTAMPTZ,
+    accepted BIGINT NOT NULL
 );
 """
 
 REPLACE_ACKNOWLEDGED = replaced(
     ("sync", "match_value"),
-    ("profile_id", "payload_hash", "external_id", "present", "acknowledged_at", "plan_id"),
+    ("profile_id", "payload_hash", "external_id", "present", "acknowledged_at", "plan_id", "field_hashes"),
 )
 """Ends an INSERT into ``delivery.acknowledged`` whose rows take the place of those that are there."""
 
+_AGING = {"outcomes": "settled_at", "runs": "finished_at", "batches": "started_at"}
+"""Tables of the audit, and the time by which their rows grow old."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunRow:
+    """An activation of a sync, as ``delivery.runs`` keeps it; fields are its columns, in their order."""
+
+    run_id: str
+    sync: str
+    destination: str
+    mode: str
+    plan_id: str | None
+    started_at: datetime
+    finished_at: datetime
+    status: str
+    wanted: int
+    adds: int
+    updates: int
+    removes: int
+    accepted: int
+    rejected: int
+    suppressed: int
+    retry_later: int
+    unknown: int
+    requests: int
+    error: str | None
+
+
+def keep_run(connection: Connection, run: RunRow) -> None:
+    """Add a run to the audit."""
+    values = list(asdict(run).values())
+    connection.execute(f"INSERT INTO delivery.runs VALUES ({', '.join('?' * len(values))})", values)
+
 
 def create_tables(connection: Connection) -> None:
-    """Make the tables that are missing."""
-    connection.execute(TABLES)
+    """Make the tables that are missing, and bring those of an older version to this shape."""
+    suppressed = column_types(connection, "delivery", "suppressed")
+    if suppressed and "match_value" not in suppressed:
+        connection.execute("DROP TABLE delivery.suppressed")  # the next plan finds its rows again
+    connection.execute(_TABLES)
+    if "field_hashes" not in column_types(connection, "delivery", "acknowledged"):
+        connection.execute("ALTER TABLE delivery.acknowledged ADD COLUMN field_hashes TEXT")
+
+
+def forget_old(connection: Connection, *, keep_days: int, now: datetime) -> None:
+    """Delete the audit's rows that are older; what is acknowledged stays."""
+    for table, column in _AGING.items():
+        connection.execute(f"DELETE FROM delivery.{table} WHERE {column} < ?", [now - timedelta(days=keep_days)])

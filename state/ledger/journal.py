@@ -2,38 +2,36 @@
 
 from __future__ import annotations
 
-import os
-import socket
 import threading
 import time
-import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import orjson
 import sqlalchemy as sa
 
 from millstream.state.errors import ConfigurationError, UnreachableError
+from millstream.state.ledger.holders import is_gone, this_process
+from millstream.state.ledger.outcomes import Outcomes, packed, unpacked
 from millstream.state.ledger.tables import batches, leases, plans, rejected, runs
 
-HEAD = "0001"
+if TYPE_CHECKING:
+    from millstream.state.ledger.budgets import JournalBudgets
+
+HEAD = "0003"
 """The newest migration; kept here so that opening an up-to-date journal does not import alembic."""
 
 
-@dataclass(frozen=True)
-class RowOutcome:
-    """What became of one row of a plan: an ``Outcome`` with the row's number."""
-
-    number: int
-    status: str
-    code: str | None = None
-    reason: str | None = None
-    fault: str | None = None
-    external_id: str | None = None
+# Made once: they run twice a batch.
+_START = batches.insert()
+_FINISH = (
+    batches.update()
+    .where(batches.c.batch_id == sa.bindparam("of_batch"))
+    .values(finished_at=sa.bindparam("finished_at"), outcomes=sa.bindparam("outcomes"))
+)
 
 
 @dataclass(frozen=True)
@@ -50,11 +48,27 @@ class PlanEntry:
 
 @dataclass(frozen=True)
 class BatchEntry:
-    """A batch: its rows, and their outcomes once it ended."""
+    """A batch: its rows, and their outcomes once it ended.
 
+    Attributes:
+        batch_id: Its number.
+        operation: What was done with its rows.
+        numbers: The rows' numbers in the plan.
+        outcomes: What became of them; None while nobody knows.
+        label: Our name for it, where it goes as an async job.
+        job_id: The vendor's id of the job, once it said so.
+        started_at: When its sending began.
+        finished_at: When the last answer was kept.
+    """
+
+    batch_id: int
     operation: str
     numbers: list[int]
-    outcomes: list[RowOutcome] | None
+    outcomes: Outcomes | None
+    label: str | None
+    job_id: str | None
+    started_at: datetime
+    finished_at: datetime | None
 
 
 class Journal:
@@ -68,11 +82,24 @@ class Journal:
     def __init__(self, url: str, *, root: Path) -> None:
         self.engine = _engine(url, root)
         self._writing = threading.Lock()
+        self._budgets: JournalBudgets | None = None
         self._migrate()
 
     def close(self) -> None:
-        """Give the connections back."""
+        """Give back the connections, and what this process holds of vendors' budgets."""
+        if self._budgets:
+            self._budgets.close()
         self.engine.dispose()
+
+    @property
+    def budgets(self) -> JournalBudgets:
+        """What vendors allow, shared by all who use this journal."""
+        from millstream.state.ledger.budgets import JournalBudgets
+
+        with self._writing:
+            if self._budgets is None:
+                self._budgets = JournalBudgets(self.engine, self.writing)
+            return self._budgets
 
     def _migrate(self) -> None:
         with self._connected() as connection:
@@ -100,7 +127,7 @@ class Journal:
             yield connection
 
     @contextmanager
-    def _write(self) -> Iterator[sa.Connection]:
+    def writing(self) -> Iterator[sa.Connection]:
         """A transaction that writes. Threads take turns here: SQLite would let them poll for its lock, asleep."""
         with self._writing, self.engine.begin() as connection:
             yield connection
@@ -108,15 +135,33 @@ class Journal:
     # -- runs ------------------------------------------------------------------------------------------------
 
     def start_run(self, run_id: str, kind: str) -> None:
-        """Note that a run began."""
-        with self._write() as connection:
+        """Note that a run began, and which runs before it were killed without a word."""
+        self._note_killed()
+        with self.writing() as connection:
             connection.execute(
-                runs.insert().values(run_id=run_id, kind=kind, started_at=now(), status="running", summary={})
+                runs.insert().values(
+                    run_id=run_id,
+                    kind=kind,
+                    started_at=now(),
+                    status="running",
+                    holder=this_process(run_id),
+                    summary={},
+                )
             )
+
+    def _note_killed(self) -> None:
+        running = sa.select(runs.c.run_id, runs.c.holder).where(runs.c.status == "running")
+        with self.engine.connect() as connection:
+            gone = [run_id for run_id, holder in connection.execute(running) if holder and is_gone(holder)]
+        if gone:
+            with self.writing() as connection:
+                connection.execute(
+                    runs.update().where(runs.c.run_id.in_(gone)).values(status="killed", finished_at=now())
+                )
 
     def finish_run(self, run_id: str, *, ok: bool, summary: Mapping[str, Any]) -> None:
         """Note how a run ended."""
-        with self._write() as connection:
+        with self.writing() as connection:
             connection.execute(
                 runs.update()
                 .where(runs.c.run_id == run_id)
@@ -133,7 +178,7 @@ class Journal:
 
     def add_plan(self, plan_id: str, *, sync: str, run_id: str, path: Path, counts: Mapping[str, int]) -> None:
         """Keep a plan before anything of it is sent."""
-        with self._write() as connection:
+        with self.writing() as connection:
             connection.execute(
                 plans.insert().values(
                     plan_id=plan_id,
@@ -155,7 +200,7 @@ class Journal:
         self._set_plan(plan_id, status="settled", settled_at=now())
 
     def _set_plan(self, plan_id: str, **values: object) -> None:
-        with self._write() as connection:
+        with self.writing() as connection:
             connection.execute(plans.update().where(plans.c.plan_id == plan_id).values(**values))
 
     def unsettled_plans(self, sync: str) -> list[PlanEntry]:
@@ -167,38 +212,58 @@ class Journal:
                 for row in connection.execute(query)
             ]
 
-    def start_batch(self, plan_id: str, operation: str, numbers: Sequence[int]) -> int:
+    def start_batch(self, plan_id: str, operation: str, numbers: Sequence[int], *, label: str | None = None) -> int:
         """Keep the intent to send these rows; committed before the request."""
-        with self._write() as connection:
-            result = connection.execute(
-                batches.insert().values(
-                    plan_id=plan_id, operation=operation, rows=_packed(list(numbers)), started_at=now()
-                )
-            )
+        values = {
+            "plan_id": plan_id,
+            "operation": operation,
+            "rows": packed(list(numbers)),
+            "started_at": now(),
+            "label": label,
+        }
+        with self.writing() as connection:
+            result = connection.execute(_START, values)
             key = result.inserted_primary_key
             assert key is not None
             return int(key[0])
 
-    def finish_batch(self, batch_id: int, outcomes: Sequence[RowOutcome]) -> None:
-        """Keep what became of a batch's rows; committed after the answer."""
-        packed = _packed([[o.number, o.status, o.code, o.reason, o.fault, o.external_id] for o in outcomes])
-        with self._write() as connection:
-            connection.execute(
-                batches.update().where(batches.c.batch_id == batch_id).values(finished_at=now(), outcomes=packed)
-            )
+    def job_submitted(self, batch_id: int, job_id: str) -> None:
+        """Keep the vendor's id of a batch that goes as a job; committed before it is asked after."""
+        with self.writing() as connection:
+            connection.execute(batches.update().where(batches.c.batch_id == batch_id).values(job_id=job_id))
 
-    def batches_of(self, plan_id: str) -> list[BatchEntry]:
+    def finish_batch(self, batch_id: int, outcomes: Outcomes) -> None:
+        """Keep what became of a batch's rows; committed after the answer."""
+        values = {"of_batch": batch_id, "finished_at": now(), "outcomes": outcomes.packed()}
+        with self.writing() as connection:
+            connection.execute(_FINISH, values)
+
+    def batches_of(self, plan_id: str) -> Iterator[BatchEntry]:
         """The batches of a plan in the order in which they were started."""
         query = batches.select().where(batches.c.plan_id == plan_id).order_by(batches.c.batch_id)
-        with self.engine.connect() as connection:
-            return [
-                BatchEntry(
-                    row.operation,
-                    _unpacked(row.rows),
-                    None if row.outcomes is None else [RowOutcome(*entry) for entry in _unpacked(row.outcomes)],
+        with self.engine.connect().execution_options(yield_per=100) as connection:
+            for row in connection.execute(query):
+                yield BatchEntry(
+                    batch_id=row.batch_id,
+                    operation=row.operation,
+                    numbers=unpacked(row.rows),  # type: ignore[arg-type]
+                    outcomes=None if row.outcomes is None else Outcomes.unpacked(row.outcomes),
+                    label=row.label,
+                    job_id=row.job_id,
+                    started_at=row.started_at,
+                    finished_at=row.finished_at,
                 )
-                for row in connection.execute(query)
-            ]
+
+    def open_jobs(self, plan_id: str) -> list[BatchEntry]:
+        """Batches that went as jobs and have no outcomes yet."""
+        return [batch for batch in self.batches_of(plan_id) if batch.label and batch.outcomes is None]
+
+    def forget_plans(self, *, before: datetime) -> None:
+        """Delete plans that were settled before a time, with their batches; the store's audit has them."""
+        old = sa.select(plans.c.plan_id).where(plans.c.status == "settled", plans.c.settled_at < before)
+        with self.writing() as connection:
+            connection.execute(batches.delete().where(batches.c.plan_id.in_(old)))
+            connection.execute(plans.delete().where(plans.c.status == "settled", plans.c.settled_at < before))
 
     # -- rejected rows ---------------------------------------------------------------------------------------
 
@@ -218,7 +283,7 @@ class Journal:
             gone: Match hash and operation of every row that has an outcome.
             rows: The list's new rows.
         """
-        with self._write() as connection:
+        with self.writing() as connection:
             for match_hash, operation in gone:
                 connection.execute(
                     rejected.delete().where(
@@ -239,26 +304,26 @@ class Journal:
         A holder whose process is gone from this machine loses it at once, any other one ``seconds`` after its last
         sign of life.
         """
-        holder = f"{socket.gethostname()}/{os.getpid()}/{run_id}"
+        holder = this_process(run_id)
         taken = self._take_lease(name, holder, seconds)
         try:
             yield taken
         finally:
             if taken:
-                with self._write() as connection:
+                with self.writing() as connection:
                     connection.execute(leases.delete().where(leases.c.name == name, leases.c.holder == holder))
 
     def renew_lease(self, name: str, *, seconds: float = 900.0) -> None:
         """Push the end of a lease that is held further away."""
-        with self._write() as connection:
+        with self.writing() as connection:
             connection.execute(leases.update().where(leases.c.name == name).values(expires=time.time() + seconds))
 
     def _take_lease(self, name: str, holder: str, seconds: float) -> bool:
         mine = leases.insert().values(name=name, holder=holder, expires=time.time() + seconds)
         try:
-            with self._write() as connection:
+            with self.writing() as connection:
                 held = connection.execute(leases.select().where(leases.c.name == name)).one_or_none()
-                if held is not None and (held.expires < time.time() or _is_gone(held.holder)):
+                if held is not None and (held.expires < time.time() or is_gone(held.holder)):
                     connection.execute(leases.delete().where(leases.c.name == name, leases.c.holder == held.holder))
                 connection.execute(mine)
         except sa.exc.IntegrityError:
@@ -266,33 +331,9 @@ class Journal:
         return True
 
 
-def _is_gone(holder: str) -> bool:
-    """Whether the holder was a process of this machine that does not run any more."""
-    host, pid, _ = holder.split("/", 2)
-    if host != socket.gethostname():
-        return False
-    try:
-        os.kill(int(pid), 0)
-    except ProcessLookupError:
-        return True
-    except PermissionError:
-        return False
-    return False
-
-
 def now() -> datetime:
     """The current time, in UTC."""
     return datetime.now(UTC)
-
-
-def _packed(value: object) -> bytes:
-    return zlib.compress(orjson.dumps(value), level=1)
-
-
-def _unpacked(data: bytes) -> list[Any]:
-    value = orjson.loads(zlib.decompress(data))
-    assert isinstance(value, list)
-    return value
 
 
 def _engine(url: str, root: Path) -> sa.Engine:

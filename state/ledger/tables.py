@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 from sqlalchemy import (
     JSON,
+    Boolean,
     Column,
     DateTime,
     Dialect,
@@ -49,7 +50,8 @@ runs = Table(
     Column("kind", String(32), nullable=False),
     Column("started_at", Moment, nullable=False),
     Column("finished_at", Moment),
-    Column("status", String(16), nullable=False),  # running, completed, failed
+    Column("status", String(16), nullable=False),  # running, completed, failed, killed
+    Column("holder", String(255)),  # host/pid/run, while it runs
     Column("summary", JSON, nullable=False),
 )
 
@@ -77,6 +79,8 @@ batches = Table(
     Column("started_at", Moment, nullable=False),
     Column("finished_at", Moment),
     Column("outcomes", LargeBinary),  # one for each row; empty while nobody knows
+    Column("label", String(64)),  # of an async job: our name for it, before it is submitted
+    Column("job_id", Text),  # of an async job: the vendor's id, before it is asked after
 )
 
 rejected = Table(
@@ -104,4 +108,66 @@ leases = Table(
     Column("name", String(255), primary_key=True),
     Column("holder", String(255), nullable=False),  # host/pid/run
     Column("expires", Float, nullable=False),  # seconds since 1970
+)
+
+suppressions = Table(
+    "suppressions",
+    metadata,
+    Column("channel", String(32), nullable=False),  # empty: all channels
+    Column("value_hash", String(64), nullable=False),  # SHA-256 of an identifier's normalised value or a profile id
+    Column("reason", Text, nullable=False),
+    Column("since", Moment, nullable=False),
+    PrimaryKeyConstraint("channel", "value_hash"),
+)
+
+salts = Table(
+    "salts",
+    metadata,
+    Column("name", String(255), primary_key=True),
+    Column("salt", String(64), nullable=False),  # never changes: who is held out stays held out
+)
+
+alerts = Table(
+    "alerts",
+    metadata,
+    Column("name", String(255), primary_key=True),  # what is watched, as "sync welcome failed"
+    Column("state", String(16), nullable=False),  # firing, recovered
+    Column("since", Moment, nullable=False),
+    Column("told_at", Moment),  # when people were told of this state
+    Column("what", Text, nullable=False),
+)
+
+budgets = Table(
+    "budgets",
+    metadata,
+    Column("budget", String(255), primary_key=True),  # system and a hash of the credential
+    Column("allowed", Integer, nullable=False),  # requests in each window
+    Column("seconds", Float, nullable=False),  # length of the window
+    Column("connections", Integer),  # requests at once; empty: any number
+    Column("cooling", JSON, nullable=False),  # places given back, and when each is free: [[moment, places], ...]
+    Column("changed_at", Float, nullable=False),  # when an adaptive pace last changed
+    Column("worst", Integer),  # the lowest adaptive pace that was too quick
+    Column("paused_until", Float, nullable=False),
+    Column("probing", Boolean, nullable=False),  # a pause has not been followed by a request that was taken
+    Column("prober", String(255)),  # who makes that request
+    Column("prober_until", Float),
+    Column("daily_left", Integer),  # empty: nobody knows
+    Column("daily_renews", Float),
+    Column("daily_at", Float),  # when it was heard of
+)
+"""What a credential may do, shared by all processes. Moments are seconds since 1970."""
+
+budget_slices = Table(
+    "budget_slices",
+    metadata,
+    Column("budget", String(255), ForeignKey("budgets.budget"), nullable=False),
+    Column("holder", String(255), nullable=False),  # host/pid/number
+    Column("places", Integer, nullable=False),  # requests in each window that are the holder's
+    Column("wanted", Integer, nullable=False),
+    Column("connections", Integer, nullable=False),
+    Column("connections_wanted", Integer, nullable=False),
+    Column("daily", Integer, nullable=False),  # requests of today, given to the holder and not made yet
+    Column("served_at", Float, nullable=False),  # for turns, where there are fewer places than holders
+    Column("expires", Float, nullable=False),
+    PrimaryKeyConstraint("budget", "holder"),
 )

@@ -321,6 +321,7 @@ def columns_said(people: People) -> list[str]:
     names += [consent.column for consent in people.consents]
     for event in people.events:
         names += [event.at, event.name_column, event.value, event.currency, event.campaign, *event.properties]
+        names.append(event.properties_from)
         names.append(event.when[0] if event.when else None)
     return list(dict.fromkeys(name for name in names if name))
 

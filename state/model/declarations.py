@@ -80,6 +80,7 @@ class Event:
         names: Names by the lower-case value of ``name_column``; other values are kept as the vendor wrote them.
         when: Column and its lower-case values: only such rows are the event. Empty means all rows.
         properties: Columns kept as properties, under their own names.
+        properties_from: JSON column whose members are properties too; one of the same name counts more than a column.
         value: Column with an amount.
         currency: Column with the amount's ISO 4217 code.
         channel: Channel, where it is always the same.
@@ -92,6 +93,7 @@ class Event:
     names: Mapping[str, str] = field(default_factory=dict)
     when: tuple[str, tuple[str, ...]] | None = None
     properties: tuple[str, ...] = ()
+    properties_from: str | None = None
     value: str | None = None
     currency: str | None = None
     channel: str | None = None

@@ -16,7 +16,6 @@ def happened_select(people: People) -> str:
 
 
 def _one_event(people: People, number: int, event: Event) -> str:
-    properties = ", ".join(f"{literal(name)}, {identifier(name)}" for name in event.properties)
     value = f"CAST({identifier(event.value)} AS DOUBLE)" if event.value else "CAST(NULL AS DOUBLE)"
     original = _name(event)
     at = identifier(event.at)
@@ -25,9 +24,17 @@ def _one_event(people: People, number: int, event: Event) -> str:
             $stream AS stream, {original} AS original_name, CAST({at} AS TIMESTAMPTZ) AS happened_at,
             {value} AS value, {_text(event.currency)} AS currency,
             {literal(event.channel) if event.channel else "CAST(NULL AS TEXT)"} AS channel,
-            {_text(event.campaign)} AS campaign, json_object({properties}) AS properties
+            {_text(event.campaign)} AS campaign, {_properties(event)} AS properties
         FROM incoming JOIN ({_persons(people)}) AS person ON person.row_id = incoming._record_id
         WHERE {at} IS NOT NULL AND NOT _deleted AND {_when(event)} AND {original} IS NOT NULL"""
+
+
+def _properties(event: Event) -> str:
+    columns = ", ".join(f"{literal(name)}, {identifier(name)}" for name in event.properties)
+    if event.properties_from is None:
+        return f"json_object({columns})"
+    members = f"coalesce(CAST({identifier(event.properties_from)} AS JSON), CAST('{{}}' AS JSON))"
+    return f"json_merge_patch(json_object({columns}), {members})"
 
 
 def _persons(people: People) -> str:

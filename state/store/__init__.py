@@ -7,7 +7,7 @@ package opens the store.
 from millstream.state.store.arrow import load_parquet, read_arrow, read_batches, write_arrow, write_parquet
 from millstream.state.store.contract import Connection, Cursor, Store
 from millstream.state.store.duckdb import DuckDBStore
-from millstream.state.store.inspection import column_types, drop_temporary_tables, query_columns, query_errors
+from millstream.state.store.inspection import column_types, count, drop_temporary_tables, query_columns, query_errors
 from millstream.state.store.postgres import PostgresStore
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "PostgresStore",
     "Store",
     "column_types",
+    "count",
     "drop_temporary_tables",
     "load_parquet",
     "query_columns",

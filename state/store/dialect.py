@@ -184,6 +184,10 @@ def _json(node: exp.Expr) -> exp.Expr:
         fields = node.expressions[0].expressions
         pairs = [part for field in fields for part in (exp.Literal.string(field.this.name), field.expression)]
         return exp.Anonymous(this="JSONB_BUILD_OBJECT", expressions=pairs)
+    if isinstance(node, exp.Anonymous) and node.name.lower() == "json_merge_patch":
+        return exp.Anonymous(
+            this="JSONB_STRIP_NULLS", expressions=[exp.Anonymous(this="JSONB_CONCAT", expressions=node.expressions)]
+        )
     if isinstance(node, exp.JSONExtractScalar):
         return _json_text(node.this, node.expression)
     return node

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from millstream.state.errors import QueryError
@@ -52,6 +52,12 @@ def query_columns(connection: Connection, query: str) -> dict[str, str]:
     named = _POSTGRES_TYPES if as_postgres(connection) else {}
     kinds = {str(column[0]): str(named.get(column[1], column[1])) for column in described}
     return {column: _DECLARED.get(kind, kind) for column, kind in kinds.items()}
+
+
+def count(connection: Connection, query: str, parameters: Sequence[object] = ()) -> int:
+    """The one number that a query gives."""
+    row = connection.execute(query, list(parameters)).fetchone()
+    return int(row[0]) if row else 0
 
 
 def drop_temporary_tables(connection: Connection, prefix: str) -> None:

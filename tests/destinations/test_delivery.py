@@ -11,9 +11,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from millstream.destinations.delivery import Delivery, SyncReport
+from millstream.destinations.delivery import Delivery
 from millstream.destinations.modes import SyncMode
 from millstream.destinations.sync import Guards, Sync
+from millstream.destinations.sync_report import SyncReport
 from millstream.state.errors import ConfigurationError, GuardError
 from millstream.state.ledger.journal import Journal
 from millstream.state.store import Store

@@ -16,7 +16,8 @@ from alembic.script import ScriptDirectory
 
 from millstream.state.errors import ConfigurationError, UnreachableError
 from millstream.state.ledger import migrations
-from millstream.state.ledger.journal import HEAD, Journal, RowOutcome
+from millstream.state.ledger.journal import HEAD, Journal
+from millstream.state.ledger.outcomes import Outcomes
 from millstream.state.ledger.tables import metadata
 from tests.postgres import Server
 
@@ -59,10 +60,10 @@ def test_batches_come_back_in_order_with_their_outcomes(journal: Journal, tmp_pa
     journal.add_plan("plan", sync="sync", run_id="run", path=tmp_path / "plan.parquet", counts={"add": 2})
     first = journal.start_batch("plan", "add", [0, 1])
     journal.start_batch("plan", "add", [2])
-    outcome = RowOutcome(0, "rejected", "bad", "A bad row.", "data", "x-1")
-    journal.finish_batch(first, [outcome])
+    outcomes = Outcomes([0, 1], ["accepted", "rejected"], ["x-1", None], {1: ("bad", "A bad row.", "data")})
+    journal.finish_batch(first, outcomes)
     batches = journal.batches_of("plan")
-    assert [(batch.numbers, batch.outcomes) for batch in batches] == [([0, 1], [outcome]), ([2], None)]
+    assert [(batch.numbers, batch.outcomes) for batch in batches] == [([0, 1], outcomes), ([2], None)]
 
 
 def test_times_come_back_aware(journal: Journal) -> None:

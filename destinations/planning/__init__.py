@@ -1,0 +1,99 @@
+"""Plan: what a destination should hold, compared with what it has acknowledged, as numbered operations.
+
+First ``desired`` is made (the sync's rows, mapped), and those who may not be addressed are taken out of it; then
+``operations`` (the difference to what was acknowledged); the guards look at it, and it becomes a Parquet file.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from millstream.destinations.planning.differences import make_operations
+from millstream.destinations.planning.eligible import hold_back
+from millstream.destinations.planning.guards import look_at_guards
+from millstream.destinations.planning.report import PlanReport
+from millstream.destinations.planning.source_rows import make_desired
+from millstream.destinations.rules import Restraints
+from millstream.destinations.sync import Sync
+from millstream.state.ledger.acknowledged import create_tables
+from millstream.state.store import count, write_parquet
+
+if TYPE_CHECKING:
+    from millstream.state.store import Connection
+
+__all__ = ["PlanReport", "PlanRequest", "make_plan"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlanRequest:
+    """What is to be planned.
+
+    Attributes:
+        name: Name of the sync.
+        sync: What it is.
+        run_id: The run that asks.
+        now: The time of planning.
+        required: Destination fields that must have a value.
+        restraints: What keeps people back, beside consent.
+        waiting: The journal's rejected rows of this sync.
+        folder: Where plan files go; None writes none.
+        override_guards: Whether the plan is sent although a guard has something against it.
+    """
+
+    name: str
+    sync: Sync
+    run_id: str
+    now: datetime
+    required: Sequence[str] = ()
+    restraints: Restraints = field(default_factory=Restraints)
+    waiting: Sequence[Mapping[str, Any]] = ()
+    folder: Path | None = None
+    override_guards: bool = False
+
+
+def make_plan(connection: Connection, request: PlanRequest) -> PlanReport:
+    """Compare and write the plan's file; nothing is sent.
+
+    Raises:
+        ConfigurationError: A mapped column that the source does not have.
+    """
+    create_tables(connection)
+    name, sync = request.name, request.sync
+    report = PlanReport(name)
+    columns, report.unmatched = make_desired(connection, name, sync)
+    report.held = hold_back(connection, name, sync, request.restraints, run_id=request.run_id, now=request.now)
+    report.wanted = count(connection, "SELECT count(*) FROM desired")
+    still = [row for row in request.waiting if row["next_try_at"] is None or row["next_try_at"] > request.now]
+    make_operations(connection, name, sync, still, report)
+    look_at_guards(connection, sync, report, columns, request.required)
+    if report.operations and request.folder:
+        _write(connection, request.folder, report)
+    if report.ok or request.override_guards:
+        _remember(connection, name, columns)
+    connection.execute("DROP TABLE desired; DROP TABLE operations")
+    return report
+
+
+def _write(connection: Connection, folder: Path, report: PlanReport) -> None:
+    """The plan's file, put in place whole."""
+    report.plan_id = f"plan_{uuid.uuid4().hex[:16]}"
+    report.path = folder / f"{report.sync}.{report.plan_id}.parquet"
+    folder.mkdir(parents=True, exist_ok=True)
+    part = report.path.with_suffix(".part")
+    write_parquet(connection, "SELECT * FROM operations ORDER BY number", part)
+    part.rename(report.path)
+
+
+def _remember(connection: Connection, name: str, columns: Mapping[str, str]) -> None:
+    """Keep what the next plan's guards compare with."""
+    types = orjson.dumps(dict(columns)).decode()
+    if not count(connection, "SELECT count(*) FROM delivery.syncs WHERE sync = ? AND columns = ?", [name, types]):
+        connection.execute("DELETE FROM delivery.syncs WHERE sync = ?", [name])
+        connection.execute("INSERT INTO delivery.syncs VALUES (?, ?)", [name, types])

@@ -1,0 +1,148 @@
+"""``operations``: what differs between ``desired`` and what the destination acknowledged, one numbered row each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from millstream.destinations.modes import SyncMode
+from millstream.destinations.planning.report import PlanReport
+from millstream.destinations.sync import Sync
+from millstream.state.sql import json_path, literal, quoted, union_all
+from millstream.state.store import column_types, count, write_arrow
+
+if TYPE_CHECKING:
+    from millstream.state.store import Connection
+
+_PUT = "known.external_id, desired.payload_hash, desired.fields"
+_TAKEN = "known.external_id, known.payload_hash, '{}' AS fields, CAST(NULL AS TEXT) AS known_hashes"
+
+# What a destination acknowledged of an id that was since merged into somebody who is sent under another match value.
+# Nobody leaves when it goes: also the modes that never take anyone out may take it out.
+_MERGED_AWAY = """
+    known.present IS NOT FALSE
+    AND NOT EXISTS (SELECT 1 FROM desired WHERE desired.match_value = known.match_value)
+    AND EXISTS (SELECT 1 FROM customers.profile_aliases AS alias JOIN desired ON desired.profile_id = alias.profile_id
+                WHERE alias.alias_id = known.profile_id)"""
+
+
+def make_operations(
+    connection: Connection,
+    name: str,
+    sync: Sync,
+    still: Sequence[Mapping[str, Any]],
+    report: PlanReport,
+) -> None:
+    """Make ``operations``: the differences, less the rows whose refusal still stands. Their numbers go to the report.
+
+    Args:
+        connection: Open on the store, with ``desired``.
+        name: Name of the sync.
+        sync: What it is.
+        still: The journal's rejected rows that are not to be tried again yet.
+        report: Counts go here.
+    """
+    takes_out = _look_for_merged(connection, name, sync, report)
+    connection.execute(
+        f"""
+        CREATE OR REPLACE TEMP TABLE differences AS
+        WITH known AS (SELECT * FROM delivery.acknowledged WHERE sync = $sync)
+        {_differences(sync, takes_out=takes_out)}
+        """,
+        {"sync": name},
+    )
+    _number(connection, sync, still)
+    differences = count(connection, "SELECT count(*) FROM differences")
+    counted = dict(connection.execute("SELECT operation, count(*) FROM operations GROUP BY operation").fetchall())
+    report.adds, report.updates = counted.get("add", 0), counted.get("update", 0)
+    report.removes = counted.get("remove", 0)
+    report.waiting = differences - report.operations
+    report.unchanged = report.wanted - count(
+        connection, "SELECT count(*) FROM differences JOIN desired USING (match_value)"
+    )
+    connection.execute("DROP TABLE differences")
+
+
+def _differences(sync: Sync, *, takes_out: bool) -> str:
+    """Selects of an operation with all that sending it needs, for the sync's mode."""
+    puts_in = literal("update" if sync.mode is SyncMode.UPDATE else "add")
+    new = f"""
+        SELECT {puts_in} AS operation, desired.match_value, desired.profile_id, {_PUT},
+            CAST(NULL AS TEXT) AS known_hashes
+        FROM desired LEFT JOIN known USING (match_value) WHERE known.present IS NOT TRUE"""
+    changed = f"""
+        SELECT 'update', desired.match_value, desired.profile_id, {_PUT}, known.field_hashes
+        FROM desired JOIN known USING (match_value)
+        WHERE known.present AND known.payload_hash <> desired.payload_hash"""
+    gone = f"""
+        SELECT 'remove', known.match_value, known.profile_id, {_TAKEN}
+        FROM known LEFT JOIN desired ON desired.match_value = known.match_value
+        WHERE desired.match_value IS NULL AND known.present IS NOT FALSE"""
+    out = """
+        SELECT 'remove' AS operation, desired.match_value, desired.profile_id, known.external_id, '' AS payload_hash,
+            '{}' AS fields, CAST(NULL AS TEXT) AS known_hashes
+        FROM desired LEFT JOIN known USING (match_value) WHERE known.present IS NOT FALSE"""
+    merged = f"""
+        SELECT 'remove', known.match_value, known.profile_id, {_TAKEN} FROM known WHERE {_MERGED_AWAY}"""
+    if sync.mode is SyncMode.REMOVE:
+        return out
+    if sync.mode is SyncMode.MIRROR:
+        return union_all([new, changed, gone])
+    return union_all([new, changed, merged] if takes_out else [new, changed])
+
+
+def _look_for_merged(connection: Connection, name: str, sync: Sync, report: PlanReport) -> bool:
+    """Whether the plan takes out ids that were merged away; where it cannot, they are counted.
+
+    A table or a query may have several rows of one person, so only audiences tell that one stands for another.
+    """
+    if sync.mode not in (SyncMode.UPSERT, SyncMode.ADD) or not sync.audience:
+        return False
+    if not column_types(connection, "customers", "profile_aliases"):
+        return False
+    if sync.audience_name:
+        return True
+    known = "WITH known AS (SELECT * FROM delivery.acknowledged WHERE sync = ?)"
+    report.merged_away = count(connection, f"{known} SELECT count(*) FROM known WHERE {_MERGED_AWAY}", [name])
+    return False
+
+
+def _number(connection: Connection, sync: Sync, still: Sequence[Mapping[str, Any]]) -> None:
+    """``operations``: numbered, with the hash of each field, less the rows whose refusal still stands."""
+    refused = ""
+    if still:
+        keys = ("match_hash", "operation", "payload_hash")
+        listed = pa.table({key: pa.array([row[key] for row in still], pa.string()) for key in keys})
+        write_arrow(connection, "refused", listed)
+        refused = """
+        WHERE NOT EXISTS (
+            SELECT 1 FROM refused
+            WHERE refused.match_hash = sha256(differences.match_value)
+                AND refused.operation = differences.operation AND refused.payload_hash = differences.payload_hash
+        )"""
+    connection.execute(
+        f"""
+        CREATE OR REPLACE TEMP TABLE operations AS
+        SELECT CAST(row_number() OVER (ORDER BY operation, match_value) - 1 AS INTEGER) AS number, *,
+            {_field_hashes(sync)} AS field_hashes
+        FROM differences {refused}
+        """
+    )
+    connection.execute("DROP TABLE IF EXISTS refused")
+
+
+def _field_hashes(sync: Sync) -> str:
+    """A JSON text with a short hash of each field.
+
+    32 bits tell one value of a person's field from the value before it; rows are compared by their long hash.
+    """
+    if not sync.fields:
+        return "'{}'"
+    value = "json_extract_string(CAST(fields AS JSON), {})"
+    hashed = ", ".join(
+        f"{quoted(target)} := substr(md5({value.format(literal(json_path(target)))}), 1, 8)"
+        for target in sync.fields
+    )
+    return f"CAST(to_json(struct_pack({hashed})) AS TEXT)"

@@ -1,0 +1,66 @@
+"""Async jobs: submitted once, their ids kept before they are asked after, and asked after again by the next run."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from millstream.destinations.contract import DeliveryRow, Outcome
+from millstream.destinations.modes import Operation
+from millstream.destinations.sending.plan_rows import AnyDestination
+from millstream.destinations.sync import Sync
+from millstream.state.errors import UnavailableError
+from millstream.state.ledger.journal import Journal
+
+FIRST_WAIT = 0.5
+LONGEST_WAIT = 30.0
+"""Seconds between two looks at a job; each wait is half as long again as the one before."""
+PATIENCE = 3600.0
+"""Seconds after which a job is left to the next run."""
+
+
+class StillRunningError(UnavailableError):
+    """A job has not ended: its rows have no outcome yet, and a later run asks again."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Jobs:
+    """Jobs of one sync at its destination.
+
+    Attributes:
+        journal: Where ids are kept.
+        destination: The connector.
+        sync: What is kept in step.
+        audience_id: The vendor's id of the audience.
+        stop: Set when this process was asked to stop.
+    """
+
+    journal: Journal
+    destination: AnyDestination
+    sync: Sync
+    audience_id: str | None
+    stop: threading.Event
+
+    def perform(self, batch_id: int, label: str, operation: Operation, rows: Sequence[DeliveryRow]) -> list[Outcome]:
+        """Submit a job, keep its id, and wait for its outcomes.
+
+        Raises:
+            StillRunningError: It has not ended yet.
+            MillstreamError: As the session raises; ``RefusedError`` where the vendor refused the job as a whole.
+        """
+        job_id = self.destination.submit_job(
+            operation, rows, match_key=self.sync.match_key, audience_id=self.audience_id, label=label
+        )
+        self.journal.job_submitted(batch_id, job_id)
+        return self.outcomes(job_id, operation, rows)
+
+    def outcomes(self, job_id: str, operation: Operation, rows: Sequence[DeliveryRow]) -> list[Outcome]:
+        """Wait for a job that was submitted, also by an earlier run."""
+        wait, until = FIRST_WAIT, time.monotonic() + PATIENCE
+        while not self.destination.poll_job(job_id).done:
+            if self.stop.wait(wait) or time.monotonic() > until:
+                raise StillRunningError("The vendor has not ended the job yet; the next run asks again.")
+            wait = min(wait * 1.5, LONGEST_WAIT)
+        return self.destination.job_outcomes(job_id, operation, rows)

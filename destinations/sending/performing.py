@@ -1,0 +1,97 @@
+"""One batch's calls to the connector: fields first, then membership of those whose fields were taken."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from millstream.destinations.contract import NOT_THERE, DeliveryRow, Outcome, accepted
+from millstream.destinations.modes import Leaving, Operation, Status, SyncMode
+from millstream.destinations.sending.plan_rows import AnyDestination
+from millstream.destinations.sync import Sync
+from millstream.state.errors import FatalError
+
+Call = Callable[[Sequence[DeliveryRow]], list[Outcome]]
+
+
+class Performer:
+    """Does operations of a sync at its destination.
+
+    Args:
+        destination: The connector.
+        sync: What is kept in step.
+        audience_id: The vendor's id of the audience; None for a sync that only keeps fields.
+    """
+
+    def __init__(self, destination: AnyDestination, sync: Sync, audience_id: str | None) -> None:
+        self._destination = destination
+        self._sync = sync
+        self._audience = audience_id
+
+    def perform(self, operation: Operation, rows: Sequence[DeliveryRow]) -> list[Outcome]:
+        """One outcome for each row, in order; raises what the session raises."""
+        if operation is Operation.REMOVE:
+            return self._one_after_the_other(self._steps_out(), rows)
+        if operation is Operation.ADD and self._audience is not None:
+            return self._one_after_the_other([self._write, self._enrol], rows)
+        return self.checked(self._write(rows), rows)
+
+    def _steps_out(self) -> list[Call]:
+        """What it takes to be out: of the audience first, so that nothing is sent to someone half out."""
+        leaving, destination = self._sync.leaving, self._destination
+        steps: list[Call] = [] if self._audience is None else [self._leave_audience]
+        if leaving is Leaving.CLEAR_FIELDS:
+            steps.append(lambda rows: _gone_is_out(destination.update(rows, match_key=self._sync.match_key)))
+        elif leaving is Leaving.ARCHIVE:
+            steps.append(destination.archive)
+        elif leaving is Leaving.DELETE:
+            steps.append(destination.erase)
+        if not steps:
+            raise FatalError("A removal needs an audience.", where=f"sync to {destination.name}")
+        return steps
+
+    def _leave_audience(self, rows: Sequence[DeliveryRow]) -> list[Outcome]:
+        assert self._audience is not None
+        return self._destination.remove_members(self._audience, rows)
+
+    def _write(self, rows: Sequence[DeliveryRow]) -> list[Outcome]:
+        call = self._destination.update if self._sync.mode is SyncMode.UPDATE else self._destination.upsert
+        return call(rows, match_key=self._sync.match_key)
+
+    def _enrol(self, rows: Sequence[DeliveryRow]) -> list[Outcome]:
+        assert self._audience is not None
+        return self._destination.add_members(self._audience, rows)
+
+    def _one_after_the_other(self, steps: Sequence[Call], rows: Sequence[DeliveryRow]) -> list[Outcome]:
+        """Each step takes the rows that the one before it accepted; the last outcome of a row counts."""
+        outcomes = self.checked(steps[0](rows), rows)
+        for step in steps[1:]:
+            taken = [at for at, outcome in enumerate(outcomes) if outcome.status is Status.ACCEPTED]
+            if not taken:
+                break
+            known = [_with_id(rows[at], outcomes[at].external_id) for at in taken]
+            for at, row, outcome in zip(taken, known, self.checked(step(known), known), strict=True):
+                known_id = outcome.external_id or row.external_id
+                outcomes[at] = outcome if outcome.external_id == known_id else replace(outcome, external_id=known_id)
+        return outcomes
+
+    def checked(self, outcomes: list[Outcome], rows: Sequence[DeliveryRow]) -> list[Outcome]:
+        """The outcomes, if there is one for each row."""
+        if len(outcomes) != len(rows):
+            raise FatalError(
+                f"The connector gave {len(outcomes)} outcomes for {len(rows)} rows.",
+                where=f"destination {self._destination.name}",
+                remedy="the connector breaks the contract; report it to its author.",
+            )
+        return outcomes
+
+
+def _with_id(row: DeliveryRow, external_id: str | None) -> DeliveryRow:
+    if external_id is None or external_id == row.external_id:
+        return row
+    return DeliveryRow(number=row.number, match_value=row.match_value, fields=row.fields, external_id=external_id)
+
+
+def _gone_is_out(outcomes: list[Outcome]) -> list[Outcome]:
+    """Who is not there any more has no fields to clear."""
+    return [accepted() if outcome.code in NOT_THERE else outcome for outcome in outcomes]

@@ -1,0 +1,222 @@
+"""Sends one plan: each batch is in the journal before its request and after its answer."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from pathlib import Path
+
+from millstream.destinations.contract import DeliveryRow, Outcome, rejected, suppressed
+from millstream.destinations.modes import Operation, Status
+from millstream.destinations.sending.jobs import Jobs, StillRunningError
+from millstream.destinations.sending.performing import Performer
+from millstream.destinations.sending.plan_rows import AnyDestination, Batch, PlanRows
+from millstream.destinations.sending.withdrawals import Withdrawals
+from millstream.destinations.sync import Sync
+from millstream.state.errors import (
+    InterruptedRunError,
+    MillstreamError,
+    RefusedError,
+    RetryableError,
+    UnknownOutcomeError,
+)
+from millstream.state.ledger.journal import BatchEntry, Journal
+from millstream.state.ledger.outcomes import Detail, Outcomes
+from millstream.state.privacy import redact
+
+HELD_BACK = "held_back"
+"""The code of a row that we did not send because the person may not be addressed."""
+
+Progress = Callable[[int], None]
+"""Called with the number of rows that have an outcome, after each batch."""
+
+
+@dataclass
+class Sender:
+    """Sends one plan.
+
+    Attributes:
+        journal: Where intent and outcomes are committed.
+        destination: The connector.
+        sync: What is being kept in step.
+        plan_id: The plan.
+        path: Its file.
+        audience_id: The vendor's id of the audience; None for a sync that only keeps fields.
+        withdrawals: Tells who may not be addressed any more.
+        stop: Set when this process was asked to stop.
+        progress: Told after each batch.
+        error: What stopped the sync early, if something did.
+    """
+
+    journal: Journal
+    destination: AnyDestination
+    sync: Sync
+    plan_id: str
+    path: Path
+    audience_id: str | None
+    withdrawals: Withdrawals | None
+    stop: threading.Event
+    progress: Progress | None = None
+    error: MillstreamError | None = None
+
+    def __post_init__(self) -> None:
+        self._halted = threading.Event()
+        self._done = 0
+        self._lock = threading.Lock()
+        self._rows = PlanRows(self.path, self.sync, self.destination)
+        self._performer = Performer(self.destination, self.sync, self.audience_id)
+        self._jobs = Jobs(
+            journal=self.journal,
+            destination=self.destination,
+            sync=self.sync,
+            audience_id=self.audience_id,
+            stop=self.stop,
+        )
+
+    def send(self) -> None:
+        """Send every row of the plan, as many batches at once as the vendor allows.
+
+        What stops the sync is kept in ``error``; batches that were not begun stay for the next run. The first batch
+        goes alone, so that a wrong credential or mapping costs its requests only.
+        """
+        most = 2 * self.destination.rate_limit.concurrency
+        allowed = 1
+        running: set[Future[None]] = set()
+        with ThreadPoolExecutor(self.destination.rate_limit.concurrency) as threads:
+            for batch in self._rows.batches():
+                if self._is_over():
+                    break
+                running.add(threads.submit(self._send, batch))
+                if len(running) >= allowed:
+                    running, allowed = _wait_for_one(running), most
+            for ended in running:
+                ended.result()
+
+    def finish_jobs(self, jobs: Sequence[BatchEntry]) -> None:
+        """Ask after jobs of an earlier run, submit none again, and keep their outcomes.
+
+        A job whose submission got no answer is looked for by its label; where the vendor does not know it, its rows
+        stay without an outcome, which settling takes as unknown.
+        """
+        for entry in jobs:
+            job_id = entry.job_id or self.destination.find_job(entry.label or "")
+            if job_id is None:
+                continue
+            operation = Operation(entry.operation)
+            rows = self._rows.of_numbers(operation, entry.numbers)
+            self._keep(
+                entry.batch_id,
+                rows,
+                lambda rows=rows, job_id=job_id, operation=operation: (  # type: ignore[misc]
+                    self._jobs.outcomes(job_id, operation, rows)
+                ),
+            )
+
+    def _is_over(self) -> bool:
+        if self.stop.is_set():
+            self._halt(
+                InterruptedRunError(
+                    "The run was asked to stop: what was sent is settled, the rest goes with the next run.",
+                )
+            )
+        return self._halted.is_set()
+
+    def _send(self, batch: Batch) -> None:
+        if self._is_over():
+            return
+        kept_back = dict(batch.misfits)
+        rows = batch.rows
+        if batch.operation is not Operation.REMOVE and self.withdrawals is not None:
+            try:
+                withdrawn = self.withdrawals.now()
+            except MillstreamError as error:
+                self._halt(error)
+                return
+            kept_back |= {
+                row.number: suppressed(HELD_BACK, withdrawn[row.number]) for row in rows if row.number in withdrawn
+            }
+            rows = [row for row in rows if row.number not in withdrawn] if withdrawn else rows
+        if kept_back:
+            number = self.journal.start_batch(self.plan_id, batch.operation.value, list(kept_back))
+            self._finish(number, list(kept_back), list(kept_back.values()))
+        if rows and batch.as_job:
+            self._send_job(batch.operation, rows)
+        elif rows:
+            self._send_rows(batch.operation, rows)
+
+    def _send_rows(self, operation: Operation, rows: Sequence[DeliveryRow]) -> None:
+        if self._is_over():
+            return
+        batch = self.journal.start_batch(self.plan_id, operation.value, [row.number for row in rows])
+        halves = self._keep(batch, rows, lambda: self._performer.perform(operation, rows))
+        for half in halves:
+            self._send_rows(operation, half)
+
+    def _send_job(self, operation: Operation, rows: Sequence[DeliveryRow]) -> None:
+        if self._is_over():
+            return
+        label = f"{self.plan_id}-{rows[0].number}-{len(rows)}"
+        batch = self.journal.start_batch(self.plan_id, operation.value, [row.number for row in rows], label=label)
+        halves = self._keep(batch, rows, lambda: self._jobs.perform(batch, label, operation, rows))
+        for half in halves:
+            self._send_job(operation, half)
+
+    def _keep(
+        self, batch: int, rows: Sequence[DeliveryRow], work: Callable[[], list[Outcome]]
+    ) -> list[Sequence[DeliveryRow]]:
+        """Do a batch's work and keep what became of its rows; gives the halves of one that was refused whole."""
+        numbers = [row.number for row in rows]
+        try:
+            outcomes = self._performer.checked(work(), rows)
+        except RefusedError as error:
+            if len(rows) > 1:
+                self._finish(batch, [], [])
+                middle = len(rows) // 2
+                return [rows[:middle], rows[middle:]]
+            outcomes = [rejected(str(error.status), error.what)]
+        except StillRunningError as error:
+            self._halt(error)
+            return []
+        except RetryableError as error:
+            outcomes = [_same(Status.RETRY_LATER, error)] * len(rows)
+        except UnknownOutcomeError as error:
+            outcomes = [_same(Status.UNKNOWN, error)] * len(rows)
+        except MillstreamError as error:
+            self._finish(batch, [], [])
+            self._halt(error)
+            return []
+        self._finish(batch, numbers, outcomes)
+        return []
+
+    def _finish(self, batch: int, numbers: list[int], outcomes: Sequence[Outcome]) -> None:
+        details: dict[int, Detail] = {
+            place: (outcome.code, redact(outcome.reason) if outcome.reason else None, outcome.fault)
+            for place, outcome in enumerate(outcomes)
+            if outcome.code or outcome.reason or outcome.fault
+        }
+        statuses = [outcome.status.value for outcome in outcomes]
+        self.journal.finish_batch(
+            batch, Outcomes(numbers, statuses, [outcome.external_id for outcome in outcomes], details)
+        )
+        with self._lock:
+            self._done += len(numbers)
+            if self.progress and numbers:
+                self.progress(self._done)
+
+    def _halt(self, error: MillstreamError) -> None:
+        with self._lock:
+            self.error = self.error or error
+        self._halted.set()
+
+
+def _wait_for_one(running: set[Future[None]]) -> set[Future[None]]:
+    ended, rest = wait(running, return_when=FIRST_COMPLETED)
+    for one in ended:
+        one.result()
+    return rest
+
+
+def _same(status: Status, error: MillstreamError) -> Outcome:
+    return Outcome(status=status, code=type(error).__name__, reason=error.what, fault="vendor")

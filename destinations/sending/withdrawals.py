@@ -1,0 +1,78 @@
+"""Consent while sending: who withdrew it, or came onto the suppression list, after the plan was made is not sent."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from millstream.destinations.planning.eligible import find_suppressed, load_consents
+from millstream.destinations.rules import Suppression
+from millstream.destinations.sync import Sync
+from millstream.state.store import Store, load_parquet
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+FRESH_FOR = 60.0
+"""Seconds for which an answer counts; where the look itself takes long, twenty times as long as it took."""
+
+
+@dataclass
+class Withdrawals:
+    """Rows of a plan that must not be put in any more.
+
+    Attributes:
+        store: Where consents are.
+        path: The plan's file.
+        sync: What is sent.
+        suppressions: Gives the suppression list's entries for the sync's channel, as they are now.
+        looked_at: When consent was last looked at, by ``time.monotonic()``.
+    """
+
+    store: Store
+    path: Path
+    sync: Sync
+    suppressions: Callable[[], Sequence[Suppression]]
+    looked_at: float
+    _fresh_for: float = FRESH_FOR
+    _withdrawn: dict[int, str] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def now(self) -> dict[int, str]:
+        """Numbers of the rows, and why. Looks again when the last answer is too old.
+
+        Raises:
+            StoreLockedError: The store cannot be looked at: who may be addressed is not known, so nobody is.
+        """
+        with self._lock:
+            if time.monotonic() - self.looked_at > self._fresh_for:
+                started = time.monotonic()
+                self._withdrawn = self._look()
+                self.looked_at = time.monotonic()
+                self._fresh_for = max(FRESH_FOR, 20 * (self.looked_at - started))
+            return self._withdrawn
+
+    def _look(self) -> dict[int, str]:
+        with self.store.rehearsal() as connection:
+            load_parquet(connection, "planned", self.path)
+            find_suppressed(connection, "planned", self.suppressions())
+            joins = "LEFT JOIN suppressed_rows AS listed ON listed.match_value = planned.match_value"
+            reasons = "WHEN listed.reason IS NOT NULL THEN 'suppression list: ' || listed.reason"
+            if self.sync.consent != "not_needed":
+                load_consents(connection, self.sync.consent)
+                joins += " LEFT JOIN consents ON consents.profile_id = planned.profile_id"
+                status = "coalesce(consents.status, 'no consent record')"
+                reasons += f" WHEN {status} <> 'granted' THEN 'consent: ' || {status}"
+            rows = connection.execute(
+                f"""
+                WITH judged AS (
+                    SELECT number, CASE {reasons} END AS held_for FROM planned {joins} WHERE operation <> 'remove'
+                )
+                SELECT number, held_for FROM judged WHERE held_for IS NOT NULL
+                """
+            ).fetchall()
+        return {int(number): str(reason) for number, reason in rows}

@@ -1,0 +1,268 @@
+"""Settle: the journal's outcomes of a plan become the store's acknowledged state.
+
+It may be done twice without harm: a run that died between the two databases is settled again by the next one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from millstream.destinations.modes import Operation, Status, SyncMode
+from millstream.destinations.sending import HELD_BACK
+from millstream.destinations.settling.rejected import list_rejected
+from millstream.state.errors import FatalError
+from millstream.state.ledger.acknowledged import REPLACE_ACKNOWLEDGED, create_tables
+from millstream.state.ledger.journal import BatchEntry, Journal, PlanEntry
+from millstream.state.ledger.outcomes import Outcomes
+from millstream.state.store import Store, count, load_parquet, write_arrow
+
+if TYPE_CHECKING:
+    from millstream.state.store import Connection
+
+_ACCEPTED = (Status.ACCEPTED.value, Status.ACCEPTED_ASYNC.value)
+_LISTED = (Status.REJECTED.value, Status.SUPPRESSED.value, Status.UNKNOWN.value)
+_UNANSWERED = ("no_answer", "The run ended before the answer came.", "vendor")
+_MOST_CHUNKS = 500
+"""Batches whose outcomes are put into one piece at a time, which bounds the overhead of each."""
+
+
+_AUDIT = pa.schema(
+    [
+        ("batch_id", pa.int64()),
+        ("operation", pa.string()),
+        ("rows", pa.int64()),
+        ("job_id", pa.string()),
+        ("started_at", pa.timestamp("us", tz="UTC")),
+        ("finished_at", pa.timestamp("us", tz="UTC")),
+        ("accepted", pa.int64()),
+    ]
+)
+
+
+@dataclass
+class Settled:
+    """Rows of a plan by what became of them, and the codes of those not accepted."""
+
+    counts: dict[str, int] = field(default_factory=dict)
+    codes: dict[str, int] = field(default_factory=dict)
+
+
+def settle(
+    store: Store,
+    journal: Journal,
+    plan: PlanEntry,
+    *,
+    mode: SyncMode,
+    idempotent: frozenset[Operation],
+    now: datetime,
+) -> Settled:
+    """Bring a plan's outcomes into the store, list what was not accepted, and drop the plan's file.
+
+    Raises:
+        FatalError: The plan's file is gone although rows of it were sent.
+    """
+    sent = final_outcomes(journal, plan.plan_id, idempotent)
+    settled = Settled()
+    if sent.outcomes is not None:
+        if not plan.path.exists():
+            raise FatalError(
+                f"The file of plan {plan.plan_id} is gone, and rows of it were sent.",
+                where=f"sync {plan.sync}",
+                remedy="put the file back; without it nobody knows which people its outcomes belong to.",
+            )
+        listed = journal.rejected_rows(plan.sync)
+        with store.transaction() as connection:
+            settled, rows = _merge(connection, plan, sent, listed=listed, mode=mode, now=now)
+        list_rejected(journal, plan.sync, listed, rows, now)
+    journal.plan_settled(plan.plan_id)
+    plan.path.unlink(missing_ok=True)
+    return settled
+
+
+@dataclass
+class Sent:
+    """What the journal has of a plan: the outcomes of its rows, and its batches."""
+
+    outcomes: pa.Table | None
+    batches: pa.Table
+
+
+def final_outcomes(journal: Journal, plan_id: str, idempotent: frozenset[Operation]) -> Sent:
+    """Outcomes of all rows that were sent, in the order in which they were kept.
+
+    A row that got no answer is unknown; where its operation may be sent again, it is tried again later instead. A row
+    of a batch that was refused whole has several outcomes, of which the last counts.
+    """
+    tables: list[pa.Table] = []
+    audit: list[dict[str, object]] = []
+    for batch in journal.batches_of(plan_id):
+        outcomes = batch.outcomes
+        audit.append(_audit_row(batch))
+        if outcomes is None:
+            outcomes = Outcomes.of_all(batch.numbers, Status.UNKNOWN.value, _UNANSWERED)
+        if not outcomes.numbers:
+            continue
+        statuses = outcomes.statuses
+        if Operation(batch.operation) in idempotent and Status.UNKNOWN.value in statuses:
+            again = {Status.UNKNOWN.value: Status.RETRY_LATER.value}
+            statuses = [again.get(status, status) for status in statuses]
+        tables.append(_as_table(batch.batch_id, outcomes, statuses))
+        if len(tables) >= _MOST_CHUNKS:
+            tables = [pa.concat_tables(tables).combine_chunks()]
+    return Sent(pa.concat_tables(tables) if tables else None, pa.Table.from_pylist(audit, _AUDIT))
+
+
+def _audit_row(batch: BatchEntry) -> dict[str, object]:
+    statuses = batch.outcomes.statuses if batch.outcomes else []
+    return {
+        "batch_id": batch.batch_id,
+        "operation": batch.operation,
+        "rows": len(batch.numbers),
+        "job_id": batch.job_id,
+        "started_at": batch.started_at,
+        "finished_at": batch.finished_at,
+        "accepted": sum(statuses.count(status) for status in _ACCEPTED),
+    }
+
+
+def _as_table(batch_id: int, outcomes: Outcomes, statuses: Sequence[str]) -> pa.Table:
+    rows = len(outcomes.numbers)
+    columns: list[pa.Array] = [
+        pa.array([batch_id] * rows, pa.int64()),
+        pa.array(outcomes.numbers, pa.int32()),
+        pa.array(statuses, pa.string()),
+        pa.array(outcomes.external_ids, pa.string()),
+    ]
+    if outcomes.details:
+        nothing = (None, None, None)
+        details = [outcomes.details.get(place, nothing) for place in range(rows)]
+        columns += [pa.array(list(part), pa.string()) for part in zip(*details, strict=True)]
+    else:
+        columns += [pa.nulls(rows, pa.string())] * 3
+    return pa.table(columns, names=["batch_id", "number", "status", "given_id", "code", "reason", "fault"])
+
+
+def _merge(
+    connection: Connection,
+    plan: PlanEntry,
+    sent: Sent,
+    *,
+    listed: Sequence[Mapping[str, Any]],
+    mode: SyncMode,
+    now: datetime,
+) -> tuple[Settled, list[dict[str, Any]]]:
+    """Write the acknowledged state and the outcomes; return the counts, and the rows that concern the rejected list."""
+    create_tables(connection)
+    _make_settling(connection, plan, sent)
+    facts = {"sync": plan.sync, "plan": plan.plan_id, "now": now}
+    _acknowledge(connection, facts, keeps_removed=mode is SyncMode.REMOVE)
+    connection.execute("DELETE FROM delivery.outcomes WHERE plan_id = ?", [plan.plan_id])
+    connection.execute(
+        """
+        INSERT INTO delivery.outcomes
+            (sync, plan_id, operation, match_value, profile_id, status, code, reason, settled_at)
+        SELECT $sync, $plan, operation, match_value, profile_id, status, code, reason, $now FROM settling
+        """,
+        facts,
+    )
+    settled = Settled(_counted(connection, "status"), _counted(connection, "code"))
+    rows = _rows_to_list(connection, listed)
+    connection.execute("DROP TABLE settling")
+    return settled, rows
+
+
+def _make_settling(connection: Connection, plan: PlanEntry, sent: Sent) -> None:
+    """``settling``: the plan's rows that were sent, each with its last outcome; and the audit of the batches."""
+    assert sent.outcomes is not None
+    load_parquet(connection, "planned", plan.path)
+    write_arrow(connection, "answers", sent.outcomes)
+    answers = "answers"
+    if sent.outcomes.num_rows > count(connection, "SELECT count(DISTINCT number) FROM answers"):
+        answers = """(
+            SELECT *, row_number() OVER (PARTITION BY number ORDER BY batch_id DESC) AS latest FROM answers
+        )"""
+    connection.execute(
+        f"""
+        CREATE OR REPLACE TEMP TABLE settling AS
+        SELECT planned.*, answers.status, answers.code, answers.reason, answers.fault, answers.given_id
+        FROM planned JOIN {answers} AS answers ON answers.number = planned.number
+        {"WHERE latest = 1" if answers != "answers" else ""}
+        """
+    )
+    write_arrow(connection, "audited", sent.batches)
+    connection.execute("DELETE FROM delivery.batches WHERE batch_id IN (SELECT batch_id FROM audited)")
+    connection.execute(
+        """
+        INSERT INTO delivery.batches
+        SELECT batch_id, ?, ?, operation, rows, job_id, started_at, finished_at, accepted FROM audited
+        """,
+        [plan.sync, plan.plan_id],
+    )
+    connection.execute("DROP TABLE planned; DROP TABLE answers; DROP TABLE audited")
+
+
+def _acknowledge(connection: Connection, facts: Mapping[str, object], *, keeps_removed: bool) -> None:
+    accepted = f"status IN {_ACCEPTED}"
+    columns = (
+        "(sync, match_value, profile_id, payload_hash, external_id, present, acknowledged_at, plan_id, field_hashes)"
+    )
+    connection.execute(
+        f"""
+        INSERT INTO delivery.acknowledged {columns}
+        SELECT $sync, match_value, profile_id, payload_hash, coalesce(given_id, external_id),
+            operation <> 'remove', $now, $plan, field_hashes
+        FROM settling WHERE {accepted} AND (operation <> 'remove' OR $keeps_removed)
+        {REPLACE_ACKNOWLEDGED}
+        """,
+        {**facts, "keeps_removed": keeps_removed},
+    )
+    # Nobody knows whether these are there: the next plan puts them in again, or takes them out.
+    connection.execute(
+        f"""
+        INSERT INTO delivery.acknowledged {columns}
+        SELECT $sync, match_value, profile_id, '', external_id,
+            CASE WHEN operation = 'update' THEN true END, $now, $plan, NULL
+        FROM settling WHERE status = 'retry_later'
+        {REPLACE_ACKNOWLEDGED}
+        """,
+        dict(facts),
+    )
+    connection.execute(
+        f"""
+        DELETE FROM delivery.acknowledged WHERE sync = $sync AND NOT $keeps_removed AND match_value IN (
+            SELECT match_value FROM settling WHERE {accepted} AND operation = 'remove')
+        """,
+        {"sync": facts["sync"], "keeps_removed": keeps_removed},
+    )
+
+
+def _counted(connection: Connection, column: str) -> dict[str, int]:
+    query = f"SELECT {column}, count(*) FROM settling WHERE {column} <> '' GROUP BY {column} ORDER BY {column}"
+    return dict(connection.execute(query).fetchall())
+
+
+def _rows_to_list(connection: Connection, listed: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The rows that were not accepted, and those whose person was on the list: few, where nearly all were taken.
+
+    Rows that we held back are not on it: the next plan judges them anew.
+    """
+    names = ("match_hash", "profile_id", "operation", "payload_hash", "status", "code", "reason", "fault")
+    known = ""
+    if listed:
+        hashes = pa.table({"match_hash": pa.array([row["match_hash"] for row in listed], pa.string())})
+        write_arrow(connection, "listed", hashes)
+        known = "OR sha256(match_value) IN (SELECT match_hash FROM listed)"
+    rows = connection.execute(
+        f"""
+        SELECT sha256(match_value) AS match_hash, {", ".join(names[1:])} FROM settling
+        WHERE coalesce(code, '') <> ? AND (status IN {_LISTED} {known})
+        """,
+        [HELD_BACK],
+    ).fetchall()
+    connection.execute("DROP TABLE IF EXISTS listed")
+    return [dict(zip(names, row, strict=True)) for row in rows]
