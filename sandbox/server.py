@@ -28,15 +28,20 @@ if TYPE_CHECKING:
 logger = logging.getLogger("millstream.sandbox")
 
 BUILT_IN = {
+    "adobe_analytics": "millstream.sandbox.adobe_analytics:SYSTEM",
     "ga4": "millstream.sandbox.ga4:SYSTEM",
     "hubspot": "millstream.sandbox.hubspot:SYSTEM",
     "intercom": "millstream.sandbox.intercom:SYSTEM",
     "mailchimp": "millstream.sandbox.mailchimp:SYSTEM",
     "mixpanel": "millstream.sandbox.mixpanel:SYSTEM",
+    "qualtrics": "millstream.sandbox.qualtrics:SYSTEM",
+    "salesforce": "millstream.sandbox.salesforce:SYSTEM",
+    "segment": "millstream.sandbox.segment:SYSTEM",
     "shift4shop": "millstream.sandbox.shift4shop:SYSTEM",
     "surveymonkey": "millstream.sandbox.surveymonkey:SYSTEM",
     "typeform": "millstream.sandbox.typeform:SYSTEM",
     "zendesk": "millstream.sandbox.zendesk:SYSTEM",
+    "zoho_crm": "millstream.sandbox.zoho_crm:SYSTEM",
 }
 ENTRY_POINT_GROUP = "millstream.sandbox"
 HOST = "127.0.0.1"

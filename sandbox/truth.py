@@ -8,14 +8,19 @@ from pathlib import Path
 
 import orjson
 
+from millstream.sandbox.adobe_analytics import visits as adobe_analytics
 from millstream.sandbox.company import Company
 from millstream.sandbox.intercom import people as intercom
 from millstream.sandbox.mixpanel import behaviour as mixpanel
 from millstream.sandbox.person import Person, SurveyAnswer
+from millstream.sandbox.qualtrics import contacts as qualtrics
+from millstream.sandbox.qualtrics import responses as qualtrics_responses
+from millstream.sandbox.salesforce import rows as salesforce
 from millstream.sandbox.shift4shop import trade as shift4shop
 from millstream.sandbox.system import JsonObject
 from millstream.sandbox.typeform import people as typeform
 from millstream.sandbox.zendesk import people as zendesk
+from millstream.sandbox.zoho_crm import people as zoho_crm
 
 
 def record(company: Company, index: int) -> JsonObject:
@@ -44,6 +49,7 @@ def record(company: Company, index: int) -> JsonObject:
         "ga4_devices": [
             {"device_id": device.device_id, "user_id": device.user_id} for device in company.devices(index)
         ],
+        "adobe_visitors": adobe_analytics.visitors_of(company, index),
         "ga4_audiences": list(company.ga4_audiences(index)),
         "deals": _deals(company, index),
         "survey_responses": [_survey_response(answer) for answer in answers],
@@ -52,9 +58,13 @@ def record(company: Company, index: int) -> JsonObject:
         "mailchimp": _mailchimp(company, index),
         "intercom_contacts": intercom.contact_ids_of(company, index),
         "mixpanel_distinct_id": mixpanel.distinct_id_of(company, index),
+        "qualtrics_contacts": qualtrics.contact_ids_of(company, index),
+        "qualtrics_responses": qualtrics_responses.response_ids_of(company, index),
+        "salesforce": salesforce.record_ids_of(company, index),
         "shift4shop": shift4shop.shop_ids_of(company, index),
         "typeform_responses": typeform.tokens_of(company, index),
         "zendesk_users": zendesk.user_ids_of(company, index),
+        "zoho_crm": zoho_crm.ids_of(company, index),
         "email_events": _email_events(company, index),
     }
 

@@ -11,6 +11,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from millstream.sandbox.mailchimp.audience import Audience
 from millstream.sandbox.mailchimp.batches import Batches, Operation
+from millstream.sandbox.mailchimp.campaigns import Campaigns
 from millstream.sandbox.mailchimp.members import Register
 from millstream.sandbox.mailchimp.merge_fields import MergeFields
 from millstream.sandbox.mailchimp.problems import bare, invalid_fields, not_found, problem
@@ -30,7 +31,10 @@ class Mailchimp(System):
 
     name: ClassVar[str] = "mailchimp"
     title: ClassVar[str] = "Mailchimp"
-    record_keys: ClassVar[tuple[str, ...]] = ("lists", "members", "segments", "tags", "merge_fields", "batches")
+    record_keys: ClassVar[tuple[str, ...]] = (
+        "lists", "members", "segments", "tags", "merge_fields", "batches", "campaigns", "reports", "emails", "sent_to",
+        "unsubscribes", "urls_clicked",
+    )  # fmt: skip
 
     def reset(self) -> None:
         self.tokens = Tokens(KEY, DISABLED_KEY)
@@ -59,6 +63,10 @@ class Mailchimp(System):
         return Audience(LIST_ID, self._register, self._tags, writer)
 
     @cached_property
+    def _campaigns(self) -> Campaigns:
+        return Campaigns(self.company, self._register, LIST_ID)
+
+    @cached_property
     def batches(self) -> Batches:
         """Asynchronous jobs."""
         return Batches(self._run)
@@ -68,6 +76,7 @@ class Mailchimp(System):
         member = f"{one}/members/{{member}}"
         segment = f"{one}/segments/{{segment_id}}"
         return [
+            *self._campaigns.routes(),
             route("GET", "/3.0", self._root),
             route("GET", "/3.0/ping", lambda _: Answer({"health_status": "Everything's Chimpy!"})),
             route("GET", "/3.0/lists", self._audience.list_lists),

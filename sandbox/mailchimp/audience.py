@@ -152,6 +152,7 @@ class Audience:
     def list_members(self, call: Call) -> Answer:
         """Members by status and last change; archived ones only when asked for."""
         check_query(call, *FILTERS)
+        self._register.take_news()
         positions = self._selected(call)
         page = [self._body(self._register.member(position)) for position in page_of(call, positions)]
         return shaped(call, {"members": page, "list_id": self._list_id, "total_items": len(positions)})

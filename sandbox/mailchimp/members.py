@@ -106,6 +106,7 @@ class Register:
         self._by_key: dict[str, int] = {}
         self._gone: set[int] = set()
         self._all_keys = False
+        self._seen_changes = 0
         bases = bases_of(company.key, np.arange(company.people, dtype=np.uint64))
         bits = draw(bases, facts.MAILCHIMP)
         self._people: Indexes = np.flatnonzero(share(bits, 0) < facts.MAILCHIMP_CUT).astype(np.int64)
@@ -131,6 +132,31 @@ class Register:
         """Positions that have the company's tag number `slot` from the start."""
         edge = (26, 38)[slot]  # as in `facts.make_mailchimp_member`; a test compares
         return set(np.flatnonzero((self._bits >> (32 + 8 * slot)) & 0xFF < edge).tolist())
+
+    # Life going on
+
+    def person_of(self, position: int) -> int:
+        """Index of the company's person at a position; members that clients made have one beyond its people."""
+        return int(self._people[position]) if position < len(self._people) else self._company.people + position
+
+    def advanced_ms(self, position: int) -> int | None:
+        """When `advance` last changed the person at a position; None if it never did."""
+        change = self._company.changes.get(self.person_of(position))
+        return None if change is None else change.modified_ms
+
+    def take_news(self) -> None:
+        """Let members show the time at which `advance` changed them; what they are stays as clients left it."""
+        if self._seen_changes == len(self._company.changes):
+            return
+        self._seen_changes = len(self._company.changes)
+        for position in range(len(self._people)):
+            at_ms = self.advanced_ms(position)
+            if at_ms is not None and at_ms > self._changed[position] and position not in self._gone:
+                member = self.member(position)
+                member.changed_ms = at_ms
+                self._kept[position] = member
+                self._changed[position] = at_ms
+        self.version += 1
 
     # Finding
 

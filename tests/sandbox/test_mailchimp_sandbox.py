@@ -437,3 +437,36 @@ def test_reset_brings_the_company_back(client: Client) -> None:
     requests.post(f"{client.sandbox.url}/_sandbox/reset", timeout=10)
     assert client.state() == before
     assert client.ask("GET", f"{LIST}/members/ana@example.com").status_code == 404
+
+
+class TestReports:
+    def test_reports_agree_with_their_details(self, client: Client) -> None:
+        reports = client.get("/reports", count=100)["reports"]
+        assert len(reports) == 10
+        for report in reports:
+            path = f"/reports/{report['id']}"
+            emails = client.get(f"{path}/email-activity", count=1000)
+            deeds = [deed for email in emails["emails"] for deed in email["activity"]]
+            assert emails["total_items"] == report["emails_sent"]
+            assert sum(deed["action"] == "open" for deed in deeds) == report["opens"]["opens_total"]
+            opens = client.get(f"{path}/open-details", count=1000)["members"]
+            assert sum(member["opens_count"] for member in opens) == report["opens"]["opens_total"]
+            links = client.get(f"{path}/click-details", count=10)["urls_clicked"]
+            assert sum(link["total_clicks"] for link in links) == report["clicks"]["clicks_total"]
+            assert client.get(f"{path}/unsubscribed")["total_items"] == report["unsubscribed"]
+
+    def test_activity_since_a_time_is_what_came_after(self, client: Client) -> None:
+        report = client.get("/reports", count=1)["reports"][0]
+        path = f"/reports/{report['id']}/email-activity"
+        times = sorted(
+            deed["timestamp"] for email in client.get(path, count=1000)["emails"] for deed in email["activity"]
+        )
+        middle = times[len(times) // 2]
+        later = client.get(path, count=1000, since=middle)["emails"]
+        found = sorted(deed["timestamp"] for email in later for deed in email["activity"])
+        assert found == [time for time in times if time > middle]
+
+    def test_a_draft_has_no_report(self, client: Client) -> None:
+        drafts = client.get("/campaigns", status="save")["campaigns"]
+        assert [draft["send_time"] for draft in drafts] == [""]
+        assert client.ask("GET", f"/reports/{drafts[0]['id']}").status_code == 404
