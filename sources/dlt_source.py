@@ -23,7 +23,7 @@ from millstream.state.errors import (
     QuotaExhaustedError,
     UnreachableError,
 )
-from millstream.state.http import Pacer, Retries
+from millstream.state.http import Budgets, Pacer, Retries
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -94,11 +94,15 @@ Progress = Callable[[str, int], None]
 
 @dataclass
 class _Reading:
-    """A stream that is being read: it goes on where the part before was loaded."""
+    """A stream that is being read: it goes on where the part before was loaded.
+
+    Its notes are not ``in_step`` while a portion that they call read is not a table yet, which may fail.
+    """
 
     pull: Pull
     portions: Iterator[list[Any] | pa.Table]
     state: dict[str, Any]
+    in_step: bool = True
 
 
 @dataclass
@@ -112,6 +116,7 @@ class SourcePull:
         full: Read everything again, whatever the cursors say.
         accept_empty: Let a ``replace`` stream that used to have rows become empty.
         progress: Told after each page.
+        budgets: Share the vendor's limits with all others who use the credential.
         stored: Rows stored before. Given by the engine, which then loads resumable streams in parts.
         part_rows: Size of such a part.
         reports: What became of each stream, by name.
@@ -124,6 +129,7 @@ class SourcePull:
     accept_empty: bool = False
     progress: Progress | None = None
     retries: Retries | None = None
+    budgets: Budgets | None = None
     pulled_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     stored: StoredRows | None = None
     part_rows: int = PART_ROWS
@@ -138,7 +144,7 @@ class SourcePull:
         """The source for ``dlt.pipeline(...).run(...)``."""
         import dlt
 
-        client, pacer = client_of(self.source, retries=self.retries)
+        client, pacer = client_of(self.source, retries=self.retries, budgets=self.budgets)
         streams = [
             stream for stream in self.source.selected_streams() if not self._earlier or stream.name in self._readings
         ]
@@ -224,7 +230,8 @@ class SourcePull:
         report.since, report.cursor = pull.since, pull.place
         report.broken, pull.broken = pull.broken, 0
         report.warnings, pull.warnings = pull.warnings, []
-        self._keep_state(stream, states, before, state, reader, in_step=stream.resumable and not held)
+        in_step = stream.resumable and reading.in_step and not held
+        self._keep_state(stream, states, before, state, reader, in_step=in_step)
 
     def _begin(self, stream: Stream, client: RESTClient, pacer: Pacer, before: Mapping[str, Any]) -> _Reading:
         # A copy: what a reader notes must not change the kept state before its stream has succeeded.
@@ -249,17 +256,26 @@ class SourcePull:
             self._dlt_source.resources[stream.name].apply_hints(write_disposition="append")
 
     def _read(self, stream: Stream, reading: _Reading, reader: PageReader) -> Iterator[pa.Table]:
-        earlier = self._earlier[stream.name].rows if stream.name in self._earlier else 0
+        earlier = self._rows_before(stream)
         for rows in reading.portions:
+            reading.in_step = False
+            table = None
             if not isinstance(rows, list):
-                yield reader.given(rows)
+                table = reader.given(rows)
             elif rows:
-                yield reader.table([stream.shape(row) for row in rows] if stream.shape else rows)
+                table = reader.table([stream.shape(row) for row in rows] if stream.shape else rows)
+            reading.in_step = True
+            if table is not None:
+                yield table
             if self.progress:
                 self.progress(stream.name, earlier + reader.rows)
             if self._ends_part(stream, reading.pull, reader):
                 self._readings[stream.name] = reading
                 return
+
+    def _rows_before(self, stream: Stream) -> int:
+        """Rows of the parts that were loaded before."""
+        return self._earlier[stream.name].rows if stream.name in self._earlier else 0
 
     def _ends_part(self, stream: Stream, pull: Pull, reader: PageReader) -> bool:
         """Whether what was read so far should be in the store before the stream is read on."""
@@ -275,9 +291,10 @@ class SourcePull:
 
     def _check(self, stream: Stream, pull: Pull, reader: PageReader, before: Mapping[str, Any]) -> None:
         reader.check_complete()
-        if pull.expected is not None and reader.rows < pull.expected:
+        rows = reader.rows + self._rows_before(stream)
+        if pull.expected is not None and rows < pull.expected and stream.name not in self._readings:
             raise IncompleteError(
-                f"The vendor announced {pull.expected} rows and {reader.rows} arrived.",
+                f"The vendor announced {pull.expected} rows and {rows} arrived.",
                 remedy="run again; the stream's place was not moved, so that nothing is missed.",
             )
         if stream.disposition == "replace" and not reader.rows and before.get("rows") and not self.accept_empty:

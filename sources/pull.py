@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, MutableMapping
+import logging
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 from dlt.common.jsonpath import compile_path
 from dlt.sources.helpers.rest_client.client import RESTClient
@@ -14,9 +15,15 @@ from requests import Request
 from millstream.sources.contract import DeclaredSettings, Endpoint, Source, SourceSettings, Stream
 from millstream.sources.stored import StoredRows
 from millstream.state.errors import MalformedAnswerError
-from millstream.state.http import Pacer, Retries, VendorSession
+from millstream.state.http import Answer, Budgets, Pacer, Retries, VendorSession
 
 AnySource = Source[DeclaredSettings]
+Read = TypeVar("Read")
+
+log = logging.getLogger(__name__)
+
+LONG = timedelta(minutes=30)
+"""What takes longer is announced."""
 
 _WHOLE_ANSWER = compile_path("$")
 """Compiled once: dlt parses a path given as text anew for every page, which cost a fifth of a pull's time."""
@@ -112,6 +119,16 @@ class Pull:
         """Have the run's report say something although nothing failed."""
         self.warnings.append(text)
 
+    def say_how_long(self, requests: int, *, per_minute: float) -> None:
+        """Say until when it will take, in the log and in the run's report, where so many requests take long."""
+        takes = timedelta(minutes=requests / per_minute)
+        if takes > LONG:
+            self.warn(
+                f"{requests} requests at {per_minute:g} a minute take until about "
+                f"{datetime.now(UTC) + takes:%Y-%m-%d %H:%M} UTC; a run that is ended before goes on where it was."
+            )
+            log.warning("%s: %s", self.stream.name, self.warnings[-1])
+
     def until_loaded(self) -> list[Any]:
         """An empty page to yield where the reader needs what it gave so far in the store before it goes on.
 
@@ -131,6 +148,43 @@ class Pull:
     def post(self, path: str, body: Mapping[str, Any]) -> Any:
         """The parsed answer of a POST that only reads."""
         return self.client.post(path, json=dict(body)).json()
+
+    def download(self, path: str, params: Mapping[str, Any] | None = None, *, accept: str) -> Answer:
+        """The answer of a GET that is no JSON, such as the file of an export.
+
+        Args:
+            path: Relative to the connection's base URL, or a whole URL.
+            params: Query parameters.
+            accept: The media type to ask for.
+        """
+        session = self.client.session
+        assert isinstance(session, VendorSession)
+        url = path if path.startswith("http") else f"{self.client.base_url.rstrip('/')}/{path.lstrip('/')}"
+        asked = Request("GET", url, params=dict(params or {}), headers={"Accept": accept})
+        return session.deliver(session.prepare_request(asked), replay=True)
+
+    def read_large(
+        self,
+        url: str,
+        read: Callable[[Answer], Read],
+        *,
+        params: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Read:
+        """What ``read`` makes of a large answer's body, which it takes piecemeal from ``answer.raw``.
+
+        Args:
+            url: The whole address.
+            read: Reads the body; called again from the start where the body breaks off, or it raises what may be
+                tried again.
+            params: Query parameters.
+            headers: Headers besides the session's; say in ``Accept`` what is not JSON.
+        """
+        session = self.client.session
+        assert isinstance(session, VendorSession)
+        return session.read_large(
+            session.prepare_request(Request("GET", url, params=dict(params or {}), headers=dict(headers or {}))), read
+        )
 
     def begin(self, path: str, body: Mapping[str, Any]) -> Any:
         """The parsed answer of a POST that starts work at the vendor, such as an export.
@@ -184,9 +238,19 @@ def records_at(body: Any, endpoint: Endpoint) -> list[Any]:
     return found
 
 
-def client_of(source: AnySource, *, retries: Retries | None = None) -> tuple[RESTClient, Pacer]:
-    """dlt's REST client for a source, over the engine's session."""
-    pacer = Pacer(source.pace())
+def client_of(
+    source: AnySource, *, retries: Retries | None = None, budgets: Budgets | None = None
+) -> tuple[RESTClient, Pacer]:
+    """dlt's REST client for a source, over the engine's session.
+
+    Args:
+        source: The connector with its settings.
+        retries: How often and how long to try.
+        budgets: Share the vendor's limits with all others who use the credential.
+    """
+    limit = source.pace()
+    budget = budgets.of(source.name, source.settings, limit) if budgets else None
+    pacer = Pacer(limit, budget=budget, longest_pause=(retries or Retries()).longest_retry_after)
     session = VendorSession(
         system=source.name, auth=source.auth(), pacer=pacer, classify=source.classify, retries=retries
     )

@@ -62,7 +62,8 @@ class StoredRows:
         for start in range(0, len(keys) if known else 0, KEYS_A_QUERY):
             some = keys.slice(start, KEYS_A_QUERY).to_pylist()
             values = [row[name] for row in some for name in names]
-            yield self._select(stream, known, " OR ".join([one] * len(some)), values)
+            test = f"{quoted(names[0])} IN ({', '.join('?' * len(some))})" if len(names) == 1 else ""
+            yield self._select(stream, known, test or " OR ".join([one] * len(some)), values)
 
     def _select(self, stream: str, columns: Sequence[str], test: str, values: Sequence[object]) -> pa.Table:
         names = ", ".join(quoted(name) for name in columns)

@@ -9,18 +9,28 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
+import requests
 
 from millstream.sandbox import Sandbox
+from millstream.sources.adobe_analytics import AdobeAnalytics
 from millstream.sources.files import Files, FilesSettings
 from millstream.sources.ga4 import GoogleAnalytics4
 from millstream.sources.hubspot import HubSpot
+from millstream.sources.intercom import Intercom
+from millstream.sources.mixpanel import Mixpanel
+from millstream.sources.qualtrics import Qualtrics
+from millstream.sources.receiving import spool
 from millstream.sources.registry import SOURCES
+from millstream.sources.salesforce import Salesforce
+from millstream.sources.segment import Segment, SegmentSettings
+from millstream.sources.shift4shop import Shift4Shop
 from millstream.sources.sql import Sql, SqlSettings
 from millstream.sources.surveymonkey import SurveyMonkey
 from millstream.sources.testing import SandboxStandIn, SourceContract, TableSourceContract
 from millstream.sources.testing.suite import MakeSource
 from millstream.sources.typeform import Typeform
 from millstream.sources.zendesk import Zendesk
+from millstream.sources.zoho_crm import ZohoCrm
 
 OAUTH = {"client_id": "sandbox-client", "client_secret": "sandbox-secret", "refresh_token": "sandbox-refresh"}
 
@@ -92,6 +102,91 @@ class TestTypeform(SandboxContract):
     facts: ClassVar = {"access_token": "tfp_sandbox", "requests_per_second": "100"}
     wrong_credential: ClassVar = {"access_token": "wrong-access-token"}
     odd_field = ("responses", "submitted_at")
+
+
+class TestAdobeAnalytics(SandboxContract):
+    connector = AdobeAnalytics
+    base_path = "adobe_analytics"
+    facts: ClassVar = {
+        "token_url": "{url}/adobe_analytics/ims/token/v3",
+        "client_id": "sandbox-adobe",
+        "client_secret": "p8e-sandbox-adobe",
+        "rsid": "sandboxshop",
+        "first_days": "21",
+        "requests_per_minute": "60000",
+        "requests_at_once": "2",
+    }
+    wrong_credential: ClassVar = {"client_secret": "wrong-client-secret"}
+    renews_tokens = True
+    odd_field = ("pages", "itemId")
+    stumbles_every = 7
+
+
+class TestIntercom(SandboxContract):
+    connector = Intercom
+    base_path = "intercom"
+    facts: ClassVar = {"access_token": "sandbox-intercom", "requests_per_minute": "60000", "requests_at_once": "2"}
+    wrong_credential: ClassVar = {"access_token": "wrong-access-token"}
+    odd_field = ("contacts", "updated_at")
+    stumbles_every = 7
+
+    @pytest.fixture(autouse=True)
+    def end_scrolls(self, sandbox: Sandbox) -> None:
+        """A scroll that a test broke off keeps the next one out for a minute."""
+        requests.post(f"{sandbox.url}/_sandbox/reset", timeout=10)
+
+
+class TestMixpanel(SandboxContract):
+    connector = Mixpanel
+    base_path = "mixpanel"
+    facts: ClassVar = {
+        "project_id": "2195193",
+        "username": "millstream.sandbox.mp-service-account",
+        "secret": "sandbox-mixpanel",
+        "requests_per_second": "1000",
+        "days_a_request": "10",
+    }
+    wrong_credential: ClassVar = {"secret": "wrong-secret"}
+    odd_field = ("profiles", "$distinct_id")
+
+
+class TestZohoCrm(SandboxContract):
+    connector = ZohoCrm
+    base_path = "zoho_crm"
+    facts: ClassVar = {**OAUTH, "token_url": "{url}/zoho_crm/oauth/v2/token", "poll_seconds": "0.1"}
+    wrong_credential: ClassVar = {"refresh_token": "wrong-refresh-token"}
+    renews_tokens = True
+    odd_field = ("contacts", "more_records")
+
+
+class TestSalesforce(SandboxContract):
+    connector = Salesforce
+    base_path = "salesforce"
+    facts: ClassVar = {"client_id": "sandbox-client", "client_secret": "sandbox-secret"}
+    wrong_credential: ClassVar = {"client_secret": "wrong-client-secret"}
+    renews_tokens = True
+    odd_field = ("tasks", "Subject")
+
+
+class TestShift4Shop(SandboxContract):
+    connector = Shift4Shop
+    base_path = "shift4shop/3dCartWebAPI/v1"
+    facts: ClassVar = {
+        "secure_url": "https://sandbox.3dcartstores.com",
+        "private_key": "sandbox-shift4shop-key",
+        "token": "sandbox-shift4shop-token",
+        "requests_per_second": "1000",
+    }
+    wrong_credential: ClassVar = {"token": "wrong-store-token"}
+    odd_field = ("orders", "OrderDate")
+
+
+class TestQualtrics(SandboxContract):
+    connector = Qualtrics
+    base_path = "qualtrics"
+    facts: ClassVar = {"api_token": "sandbox-qualtrics", "poll_seconds": "0.25", "exports_per_minute": "10000"}
+    wrong_credential: ClassVar = {"api_token": "wrong-api-token"}
+    odd_field = ("contacts", "contactId")
 
 
 class Folder:
@@ -194,7 +289,60 @@ class TestSql(TableSourceContract):
         return make
 
 
+class Received:
+    """Messages that were received, some a file."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        path.mkdir()
+        self.add(1, 20)
+
+    def add(self, first: int, rows: int) -> None:
+        for start in range(first, first + rows, 50):
+            keys = range(start, min(start + 50, first + rows))
+            messages = ({"type": "track", "messageId": str(key), "userId": str(key), "event": "E"} for key in keys)
+            records = ({"received_at": "2026-01-01T00:00:00+00:00", "message": message} for message in messages)
+            file = self._path / f"{start}{spool.SUFFIX}"
+            file.write_bytes(b"".join(spool.line("track", record) for record in records))
+
+    def remove(self, key: int) -> None:
+        """What was received stays."""
+
+    def hide(self) -> None:
+        self._path.rename(self._path.with_name("elsewhere"))
+
+
+class TestSegment(TableSourceContract):
+    stream = "tracks"
+    marks_deleted = False
+
+    @pytest.fixture(autouse=True)
+    def stand_in(self, tmp_path: Path) -> Received:
+        return Received(tmp_path / "spool")
+
+    @pytest.fixture
+    def make(self, tmp_path: Path) -> MakeSource:
+        def make(**changes: Any) -> Segment:
+            facts = {"write_keys": {"web": "wk"}, "chunk_rows": 50, "keep_loaded_hours": 1_000_000, **changes}
+            return Segment(SegmentSettings(spool=str(tmp_path / "spool"), **facts))
+
+        return make
+
+
 def test_every_registered_source_is_here() -> None:
-    tests = (TestHubSpot, TestGoogleAnalytics4, TestSurveyMonkey, TestTypeform, TestZendesk)
+    tests = (
+        TestAdobeAnalytics,
+        TestGoogleAnalytics4,
+        TestHubSpot,
+        TestIntercom,
+        TestMixpanel,
+        TestQualtrics,
+        TestSalesforce,
+        TestShift4Shop,
+        TestSurveyMonkey,
+        TestTypeform,
+        TestZendesk,
+        TestZohoCrm,
+    )
     found = {test.connector.name for test in tests}
-    assert found | {Files.name, Sql.name} == set(SOURCES.names())
+    assert found | {Files.name, Segment.name, Sql.name} == set(SOURCES.names())

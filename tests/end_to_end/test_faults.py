@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from millstream.destinations.delivery import SyncReport
+from millstream.destinations.sync_report import SyncReport
 from millstream.flows import steps
 from tests.end_to_end.world import NOT_ADDRESSABLE, UNHURRIED, World, demo_world, differences, outcome
 

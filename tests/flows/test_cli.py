@@ -30,10 +30,27 @@ from millstream.state.errors import ConfigurationError
 COMMANDS = (
     "init", "check", "connectors", "sandbox", "deploy",
     "ingest", "resolve", "select", "plan", "activate", "run",
+    "receive",
     "merge", "unmerge", "decisions", "review",
     "status", "explain", "rejected",
 )  # fmt: skip
-SOURCES = ("files", "ga4", "hubspot", "sql", "surveymonkey", "typeform", "zendesk")
+SOURCES = (
+    "adobe_analytics",
+    "files",
+    "ga4",
+    "hubspot",
+    "intercom",
+    "mixpanel",
+    "qualtrics",
+    "salesforce",
+    "segment",
+    "shift4shop",
+    "sql",
+    "surveymonkey",
+    "typeform",
+    "zendesk",
+    "zoho_crm",
+)
 SECRETS = {
     "HUBSPOT_ACCESS_TOKEN": "pat-sandbox-hubspot",
     "GA4_CLIENT_SECRET": "sandbox-secret",

@@ -77,7 +77,7 @@ class TestParts:
         assert str(error) == "2 problems: hubspot: no; mailchimp: neither."
 
     def test_rejected_rows_are_a_problem_with_their_counts(self) -> None:
-        from millstream.destinations.delivery import SyncReport
+        from millstream.destinations.sync_report import SyncReport
         from millstream.sources.ingest import IngestReport
 
         report = SyncReport("promoters", status="partial", accepted=10, rejected=2)

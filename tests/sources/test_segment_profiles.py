@@ -1,0 +1,150 @@
+"""Segment's Profile API: which profiles are asked for, when again, and what odd answers mean."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import responses
+from responses import matchers
+
+from millstream.sources.check import check_source
+from millstream.sources.contract import Row
+from millstream.sources.ingest import IngestReport
+from millstream.state.errors import AuthenticationError, MillstreamError, PermissionDeniedError
+from tests.sources.loading import pull_of, read
+from tests.sources.receiving import Place
+
+ROOT = "https://profiles.segment.com/v1/spaces/spa_1/collections/users/profiles"
+LAST = {"has_more": False, "next": ""}
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    (tmp_path / "spool").mkdir()
+    return Place(tmp_path, profile_token="tok-1", profile_space="spa_1", streams=["users", "profiles"])
+
+
+@pytest.fixture
+def api() -> Iterator[responses.RequestsMock]:
+    with responses.RequestsMock() as api:
+        yield api
+
+
+def profile(api: responses.RequestsMock, who: str, traits: dict[str, Any], *ids: tuple[str, str]) -> None:
+    api.get(f"{ROOT}/{who}/traits", json={"traits": traits, "cursor": LAST})
+    api.get(f"{ROOT}/{who}/external_ids", json={"data": [{"type": kind, "id": value} for kind, value in ids],
+                                                "cursor": LAST})  # fmt: skip
+
+
+def nobody(api: responses.RequestsMock, who: str) -> None:
+    error = {"error": {"code": "not_found", "message": "The resource was not found."}}
+    api.get(f"{ROOT}/{who}/traits", json=error, status=404)
+
+
+def pull(place: Place, **settings: Any) -> IngestReport:
+    return place.pull(place.source(**settings))
+
+
+def light(place: Place, *ids: str) -> list[Row]:
+    """The rows of profiles, without dlt and a store."""
+    return read(pull_of(place.source(profile_ids=ids), "profiles"))
+
+
+def error(place: Place, **settings: Any) -> MillstreamError:
+    [found] = pull(place, **settings).errors
+    return found
+
+
+def profiles(place: Place, columns: str) -> list[tuple[Any, ...]]:
+    return place.rows(f"SELECT {columns} FROM raw_segment.profiles ORDER BY profile_id")
+
+
+def test_users_who_were_heard_of_are_asked_for(place: Place, api: responses.RequestsMock) -> None:
+    place.call("identify", {"userId": "U+1", "traits": {"a": 1}}, {"anonymousId": "a-1", "traits": {"a": 1}})
+    ids = (("user_id", "u+1"), ("anonymous_id", "a-1"), ("anonymous_id", "a-2"), ("email", "ana@example.com"))
+    profile(api, "user_id:u%2B1", {"plan": "pro", "vip": True}, *ids, ("ios.idfa", "x"))
+    place.settings["traits"] = {"plan": "plan"}
+    assert [str(found) for found in pull(place).errors] == []
+    columns = "profile_id, found, user_ids, anonymous_ids, emails, trait_plan"
+    assert profiles(place, columns) == [("user_id:U+1", True, "U+1\nu+1", "a-1\na-2", "ana@example.com", "pro")]
+    place.people()
+    assert place.rows("SELECT count(DISTINCT profile_id) FROM customers.members") == [(1,)]
+    sent = api.calls[0].request.headers["Authorization"]
+    assert base64.b64decode(sent.removeprefix("Basic ")) == b"tok-1:"
+
+
+def test_pages_are_followed(place: Place, api: responses.RequestsMock) -> None:
+    for given, name, cursor in ((None, "a", {"has_more": True, "next": "b"}), ("b", "b", LAST)):
+        params = {"limit": "200"} | ({"next": given} if given else {})
+        body = {"traits": {name: 1}, "cursor": cursor}
+        api.get(f"{ROOT}/user_id:u/traits", json=body, match=[matchers.query_param_matcher(params)])
+    api.get(f"{ROOT}/user_id:u/external_ids", json={"data": [], "cursor": {**LAST, "has_more": True}})
+    [row] = light(place, "user_id:u")
+    assert (row["traits"], row["external_ids"]) == ({"a": 1, "b": 1}, [])
+
+
+def test_pages_in_a_circle_are_an_error(place: Place, api: responses.RequestsMock) -> None:
+    api.get(f"{ROOT}/user_id:u/traits", json={"traits": {}, "cursor": {"has_more": True, "next": "b"}})
+    with pytest.raises(MillstreamError, match="circle"):
+        light(place, "user_id:u")
+
+
+def test_a_profile_is_asked_for_again_when_it_is_old(place: Place, api: responses.RequestsMock) -> None:
+    ids = ["user_id:u-1", "user_id:u-2", "user_id:u-3"]
+    for who in ids[:2]:
+        profile(api, who, {})
+    nobody(api, ids[2])
+    report = pull(place, profile_ids=ids, profiles_a_pull=2)
+    assert [one.warnings for one in report.streams if one.warnings] == [
+        ["1 profiles are left to the next pulls (profiles_a_pull)."]
+    ]
+    assert {one.stream: one.rows for one in pull(place, profile_ids=ids).streams}["profiles"] == 1
+    assert profiles(place, "found") == [(True,), (True,), (False,)]
+    asked = len(api.calls)
+    pull(place, profile_ids=ids)
+    assert len(api.calls) == asked
+    pull(place, profile_ids=ids, profile_refresh_days=0, profiles_a_pull=1)
+    assert len(api.calls) == asked + 2
+
+
+def test_a_pull_that_ends_early_goes_on(
+    place: Place, api: responses.RequestsMock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("millstream.sources.segment.profiles.A_PART", 1)
+    profile(api, "user_id:u-1", {})
+    api.get(f"{ROOT}/user_id:u-2/traits", json={"error": {"code": "authentication_error"}}, status=401)
+    assert isinstance(error(place, profile_ids=["user_id:u-1", "user_id:u-2"]), AuthenticationError)
+    assert profiles(place, "profile_id") == [("user_id:u-1",)]
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "kind", "said"),
+    [
+        (401, {"error": {"code": "authentication_error", "message": "no"}}, AuthenticationError, "new access token"),
+        (403, {"error": {"code": "forbidden", "message": "no"}}, PermissionDeniedError, "another space"),
+        (400, {"error": {"code": "validation_error", "message": "odd `!`"}}, MillstreamError, "odd `!`"),
+        (200, {"data": []}, MillstreamError, "without `traits`"),
+        (200, [], MillstreamError, "something else than an object"),
+    ],
+)
+def test_odd_answers_are_named(
+    place: Place, api: responses.RequestsMock, *, status: int, body: Any, kind: type[MillstreamError], said: str
+) -> None:
+    api.get(f"{ROOT}/user_id:u/traits", json=body, status=status)
+    with pytest.raises(kind) as found:
+        light(place, "user_id:u")
+    assert said in str(found.value)
+
+
+@pytest.mark.parametrize(("status", "problem"), [(404, None), (401, "credentials")])
+def test_a_token_is_checked_by_somebody_who_is_not_there(
+    place: Place, api: responses.RequestsMock, status: int, problem: str | None
+) -> None:
+    code = {404: "not_found", 401: "authentication_error"}[status]
+    api.get(f"{ROOT}/user_id:millstream-check/metadata", json={"error": {"code": code}}, status=status)
+    [result] = check_source(place.source(), name="it")
+    assert (result.ok, result.problem) == (problem is None, problem)
