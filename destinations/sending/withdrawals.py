@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 FRESH_FOR = 60.0
-"""Seconds for which an answer counts; where the look itself takes long, twenty times as long as it took."""
+"""Seconds for which an answer counts."""
+FRESH_FOR_LOOKS = 20.0
+"""Where the look itself takes long, its answer counts for so many times as long as it took."""
 
 
 @dataclass
@@ -38,9 +40,11 @@ class Withdrawals:
     sync: Sync
     suppressions: Callable[[], Sequence[Suppression]]
     looked_at: float
-    _fresh_for: float = FRESH_FOR
-    _withdrawn: dict[int, str] = field(default_factory=dict)
-    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def __post_init__(self) -> None:
+        self._fresh_for = FRESH_FOR
+        self._withdrawn: dict[int, str] = {}
+        self._lock = threading.Lock()
 
     def now(self) -> dict[int, str]:
         """Numbers of the rows, and why. Looks again when the last answer is too old.
@@ -53,7 +57,7 @@ class Withdrawals:
                 started = time.monotonic()
                 self._withdrawn = self._look()
                 self.looked_at = time.monotonic()
-                self._fresh_for = max(FRESH_FOR, 20 * (self.looked_at - started))
+                self._fresh_for = max(FRESH_FOR, FRESH_FOR_LOOKS * (self.looked_at - started))
             return self._withdrawn
 
     def _look(self) -> dict[int, str]:

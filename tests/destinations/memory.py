@@ -6,7 +6,7 @@ would; how it fails is set from outside.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -19,11 +19,12 @@ from millstream.destinations.contract import (
     DestinationField,
     DestinationSettings,
     FieldValue,
+    JobProgress,
     Outcome,
     accepted,
     rejected,
 )
-from millstream.destinations.modes import Operation, SyncMode
+from millstream.destinations.modes import Leaving, Operation, SyncMode
 from millstream.state.errors import RefusedError
 from millstream.state.http import BearerAuth, RateLimit
 
@@ -43,6 +44,11 @@ class Memory:
     calls_to_kill: int | None = None
     kill_after_work: bool = False
     calls: int = 0
+    sent: list[tuple[str, dict[str, FieldValue]]] = field(default_factory=list)
+    archived: set[str] = field(default_factory=set)
+    jobs: dict[str, list[Outcome]] = field(default_factory=dict)
+    polls_to_end: int = 0
+    before_upsert: Callable[[], None] = lambda: None
 
     def step(self, work: object) -> None:
         """Count a call, do its work, and kill the process where the test says so."""
@@ -78,6 +84,7 @@ class MemoryDestination(Destination[MemorySettings]):
     batch_size = 4
     membership_batch_size = 3
     idempotent = frozenset(Operation)
+    leavings = frozenset(Leaving)
 
     def __init__(self, memory: Memory) -> None:
         super().__init__(MemorySettings())
@@ -97,12 +104,14 @@ class MemoryDestination(Destination[MemorySettings]):
         return f"id-of-{audience}"
 
     def upsert(self, rows: Sequence[DeliveryRow], *, match_key: str) -> list[Outcome]:
+        self.memory.before_upsert()
         bad = [row for row in rows if row.match_value in self.memory.bad]
         if bad and self.memory.whole_batch:
             self.memory.step(lambda: None)
             raise RefusedError("One of the rows is bad.", status=400)
 
         def work() -> None:
+            self.memory.sent += [(row.match_value, dict(row.fields)) for row in rows]
             for row in rows:
                 if row not in bad:
                     self.memory.people.setdefault(row.match_value, {}).update(row.fields)
@@ -124,5 +133,46 @@ class MemoryDestination(Destination[MemorySettings]):
         self.memory.step(lambda: self.memory.members.difference_update(row.match_value for row in rows))
         return [accepted() for _ in rows]
 
+    def archive(self, rows: Sequence[DeliveryRow]) -> list[Outcome]:
+        self.memory.step(lambda: self.memory.archived.update(row.match_value for row in rows))
+        return [accepted() for _ in rows]
+
     def read_back(self, audience_id: str) -> Iterator[str]:
         yield from self.memory.members
+
+
+class MemoryWithJobs(MemoryDestination):
+    """Takes additions as jobs, which are done after some looks at them."""
+
+    jobs = frozenset({Operation.ADD})
+    job_from = 1
+    job_size = 6
+
+    def submit_job(
+        self, operation: Operation, rows: Sequence[DeliveryRow], *, match_key: str, audience_id: str | None, label: str
+    ) -> str:
+        """Do the work, and keep its outcomes for whoever asks."""
+
+        def work() -> None:
+            calls, self.memory.calls_to_kill = self.memory.calls_to_kill, None
+            outcomes = self.upsert(rows, match_key=match_key)
+            self.memory.members.update(
+                row.match_value for row, outcome in zip(rows, outcomes, strict=True) if outcome.status == "accepted"
+            )
+            self.memory.jobs[label] = outcomes
+            self.memory.calls_to_kill = calls
+
+        self.memory.step(work)
+        return label
+
+    def find_job(self, label: str) -> str | None:
+        return label if label in self.memory.jobs else None
+
+    def poll_job(self, job_id: str) -> JobProgress:
+        self.memory.step(lambda: None)
+        self.memory.polls_to_end -= 1
+        return JobProgress(done=self.memory.polls_to_end < 0)
+
+    def job_outcomes(self, job_id: str, operation: Operation, rows: Sequence[DeliveryRow]) -> list[Outcome]:
+        self.memory.step(lambda: None)
+        return self.memory.jobs[job_id]

@@ -2,91 +2,13 @@
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, suppress
-from pathlib import Path
-
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from millstream.destinations.delivery import Delivery
-from millstream.destinations.modes import SyncMode
-from millstream.destinations.sync import Guards, Sync
-from millstream.destinations.sync_report import SyncReport
+from millstream.destinations.sync import Guards
 from millstream.state.errors import ConfigurationError, GuardError
-from millstream.state.ledger.journal import Journal
-from millstream.state.store import Store
-from tests.destinations.memory import Killed, Memory, MemoryDestination
-from tests.engines import Engine
-
-PEOPLE = [f"p{number}@example.com" for number in range(12)]
-OPEN = Guards(largest_removal_share=1.0, allow_empty=True)
-
-
-class Bench:
-    """A store with a table of people, and a sync of it into a ``Memory``."""
-
-    def __init__(self, store: Store, folder: Path, **changes: object) -> None:
-        self.memory = Memory()
-        self.store = store
-        self.journal = Journal("sqlite:///journal.sqlite", root=folder)
-        facts: dict[str, object] = {
-            "destination": "memory",
-            "table": "crm.wanted",
-            "mode": SyncMode.MIRROR,
-            "into": "Everyone",
-            "fields": {"NAME": "name"},
-            "consent": "not_needed",
-            "guards": OPEN,
-        }
-        self.delivery = Delivery(
-            name="sync",
-            sync=Sync.model_validate({**facts, **changes}),
-            destination=lambda: MemoryDestination(self.memory),
-            store=self.store,
-            journal=self.journal,
-            plans=folder / "plans",
-        )
-
-    def want(self, people: Mapping[str, str]) -> None:
-        with self.store.open() as connection:
-            connection.execute("CREATE SCHEMA IF NOT EXISTS crm")
-            connection.execute("CREATE OR REPLACE TABLE crm.wanted (email TEXT, name TEXT, profile_id TEXT)")
-            if people:
-                connection.executemany(
-                    "INSERT INTO crm.wanted VALUES (?, ?, ?)",
-                    [(email, name, f"profile-{email}") for email, name in people.items()],
-                )
-
-    def run(self, **options: bool) -> SyncReport:
-        return self.delivery.activate("run", **options)
-
-    def killed(self, call: int, *, after_work: bool) -> None:
-        """A run whose process is gone at its nth call; its lease goes with it."""
-        self.memory.calls, self.memory.calls_to_kill, self.memory.kill_after_work = 0, call, after_work
-        with suppress(Killed):
-            self.delivery.activate("run")
-        self.memory.calls_to_kill = None
-
-
-MakeBench = Callable[..., AbstractContextManager[Bench]]
-
-
-@pytest.fixture(scope="session")
-def a_bench(engine: Engine) -> MakeBench:
-    """Opens a bench; property tests need one for each example."""
-
-    @contextmanager
-    def opened(**changes: object) -> Iterator[Bench]:
-        with tempfile.TemporaryDirectory() as folder, engine.store(Path(folder)) as store:
-            bench = Bench(store, Path(folder), **changes)
-            yield bench
-            bench.journal.close()
-
-    return opened
-
+from tests.destinations.bench import PEOPLE, MakeBench
 
 states = st.dictionaries(st.sampled_from(PEOPLE), st.sampled_from(["Ann", "Bob", "Cy"]), max_size=12)
 kills = st.none() | st.tuples(st.integers(1, 8), st.booleans())

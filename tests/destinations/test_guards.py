@@ -1,0 +1,87 @@
+"""Guards that stop a sync before its first request, and the audit of its runs."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from millstream.destinations.sync import Guards
+from millstream.state.ledger.journal import now
+from tests.destinations.bench import OPEN, PEOPLE, MakeBench
+
+HUNDRED = {f"p{number}@example.com": "Ann" for number in range(100)}
+
+
+def test_a_size_that_jumps_stops_the_sync(a_bench: MakeBench) -> None:
+    with a_bench() as bench:
+        bench.want(HUNDRED)
+        for _ in range(3):
+            bench.run()
+        bench.want({f"q{number}@example.com": "Ann" for number in range(250)})
+        report = bench.run()
+        assert "250 people, and 100 were usual" in str(report.error)
+        assert bench.memory.members == set(HUNDRED)
+        assert bench.run(override_guards=True).status == "completed"
+
+
+def test_a_required_field_that_most_lack_stops_the_sync(a_bench: MakeBench) -> None:
+    with a_bench(fields={"NAME": {"column": "name", "required": True}}) as bench:
+        bench.want(dict.fromkeys(PEOPLE, "") | {PEOPLE[0]: "Ann"})
+        assert "11 of 12 people have no value for NAME" in str(bench.run().error)
+        bench.want(dict.fromkeys(PEOPLE, "Ann") | {PEOPLE[0]: ""})
+        report = bench.run()
+        assert (report.accepted, report.codes) == (11, {"required_field_missing": 1})
+
+
+def test_a_column_that_changed_its_type_stops_the_sync(a_bench: MakeBench) -> None:
+    with a_bench() as bench:
+        bench.want({PEOPLE[0]: "Ann"})
+        bench.run()
+        bench.execute(
+            "CREATE TABLE crm.numbered AS SELECT email, 7 AS name, profile_id FROM crm.wanted",
+            "DROP TABLE crm.wanted",
+            "ALTER TABLE crm.numbered RENAME TO wanted",
+        )
+        assert "name was TEXT and is INTEGER" in str(bench.run().error)
+        assert bench.run(override_guards=True).status == "completed"
+        assert bench.run().status == "completed"
+
+
+def test_guards_that_are_open_let_everything_through(a_bench: MakeBench) -> None:
+    guards = OPEN.model_copy(update={"largest_size_change": None, "schema_changes": "allow"})
+    assert isinstance(guards, Guards)
+    with a_bench(guards=guards) as bench:
+        bench.want(HUNDRED)
+        for _ in range(3):
+            bench.run()
+        bench.want({**HUNDRED, **{f"q{number}@example.com": "Ann" for number in range(200)}})
+        assert bench.run().status == "completed"
+
+
+def test_every_run_and_batch_is_in_the_audit(a_bench: MakeBench) -> None:
+    with a_bench() as bench:
+        bench.want(dict.fromkeys(PEOPLE, "Ann"))
+        bench.memory.bad = {PEOPLE[0]}
+        bench.run()
+        bench.run()
+        rows = bench.ask("SELECT status, adds, accepted, rejected FROM delivery.runs ORDER BY started_at")
+        assert rows == [("partial", 12, 11, 1), ("completed", 0, 0, 0)]
+        ((batches, sent, accepted),) = bench.ask("SELECT count(*), sum(rows), sum(accepted) FROM delivery.batches")
+        assert (batches, sent, accepted) == (3, 12, 11)
+
+
+def test_the_audit_grows_old(a_bench: MakeBench) -> None:
+    with a_bench(rules={"keep_days": 30}) as bench:
+        bench.want({PEOPLE[0]: "Ann"})
+        bench.run()
+        long_ago = now() - timedelta(days=31)
+        bench.execute(
+            *(
+                f"UPDATE delivery.{table} SET {column} = '{long_ago.isoformat()}'"
+                for table, column in (("runs", "finished_at"), ("batches", "started_at"), ("outcomes", "settled_at"))
+            )
+        )
+        bench.want({PEOPLE[0]: "Ann", PEOPLE[1]: "Bob"})
+        bench.run()
+        for table in ("runs", "batches", "outcomes"):
+            assert bench.ask(f"SELECT count(*) FROM delivery.{table}") == [(1,)]
+        assert bench.ask("SELECT count(*) FROM delivery.acknowledged") == [(2,)]

@@ -1,0 +1,85 @@
+"""Async jobs: submitted once, wherever the run dies, and asked after until they end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from millstream.destinations.sending import jobs
+from millstream.destinations.stopping import STOP
+from tests.destinations.bench import PEOPLE, Bench, MakeBench
+from tests.destinations.memory import MemoryWithJobs
+
+
+@pytest.fixture(autouse=True)
+def _in_a_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jobs, "FIRST_WAIT", 0.001)
+
+
+@pytest.fixture
+def bench(a_bench: MakeBench) -> Iterator[Bench]:
+    with a_bench() as bench:
+        bench.connector = MemoryWithJobs
+        bench.want(dict.fromkeys(PEOPLE, "Ann"))
+        yield bench
+
+
+def test_rows_go_as_jobs_and_each_gets_its_outcome(bench: Bench) -> None:
+    bench.memory.bad, bench.memory.polls_to_end = {PEOPLE[0]}, 3
+    report = bench.run()
+    assert (report.accepted, report.rejected, len(bench.memory.jobs)) == (11, 1, 2)
+    assert bench.memory.members == set(PEOPLE[1:])
+    assert bench.ask("SELECT count(*) FROM delivery.batches WHERE job_id IS NOT NULL") == [(2,)]
+
+
+@pytest.mark.parametrize("call", range(1, 7))
+@pytest.mark.parametrize("after_work", [False, True])
+def test_no_job_is_submitted_twice_wherever_a_run_dies(bench: Bench, call: int, after_work: bool) -> None:
+    bench.killed(call, after_work=after_work)
+    bench.run()
+    bench.run()
+    assert bench.memory.members == set(PEOPLE)
+    assert sorted(match_value for match_value, _ in bench.memory.sent) == sorted(PEOPLE)
+
+
+def test_a_job_that_does_not_end_is_left_to_the_next_run(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jobs, "PATIENCE", 0.0)
+    bench.memory.polls_to_end = 5
+    assert bench.run().status == "waiting"
+    waiting = bench.run()
+    assert (waiting.status, waiting.ok, waiting.planned) == ("waiting", True, None)
+    bench.memory.polls_to_end = 0
+    monkeypatch.setattr(jobs, "PATIENCE", 60.0)
+    bench.run()
+    bench.run()
+    assert bench.memory.members == set(PEOPLE)
+    assert len(bench.memory.sent) == len(PEOPLE)
+
+
+def test_being_asked_to_stop_ends_the_wait(bench: Bench) -> None:
+    bench.memory.polls_to_end = 10_000
+    bench.memory.before_upsert = STOP.set
+    try:
+        assert bench.run().status == "waiting"
+    finally:
+        STOP.clear()
+    bench.memory.polls_to_end, bench.memory.before_upsert = 0, lambda: None
+    bench.run()
+    bench.run()
+    assert bench.memory.members == set(PEOPLE)
+
+
+def test_being_asked_to_stop_leaves_the_rest_for_the_next_run(a_bench: MakeBench) -> None:
+    with a_bench() as bench:
+        bench.want(dict.fromkeys(PEOPLE, "Ann"))
+        bench.memory.before_upsert = STOP.set
+        try:
+            report = bench.run()
+        finally:
+            STOP.clear()
+        assert (report.status, report.accepted) == ("stopped", 4)
+        assert "asked to stop" in str(report.error)
+        bench.memory.before_upsert = lambda: None
+        assert bench.run().accepted == 8
+        assert len(bench.memory.sent) == len(PEOPLE)
