@@ -239,7 +239,14 @@ class Destination(ABC, Generic[SettingsT]):
         raise MillstreamError(f"{self.title} has no archive.", where=f"destination {self.name}")
 
     def submit_job(
-        self, operation: Operation, rows: Sequence[DeliveryRow], *, match_key: str, audience_id: str | None, label: str
+        self,
+        operation: Operation,
+        rows: Sequence[DeliveryRow],
+        *,
+        match_key: str,
+        audience_id: str | None,
+        creates: bool,
+        label: str,
     ) -> str:
         """Hand rows to the vendor as one job, and give its id.
 
@@ -250,6 +257,7 @@ class Destination(ABC, Generic[SettingsT]):
             rows: At most ``job_size``.
             match_key: The field by which people are found.
             audience_id: The audience; None where the sync keeps fields only.
+            creates: Whether people who are not there are created, as ``upsert`` does; else it is like ``update``.
             label: A name of ours, by which ``find_job`` finds it where the vendor keeps one.
         """
         raise MillstreamError(f"{self.title} has no jobs.", where=f"destination {self.name}")

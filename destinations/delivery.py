@@ -219,7 +219,16 @@ class Delivery:
             if any(batch.job_id for batch in self.journal.open_jobs(plan.plan_id)):
                 waiting = True
                 continue
-            report.add(settle(self.store, self.journal, plan, mode=self.sync.mode, idempotent=idempotent, now=now()))
+            settled = settle(
+                self.store,
+                self.journal,
+                plan,
+                sync=self.sync,
+                rules=self.rules,
+                idempotent=idempotent,
+                now=now(),
+            )
+            report.add(settled)
         return waiting
 
     def _audit(self, run_id: str, report: SyncReport, began: datetime) -> None:

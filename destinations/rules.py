@@ -26,6 +26,16 @@ class DeliveryRules(BaseModel):
         default_factory=dict,
         description="Priority lists: who is in several of a list's audiences is sent with the first of them only.",
     )
+    retry_attempts: int = Field(
+        default=7, ge=1, description="How often a rejected row is tried with the same values before it is held."
+    )
+    retry_days: int = Field(
+        default=30, ge=1, description="For how many days it is tried with the same values before it is held."
+    )
+    keep_rejected_values: bool = Field(
+        default=False,
+        description="Whether match value and fields of rejected rows are kept in clear; else only hashes and keys are.",
+    )
     keep_days: int = Field(
         default=400, ge=1, description="Days for which runs, batches and outcomes of rows are kept in the store."
     )

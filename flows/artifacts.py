@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from millstream.flows.people import ResolveReport
     from millstream.flows.rehearsing import Rehearsal
     from millstream.flows.steps import PipelineReport
+    from millstream.sources.forecast import Forecast
     from millstream.sources.ingest import IngestReport
     from millstream.state.audiences.select import AudienceReport
     from millstream.state.identity.preview import Cause
@@ -219,7 +220,7 @@ def markdown_table(rows: Sequence[dict[str, Cell]]) -> str:
 class PullProgress:
     """Logs how far a pull is, and shows a progress bar in the UI once the pull turns out to be a long one.
 
-    Vendors do not say how many rows will come, so the bar counts streams.
+    The bar counts streams; of one whose rows the vendor has announced, its share.
 
     Args:
         source: Name of the source, for the log.
@@ -234,6 +235,11 @@ class PullProgress:
         self._logger = get_run_logger()
         self._bar: UUID | None = None
         self._started = self._told = time.monotonic()
+        self._left: dict[str, Forecast] = {}
+
+    def foretell(self, source: str, stream: str, left: Forecast) -> None:
+        """The vendor has announced how many rows there are: what is left of a stream after a page."""
+        self._left[stream] = left
 
     def __call__(self, source: str, stream: str, rows: int) -> None:
         """A page of the source was read: ``rows`` of the stream so far."""
@@ -241,9 +247,11 @@ class PullProgress:
         if now - self._told < _UPDATE_SECONDS:
             return
         self._told = now
-        self._logger.info("%s.%s: %s rows so far", source, stream, f"{rows:,}")
+        left = self._left.get(stream)
+        how_far = str(left) if left else f"{rows:,} rows so far"
+        self._logger.info("%s.%s: %s", source, stream, how_far)
         if now - self._started >= _LONG_PULL_SECONDS:
-            self._show(self._share(stream), f"{source}: reading {stream}, {rows:,} rows so far")
+            self._show(self._share(stream), f"{source}: reading {stream}, {how_far}")
 
     def finish(self, rows: int) -> None:
         """The pull is over."""
@@ -251,7 +259,9 @@ class PullProgress:
             self._show(100.0, f"{self._source}: {rows:,} rows pulled")
 
     def _share(self, stream: str) -> float:
-        done = self._streams.index(stream) if stream in self._streams else 0
+        done: float = self._streams.index(stream) if stream in self._streams else 0
+        if left := self._left.get(stream):
+            done += min(1.0, left.rows / left.expected)
         return 100.0 * done / max(len(self._streams), 1)
 
     def _show(self, percent: float, description: str) -> None:

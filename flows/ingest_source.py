@@ -36,7 +36,7 @@ def ingest_task(
         window=window,
         full=full,
         accept_empty=accept_empty,
-        progress=Progress(pulled=progress),
+        progress=Progress(pulled=progress, foretold=progress.foretell),
     )
     progress.finish(report.rows)
     if report.skipped:

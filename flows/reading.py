@@ -186,11 +186,6 @@ def explain(workspace: Workspace, who: str) -> Explanation:
         return Explanation(who, tuple(_person(workspace, connection, match) for match in found))
 
 
-def rejected(workspace: Workspace, sync: str | None = None) -> list[dict[str, Any]]:
-    """Rows that destinations did not accept, with reasons and when each is tried again. No clear personal data."""
-    return workspace.journal.rejected_rows(sync)
-
-
 def _streams(connection: Connection, source: str) -> list[StreamStatus]:
     tables = connection.execute(
         """

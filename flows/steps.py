@@ -26,7 +26,9 @@ if TYPE_CHECKING:
     from millstream.destinations.registry import AnyDestination
     from millstream.destinations.sync_report import SyncReport
     from millstream.flows.project import Project
+    from millstream.sources.dlt_source import Forecasts
     from millstream.sources.dlt_source import Progress as PullProgress
+    from millstream.sources.forecast import Forecast
     from millstream.sources.ingest import IngestReport
     from millstream.sources.pull import Window
     from millstream.state.audiences.select import AudienceReport
@@ -131,6 +133,8 @@ class Progress:
     """Source, stream and its rows so far."""
     sent: DeliveryProgress | None = None
     """Sync, rows that have an outcome, and all rows of its plan."""
+    foretold: Callable[[str, str, Forecast], None] | None = None
+    """Source, stream and what is left of it, where the vendor has announced its rows."""
 
     def of_source(self, source: str) -> PullProgress | None:
         """The callback for one source's pull."""
@@ -138,6 +142,13 @@ class Progress:
             return None
         pulled = self.pulled
         return lambda stream, rows: pulled(source, stream, rows)
+
+    def forecasts_of(self, source: str) -> Forecasts | None:
+        """The callback for the forecasts of one source's pull."""
+        if self.foretold is None:
+            return None
+        foretold = self.foretold
+        return lambda stream, left: foretold(source, stream, left)
 
 
 def check(workspace: Workspace, names: Sequence[str] | None = None) -> list[CheckResult]:
@@ -198,6 +209,7 @@ def ingest(
         full=full,
         accept_empty=accept_empty,
         progress=progress.of_source(source) if progress else None,
+        forecasts=progress.forecasts_of(source) if progress else None,
         budgets=workspace.journal.budgets,
     )
     with workspace.journal.lease(f"source {source}", new_run_id(), seconds=LONGEST_PULL) as mine:

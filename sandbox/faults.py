@@ -14,6 +14,7 @@ FaultKind = Literal[
     "rate_limited",
     "server_error",
     "reset",
+    "slow",
     "refuse_rows",
     "short_page",
     "truncated",
@@ -39,10 +40,12 @@ class FaultOrder(BaseModel):
     times: int | None = Field(None, ge=1, description="Stop after this many hits")
     after: int = Field(0, ge=0, description="Let this many matching requests through first")
     seed: int = Field(1, description="Another seed hits other requests and rows")
-    seconds: float = Field(1.0, ge=0, description="rate_limited: what Retry-After says")
+    seconds: float = Field(1.0, ge=0, description="rate_limited: what Retry-After says; slow: how long it takes")
     policy: str | None = Field(None, description="rate_limited: the exhausted limit, in the vendor's words")
     status: int = Field(503, ge=500, le=599, description="server_error: the status")
-    when: Literal["before", "after"] = Field("before", description="reset: before or after the work is done")
+    when: Literal["before", "after"] = Field(
+        "before", description="reset, server_error, slow: before or after the work is done"
+    )
     whole_batch: bool = Field(False, description="refuse_rows: one bad row refuses its whole batch")
     from_name: str | None = Field(None, alias="from", description="rename_field: the field's true name")
     to_name: str | None = Field(None, alias="to", description="rename_field: the name it gets")

@@ -409,13 +409,17 @@ class System:
         latency = self.environment.options.latency_ms
         if latency:
             await asyncio.sleep(latency / 1000)
-        reset = call.strike.get("reset")
+        reset, slow = call.strike.get("reset"), call.strike.get("slow")
+        if slow is not None and slow.when == "before":
+            await asyncio.sleep(slow.seconds)
         if reset is not None and reset.when == "before":
             return None
         try:
             answer = self._work(call)
         except ApiError as error:
             answer = error.answer
+        if slow is not None and slow.when == "after":
+            await asyncio.sleep(slow.seconds)
         if reset is not None:
             return None
         return self._spoil(call, answer)
@@ -426,7 +430,7 @@ class System:
             limited, failed = call.strike.get("rate_limited"), call.strike.get("server_error")
             if limited is not None:
                 raise self.rate_limited(limited.seconds, limited.policy)
-            if failed is not None:
+            if failed is not None and failed.when == "before":
                 raise self.server_error(failed.status)
             if call.strike.get("html") is not None:
                 return Answer(b"<html><body>Please sign in.</body></html>", 200, {}, "text/html")
@@ -434,6 +438,8 @@ class System:
             if self.environment.options.limits:
                 headers = self.admit(call)
             answer = call.route.handler(call)
+            if failed is not None:
+                raise self.server_error(failed.status)
         except ApiError as error:
             error.answer.headers = {**headers, **error.answer.headers}
             raise

@@ -161,6 +161,12 @@ class SourceSettings(DeclaredSettings):
         default=None,
         description="First day to read where a stream is read by day; the connector's default else.",
     )
+    requests_per_day: int | None = Field(
+        default=None,
+        ge=1,
+        description="Most requests a day (UTC), of all runs together, where the vendor does not count them itself; "
+        "left out: the vendor's own limit.",
+    )
 
 
 SettingsT = TypeVar("SettingsT", bound=DeclaredSettings, covariant=True)  # noqa: PLC0105

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
 from copy import deepcopy
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from dlt.sources.helpers.rest_client.client import RESTClient
 
 from millstream.sources.contract import Stream
 from millstream.sources.dlt_columns import declared_columns, stored_types
+from millstream.sources.forecast import Forecast
 from millstream.sources.pages import PageReader, last_of_each_key
 from millstream.sources.pull import AnySource, Pull, Window, client_of
 from millstream.sources.stored import StoredRows
@@ -50,6 +53,7 @@ class StreamReport:
         cursor: The place kept for the next pull.
         broken: Rows put aside in quarantine.
         warnings: What is worth knowing although nothing failed.
+        forecast: What is left, where a budget ended it.
     """
 
     stream: str
@@ -62,6 +66,7 @@ class StreamReport:
     cursor: str | None = None
     broken: int = 0
     warnings: list[str] = field(default_factory=list)
+    forecast: Forecast | None = None
 
     def after(self, earlier: StreamReport) -> StreamReport:
         """This part's report with the counts of the parts before it."""
@@ -84,12 +89,21 @@ class StreamReport:
             "cursor": self.cursor,
             "quarantined": self.broken,
             "warnings": self.warnings,
+            "forecast": self.forecast.as_json() if self.forecast else None,
             "error": str(self.error) if self.error else None,
         }
 
 
 Progress = Callable[[str, int], None]
 """Called with a stream's name and its rows so far, after each page."""
+
+Forecasts = Callable[[str, Forecast], None]
+"""Called with a stream's name and what is left of it, after each page, where the vendor has announced its rows."""
+
+SAID_EVERY = 60.0
+"""Seconds between two lines in the log about one load."""
+
+log = logging.getLogger(__name__)
 
 
 @dataclass
@@ -116,6 +130,7 @@ class SourcePull:
         full: Read everything again, whatever the cursors say.
         accept_empty: Let a ``replace`` stream that used to have rows become empty.
         progress: Told after each page.
+        forecasts: Told when the load will be finished.
         budgets: Share the vendor's limits with all others who use the credential.
         stored: Rows stored before. Given by the engine, which then loads resumable streams in parts.
         part_rows: Size of such a part.
@@ -128,6 +143,7 @@ class SourcePull:
     full: bool = False
     accept_empty: bool = False
     progress: Progress | None = None
+    forecasts: Forecasts | None = None
     retries: Retries | None = None
     budgets: Budgets | None = None
     pulled_at: datetime = field(default_factory=lambda: datetime.now(UTC))
@@ -137,6 +153,7 @@ class SourcePull:
     _earlier: dict[str, StreamReport] = field(default_factory=dict)
     _readings: dict[str, _Reading] = field(default_factory=dict)
     _place_before: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    _said_at: dict[str, float] = field(default_factory=dict)
     _stopped: bool = False
     _dlt_source: DltSource | None = None
 
@@ -223,6 +240,8 @@ class SourcePull:
         except MillstreamError as error:
             report.error = error.at(f"{self.name or self.source.name}.{stream.name}")
             report.status = "failed" if held and stream.disposition == "merge" else _status_after(error)
+            if isinstance(error, QuotaExhaustedError):
+                report.forecast = _said_by_budget(error, pull, self._rows_before(stream) + reader.rows)
             # The other streams would only say the same, after as many attempts.
             self._stopped = isinstance(error, AuthenticationError | UnreachableError)
             self._leave_table(stream)
@@ -267,11 +286,25 @@ class SourcePull:
             reading.in_step = True
             if table is not None:
                 yield table
+            self._foretell(stream, reading.pull, earlier + reader.rows)
             if self.progress:
                 self.progress(stream.name, earlier + reader.rows)
             if self._ends_part(stream, reading.pull, reader):
                 self._readings[stream.name] = reading
                 return
+
+    def _foretell(self, stream: Stream, pull: Pull, rows: int) -> None:
+        """Say when the load will be finished, where that is not soon."""
+        left = pull.forecast(rows)
+        if left is None:
+            return
+        if self.forecasts:
+            self.forecasts(stream.name, left)
+        now, said = monotonic(), self._said_at.get(stream.name)
+        if left.is_worth_saying and (said is None or now - said >= SAID_EVERY):
+            self._said_at[stream.name] = now
+            level = logging.WARNING if said is None and not left.fits_today else logging.INFO
+            log.log(level, "%s.%s: %s", self.name or self.source.name, stream.name, left)
 
     def _rows_before(self, stream: Stream) -> int:
         """Rows of the parts that were loaded before."""
@@ -363,6 +396,15 @@ def _in_chunks(pages: Iterable[list[Any] | pa.Table]) -> Iterator[list[Any] | pa
         raise error
     if chunk:
         yield chunk
+
+
+def _said_by_budget(error: QuotaExhaustedError, pull: Pull, rows: int) -> Forecast | None:
+    """What is left of a stream that a budget has ended; the error says it, too."""
+    left = pull.forecast(rows)
+    if left:
+        renews_at = None if error.resets_in is None else datetime.now(UTC) + timedelta(seconds=error.resets_in)
+        error.what = f"{error.what} {left.after_the_budget(renews_at)}"
+    return left
 
 
 def _status_after(error: MillstreamError) -> str:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
+from time import monotonic
 from typing import Any, TypeVar
 
 from dlt.common.jsonpath import compile_path
@@ -13,9 +14,10 @@ from dlt.sources.helpers.rest_client.client import RESTClient
 from requests import Request
 
 from millstream.sources.contract import DeclaredSettings, Endpoint, Source, SourceSettings, Stream
+from millstream.sources.forecast import Forecast, forecast
 from millstream.sources.stored import StoredRows
 from millstream.state.errors import MalformedAnswerError
-from millstream.state.http import Answer, Budgets, Pacer, Retries, VendorSession
+from millstream.state.http import Answer, Budgets, Pacer, RateLimit, Retries, VendorSession
 
 AnySource = Source[DeclaredSettings]
 Read = TypeVar("Read")
@@ -88,7 +90,9 @@ class Pull:
         self.warnings: list[str] = []
         self.wants_load = False
         self._pacer = pacer
+        self._calls_before, self._begun = pacer.calls, monotonic()
         self.expected: int | None = None
+        self.announced: int | None = None
 
     @property
     def stream(self) -> Stream:
@@ -137,9 +141,29 @@ class Pull:
         self.wants_load = True
         return []
 
-    def expect(self, rows: int) -> None:
-        """Announce how many (more) rows the vendor says there are; a smaller number read fails the stream."""
-        self.expected = (self.expected or 0) + rows
+    def expect(self, rows: int, *, exact: bool = True) -> None:
+        """Announce how many (more) rows there are, so that people can be told when the load will be finished.
+
+        Args:
+            rows: How many, by the vendor's count.
+            exact: Whether a smaller number read fails the stream; otherwise it is about so many.
+        """
+        self.announced = (self.announced or 0) + rows
+        if exact:
+            self.expected = (self.expected or 0) + rows
+
+    def forecast(self, rows: int) -> Forecast | None:
+        """What is left of the stream after so many rows; None where nothing was announced, or all is here."""
+        if self.announced is None:
+            return None
+        return forecast(
+            rows,
+            self.announced,
+            made=self._pacer.calls - self._calls_before,
+            seconds=monotonic() - self._begun,
+            limit=self._pacer.limit,
+            left_today=self._pacer.daily_left,
+        )
 
     def get(self, path: str, params: Mapping[str, Any] | None = None) -> Any:
         """The parsed answer of a GET."""
@@ -238,6 +262,13 @@ def records_at(body: Any, endpoint: Endpoint) -> list[Any]:
     return found
 
 
+def pace_of(source: AnySource) -> RateLimit:
+    """The limits to keep: the connector's, and the day's budget of the settings."""
+    limit, settings = source.pace(), source.settings
+    a_day = settings.requests_per_day if isinstance(settings, SourceSettings) else None
+    return limit if a_day is None else replace(limit, daily=min(a_day, limit.daily or a_day))
+
+
 def client_of(
     source: AnySource, *, retries: Retries | None = None, budgets: Budgets | None = None
 ) -> tuple[RESTClient, Pacer]:
@@ -248,7 +279,7 @@ def client_of(
         retries: How often and how long to try.
         budgets: Share the vendor's limits with all others who use the credential.
     """
-    limit = source.pace()
+    limit = pace_of(source)
     budget = budgets.of(source.name, source.settings, limit) if budgets else None
     pacer = Pacer(limit, budget=budget, longest_pause=(retries or Retries()).longest_retry_after)
     session = VendorSession(

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from millstream.destinations.contract import DeliveryRow, Outcome
-from millstream.destinations.modes import Operation
+from millstream.destinations.modes import Operation, SyncMode
 from millstream.destinations.sending.plan_rows import AnyDestination
 from millstream.destinations.sync import Sync
 from millstream.state.errors import UnavailableError
@@ -51,7 +51,12 @@ class Jobs:
             MillstreamError: As the session raises; ``RefusedError`` where the vendor refused the job as a whole.
         """
         job_id = self.destination.submit_job(
-            operation, rows, match_key=self.sync.match_key, audience_id=self.audience_id, label=label
+            operation,
+            rows,
+            match_key=self.sync.match_key,
+            audience_id=self.audience_id,
+            creates=self.sync.mode is not SyncMode.UPDATE,
+            label=label,
         )
         self.journal.job_submitted(batch_id, job_id)
         return self.outcomes(job_id, operation, rows)

@@ -7,25 +7,26 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from millstream.destinations.modes import Status
+from millstream.destinations.rules import DeliveryRules
 from millstream.state.ledger.journal import Journal
 
 FIRST_RETRY = timedelta(hours=1)
 LONGEST_RETRY = timedelta(days=1)
-MOST_ATTEMPTS = 7
-"""After so many tries a rejected row is held until it changes."""
-
 _LISTED = (Status.REJECTED.value, Status.SUPPRESSED.value, Status.UNKNOWN.value)
+_KEPT = ("match_hash", "profile_id", "operation", "payload_hash", "status", "code", "reason", "fault", "clear_text")
+
+Row = Mapping[str, Any]
 
 
 def list_rejected(
-    journal: Journal, sync: str, before: Sequence[Mapping[str, Any]], rows: Sequence[Mapping[str, Any]], now: datetime
+    journal: Journal, sync: str, before: Sequence[Row], rows: Sequence[Row], *, rules: DeliveryRules, now: datetime
 ) -> None:
     """Take rows off the list that have an outcome now, and put those on it that were not accepted."""
     known = {(row["match_hash"], row["operation"]): row for row in before}
     keys = [(row["match_hash"], row["operation"]) for row in rows]
     gone = [key for key in keys if key in known]
     listed = [
-        _rejected_row(sync, row, known.get(key), now)
+        _entry(sync, row, known.get(key), rules, now)
         for key, row in zip(keys, rows, strict=True)
         if row["status"] in _LISTED
     ]
@@ -33,24 +34,29 @@ def list_rejected(
         journal.replace_rejected(sync, gone, listed)
 
 
-def _rejected_row(sync: str, row: Mapping[str, Any], before: Mapping[str, Any] | None, now: datetime) -> dict[str, Any]:
+def _entry(sync: str, row: Row, before: Row | None, rules: DeliveryRules, now: datetime) -> dict[str, Any]:
     """The list's entry: how often it was tried with these values, and when it is tried again."""
     same = before is not None and before["payload_hash"] == row["payload_hash"]
     attempts = before["attempts"] + 1 if before is not None and same else 1
-    held = row["status"] == Status.UNKNOWN.value or attempts >= MOST_ATTEMPTS
-    wait = min(FIRST_RETRY * 4 ** (attempts - 1), LONGEST_RETRY)
+    first_at = before["first_at"] if before is not None and same else now
+    aged_out = _aged_out(row, attempts, now - first_at, rules)
     return {
         "sync": sync,
-        "match_hash": row["match_hash"],
-        "profile_id": row["profile_id"],
-        "operation": row["operation"],
-        "payload_hash": row["payload_hash"],
-        "status": row["status"],
-        "code": row["code"],
-        "reason": row["reason"],
-        "fault": row["fault"],
+        **{name: row[name] for name in _KEPT},
         "attempts": attempts,
-        "first_at": before["first_at"] if before is not None and same else now,
+        "first_at": first_at,
         "last_at": now,
-        "next_try_at": None if held else now + wait,
+        "next_try_at": None if aged_out else now + min(FIRST_RETRY * 4 ** min(attempts - 1, 9), LONGEST_RETRY),
+        "aged_out": aged_out,
     }
+
+
+def _aged_out(row: Row, attempts: int, age: timedelta, rules: DeliveryRules) -> str | None:
+    """Why a row is held until it changes; None while it is tried again."""
+    if row["status"] == Status.UNKNOWN.value:
+        return "sent without an answer; sending it again could do it twice"
+    if attempts >= rules.retry_attempts:
+        return f"refused {attempts} times with the same values"
+    if age >= timedelta(days=rules.retry_days):
+        return f"refused for {age.days} days with the same values"
+    return None

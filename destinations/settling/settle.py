@@ -10,11 +10,14 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+import orjson
 import pyarrow as pa
 
 from millstream.destinations.modes import Operation, Status, SyncMode
+from millstream.destinations.rules import DeliveryRules
 from millstream.destinations.sending import HELD_BACK
 from millstream.destinations.settling.rejected import list_rejected
+from millstream.destinations.sync import Sync
 from millstream.state.errors import FatalError
 from millstream.state.ledger.acknowledged import REPLACE_ACKNOWLEDGED, create_tables
 from millstream.state.ledger.journal import BatchEntry, Journal, PlanEntry
@@ -57,11 +60,21 @@ def settle(
     journal: Journal,
     plan: PlanEntry,
     *,
-    mode: SyncMode,
+    sync: Sync,
+    rules: DeliveryRules,
     idempotent: frozenset[Operation],
     now: datetime,
 ) -> Settled:
     """Bring a plan's outcomes into the store, list what was not accepted, and drop the plan's file.
+
+    Args:
+        store: The analytical database.
+        journal: The transactional one.
+        plan: What was sent.
+        sync: What it was sent for.
+        rules: When rejected rows age out, and whether their values are kept.
+        idempotent: Operations that may be sent again when nobody knows whether they were carried out.
+        now: When it is settled.
 
     Raises:
         FatalError: The plan's file is gone although rows of it were sent.
@@ -77,8 +90,10 @@ def settle(
             )
         listed = journal.rejected_rows(plan.sync)
         with store.transaction() as connection:
-            settled, rows = _merge(connection, plan, sent, listed=listed, mode=mode, now=now)
-        list_rejected(journal, plan.sync, listed, rows, now)
+            settled = _merge(connection, plan, sent, keeps_removed=sync.mode is SyncMode.REMOVE, now=now)
+            rows = _rows_to_list(connection, listed, in_clear=rules.keep_rejected_values)
+            connection.execute("DROP TABLE settling")
+        list_rejected(journal, plan.sync, listed, rows, rules=rules, now=now)
     journal.plan_settled(plan.plan_id)
     plan.path.unlink(missing_ok=True)
     return settled
@@ -152,15 +167,14 @@ def _merge(
     plan: PlanEntry,
     sent: Sent,
     *,
-    listed: Sequence[Mapping[str, Any]],
-    mode: SyncMode,
+    keeps_removed: bool,
     now: datetime,
-) -> tuple[Settled, list[dict[str, Any]]]:
-    """Write the acknowledged state and the outcomes; return the counts, and the rows that concern the rejected list."""
+) -> Settled:
+    """Write the acknowledged state and the outcomes, and leave ``settling`` for whoever lists the rejected."""
     create_tables(connection)
     _make_settling(connection, plan, sent)
     facts = {"sync": plan.sync, "plan": plan.plan_id, "now": now}
-    _acknowledge(connection, facts, keeps_removed=mode is SyncMode.REMOVE)
+    _acknowledge(connection, facts, keeps_removed=keeps_removed)
     connection.execute("DELETE FROM delivery.outcomes WHERE plan_id = ?", [plan.plan_id])
     connection.execute(
         """
@@ -170,10 +184,7 @@ def _merge(
         """,
         facts,
     )
-    settled = Settled(_counted(connection, "status"), _counted(connection, "code"))
-    rows = _rows_to_list(connection, listed)
-    connection.execute("DROP TABLE settling")
-    return settled, rows
+    return Settled(_counted(connection, "status"), _counted(connection, "code"))
 
 
 def _make_settling(connection: Connection, plan: PlanEntry, sent: Sent) -> None:
@@ -246,7 +257,9 @@ def _counted(connection: Connection, column: str) -> dict[str, int]:
     return dict(connection.execute(query).fetchall())
 
 
-def _rows_to_list(connection: Connection, listed: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def _rows_to_list(
+    connection: Connection, listed: Sequence[Mapping[str, Any]], *, in_clear: bool
+) -> list[dict[str, Any]]:
     """The rows that were not accepted, and those whose person was on the list: few, where nearly all were taken.
 
     Rows that we held back are not on it: the next plan judges them anew.
@@ -259,10 +272,16 @@ def _rows_to_list(connection: Connection, listed: Sequence[Mapping[str, Any]]) -
         known = "OR sha256(match_value) IN (SELECT match_hash FROM listed)"
     rows = connection.execute(
         f"""
-        SELECT sha256(match_value) AS match_hash, {", ".join(names[1:])} FROM settling
+        SELECT sha256(match_value) AS match_hash, {", ".join(names[1:])}, match_value, fields FROM settling
         WHERE coalesce(code, '') <> ? AND (status IN {_LISTED} {known})
         """,
         [HELD_BACK],
     ).fetchall()
     connection.execute("DROP TABLE IF EXISTS listed")
-    return [dict(zip(names, row, strict=True)) for row in rows]
+    return [
+        {
+            **dict(zip(names, row[:-2], strict=True)),
+            "clear_text": {"match_value": row[-2], "fields": orjson.loads(row[-1])} if in_clear else None,
+        }
+        for row in rows
+    ]

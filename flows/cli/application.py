@@ -24,6 +24,7 @@ OK, FAILED, WRONG_USE, INTERRUPTED = 0, 1, 2, 130
 SET_UP = "Set up"
 RUN = "Run"
 STEER = "Say who is who"
+DELIVER = "Look after delivery"
 LOOK = "Look"
 
 app = typer.Typer(
@@ -142,7 +143,7 @@ def _root(
 
 def declare_commands() -> typer.Typer:
     """The application with all of its commands; importing their modules declares them, in the order of the help."""
-    for module in ("setting_up", "running", "receiving", "steering", "looking"):
+    for module in ("setting_up", "running", "receiving", "steering", "holding", "looking"):
         importlib.import_module(f"millstream.flows.cli.{module}")
     return app
 

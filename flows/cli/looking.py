@@ -1,4 +1,4 @@
-"""The commands that only look: status, explain, rejected."""
+"""The commands that only look: status, explain."""
 
 from __future__ import annotations
 
@@ -41,22 +41,3 @@ def explain(
 
     explanation = reading.explain(Workspace.open(load_project(project)), who)
     return show_explanation(explanation, as_json=as_json)
-
-
-@command("rejected", panel=LOOK)
-def rejected(
-    *,
-    name: Annotated[str | None, typer.Argument(metavar="SYNC", help="One sync; all when left out.")] = None,
-    project: ProjectOption = None,
-    as_json: JsonOption = False,
-) -> bool:
-    """List the rows that destinations refused, with their reasons and when each is tried again."""
-    from millstream.flows import reading
-    from millstream.flows.cli.details import show_rejected
-    from millstream.flows.project import load_project
-    from millstream.flows.steps import Workspace
-
-    loaded = load_project(project)
-    if name is not None:
-        loaded.sync(name)
-    return show_rejected(reading.rejected(Workspace.open(loaded), name), as_json=as_json)

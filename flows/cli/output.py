@@ -107,6 +107,23 @@ def day(moment: datetime | None) -> str:
     return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M}" if moment else "at an unknown time"
 
 
+def age(moment: datetime | None) -> str:
+    """``3 h ago``, ``in 5 min``; empty for None."""
+    moment = utc(moment)
+    if moment is None:
+        return ""
+    seconds = (datetime.now(UTC) - moment).total_seconds()
+    amount = _rounded(abs(seconds))
+    return f"{amount} ago" if seconds >= 0 else f"in {amount}"
+
+
+def _rounded(seconds: float) -> str:
+    for unit, length in (("d", 86_400), ("h", 3_600), ("min", 60)):
+        if seconds >= length:
+            return f"{seconds / length:.0f} {unit}"
+    return f"{seconds:.0f} s"
+
+
 def joined(values: Sequence[object]) -> str:
     """``a, b, c``."""
     return ", ".join(str(value) for value in values)

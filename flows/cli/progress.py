@@ -37,4 +37,5 @@ def shown_progress() -> Iterator[Progress | None]:
         yield Progress(
             pulled=lambda source, stream, rows: show(f"{source}.{stream}", rows, None),
             sent=show,
+            foretold=lambda source, stream, left: show(f"{source}.{stream}", left.rows, left.expected),
         )

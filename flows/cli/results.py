@@ -136,6 +136,9 @@ _TABLES = {
 }
 
 
+_RARE_IN_PLANS = ("suppressed", "held out", "sent with another", "no match key", "waiting", "merged away")
+
+
 def show_plans(plans: Sequence[PlanReport], *, as_json: bool) -> bool:
     """Show what would be sent; False when a guard would stop one."""
     ok = all(plan.ok for plan in plans)
@@ -149,14 +152,17 @@ def show_plans(plans: Sequence[PlanReport], *, as_json: bool) -> bool:
             "update": plan.updates,
             "remove": plan.removes,
             "same": plan.unchanged,
-            "no consent": plan.suppressed,
+            "no consent": plan.held.get("consent", 0),
+            "suppressed": plan.held.get("suppression list", 0),
+            "held out": plan.held.get("holdout", 0),
+            "sent with another": plan.held.get("priority", 0),
             "no match key": plan.unmatched,
             "waiting": plan.waiting,
             "merged away": plan.merged_away,
         }
         for plan in plans
     ]
-    print_table("Nothing is sent; activate would do this", rows, rare=("no match key", "waiting", "merged away"))
+    print_table("Nothing is sent; activate would do this", rows, rare=_RARE_IN_PLANS)
     if any(plan.merged_away for plan in plans):
         print_note("Ids that were merged away stay where a sync has no list to take them out of: see docs/identity.md.")
     for plan in plans:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from datetime import date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING
 
 from millstream.sources.adobe_analytics.asking import Asker, Figures, days_between
@@ -26,6 +26,8 @@ LOW_TRAFFIC = ("low traffic", "low-traffic", "(low traffic)", "::uniques_exceede
 """Adobe's names for the rest, where a dimension has more items than it keeps."""
 
 NOBODY = ("", "none", "unspecified", "::unspecified::", *LOW_TRAFFIC)
+
+_NAMES_NOBODY = Column("names_nobody", "bool", "No item names anybody, or the row is deleted.")
 
 
 class ReportReader:
@@ -85,7 +87,7 @@ class ReportReader:
         if read is None:
             return days_between(self._settings.start_date or last - timedelta(days=self._settings.first_days - 1), last)
         first = date.fromisoformat(read) - timedelta(days=self._settings.lookback_days - 1)
-        pull.since = self._start(pull, first)
+        pull.since = self._start(pull, first).astimezone(UTC)
         return days_between(first, last)
 
     def _yesterday(self, pull: Pull) -> date:
@@ -112,6 +114,8 @@ class ReportReader:
             row |= {report.column(dimension): item.value, report.item_column(dimension): item.item_id}
             if dimension in report.identifiers:
                 row[report.person_column(dimension)] = None if item.value.lower() in NOBODY else item.value
+        if report.identifiers:
+            row["names_nobody"] = not any(row[report.person_column(dimension)] for dimension in report.identifiers)
         return row | {report.column(name): value for name, value in zip(report.metrics, figures.metrics, strict=True)}
 
     def _gone(self, pull: Pull, report: Report, day: date, seen: set[str]) -> Iterator[pa.Table]:
@@ -125,8 +129,18 @@ class ReportReader:
         known = pull.stored.rows(report.name, columns=("row_key",), equal=of_day, unequal={"deleted": True})
         gone = [one["row_key"] for one in known.to_pylist() if one["row_key"] not in seen]
         for table in pull.stored.rows_of_keys(report.name, pa.table({"row_key": pa.array(gone, pa.string())})):
+            yield _marked(table)
+
+
+def _marked(table: pa.Table) -> pa.Table:
+    """Rows, as deleted, so that they name nobody."""
+    import pyarrow as pa
+
+    for name in ("deleted", "names_nobody"):
+        if name in table.column_names:
             marks = pa.array([True] * len(table), pa.bool_())
-            yield table.set_column(table.column_names.index("deleted"), "deleted", marks)
+            table = table.set_column(table.column_names.index(name), name, marks)
+    return table
 
 
 def _columns(report: Report) -> tuple[Column, ...]:
@@ -147,6 +161,11 @@ def _columns(report: Report) -> tuple[Column, ...]:
             Column(report.person_column(name), description=f"{name}, where it names somebody.", optional=True)
             for name in report.identifiers
         ),
+        *(
+            (Column("names_nobody", "bool", "No item names anybody, or the row is deleted."),)
+            if report.identifiers
+            else ()
+        ),
         *(Column(report.column(name), "double", f"Metric {name}.", optional=True) for name in report.metrics),
         Column("is_low_traffic", "bool", "An item is the rest, of more items than Adobe keeps."),
         Column("deleted", "bool", "No longer in the report: hits of the day were corrected."),
@@ -163,14 +182,15 @@ def _people(report: Report) -> People | None:
         value=report.column(report.value) if report.value else None,
     )
     return People(
-        record="subject",
+        # Traits are those of a row; without any, all days of one person are one record.
+        record="row" if report.traits else "subject",
         identifiers=tuple(
             Identifier(kind=kind, column=report.person_column(name)) for name, kind in report.identifiers.items()
         ),
         traits=tuple(Trait(name=trait, column=report.column(name)) for name, trait in report.traits.items()),
         events=(event,) if report.event else (),
         observed_at="day_starts_at",
-        deleted="deleted",
+        deleted="names_nobody",
     )
 
 

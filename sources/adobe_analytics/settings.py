@@ -15,7 +15,7 @@ API = "https://analytics.adobe.io"
 TOKEN_URL = "https://ims-na1.adobelogin.com/ims/token/v3"  # noqa: S105 - an address
 USUAL_SCOPE = "openid,AdobeID,additional_info.projectedProductContext"
 CATALOGUES = ("dimensions", "metrics", "segments")
-OWN_COLUMNS = ("row_key", "rsid", "date", "day_starts_at", "is_low_traffic", "deleted")
+OWN_COLUMNS = ("row_key", "rsid", "date", "day_starts_at", "is_low_traffic", "names_nobody", "deleted")
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$")]
 

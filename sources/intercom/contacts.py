@@ -148,14 +148,17 @@ def read_contacts(pull: Pull, settings: IntercomSettings, tags: Tags) -> Iterato
     walk = Walk(pull, settings, sweeps=True)
     expected = _expected(pull) if walk.reads_everything else None
     seen: set[str] = set()
+    merged: dict[str, str | None] = {}
     rows = 0
     for batch in walk.batches(CONTACTS):
         shaped = _shaped(pull, batch.rows, settings, tags)
+        merged |= _merged(batch.rows)
         yield from marked(pull, "contacts", _merged(batch.rows))
         if expected is not None:
             seen.update(str(contact.get("id")) for contact in batch.rows)
             if batch.created is not None:
-                yield from marked(pull, "contacts", dict.fromkeys(expected.missing(batch.created, seen)))
+                missing = expected.missing(batch.created, seen)
+                yield from marked(pull, "contacts", {one: merged.get(one) for one in missing})
                 seen.clear()
         batch.keep_place(pull)
         yield shaped

@@ -57,7 +57,7 @@ PEOPLE = People(
 def read_events(pull: Pull, settings: IntercomSettings) -> Iterator[Page]:
     """Pages of events as rows: first those of every contact, then the latest of those who changed, or of all."""
     since = _since(pull, settings)
-    walk = Walk(pull, settings, always=settings.events_of == "all")
+    walk = Walk(pull, settings, always=settings.events_of == "all", with_details=True)
     if walk.begins:
         pull.say_how_long(count(pull, CONTACTS), per_minute=settings.requests_per_minute)
     asked = 0

@@ -34,7 +34,7 @@ class Expected:
 
 
 def marked(pull: Pull, stream: str, gone: Mapping[str, str | None]) -> Iterator[pa.Table]:
-    """The stored rows that are gone and not marked yet.
+    """The stored rows that are gone, where that is news.
 
     Args:
         pull: The pull.
@@ -42,12 +42,11 @@ def marked(pull: Pull, stream: str, gone: Mapping[str, str | None]) -> Iterator[
         gone: Their ids, and what each was merged into, if it was.
     """
     import pyarrow as pa
-    import pyarrow.compute as pc
 
     if pull.stored is None or not gone:
         return
     for table in pull.stored.rows_of_keys(stream, pa.table({"id": pa.array(list(gone), pa.string())})):
-        news = table.filter(pc.invert(pc.fill_null(table["deleted"], False)))
+        news = table.filter(pa.array([_is_news(row, gone) for row in table.to_pylist()], pa.bool_()))
         if not len(news):
             continue
         values = {"deleted": pa.array([True] * len(news), pa.bool_())}
@@ -56,3 +55,8 @@ def marked(pull: Pull, stream: str, gone: Mapping[str, str | None]) -> Iterator[
         for name, column in values.items():
             news = news.set_column(news.column_names.index(name), name, column)
         yield news
+
+
+def _is_news(row: Mapping[str, Any], gone: Mapping[str, str | None]) -> bool:
+    """Whether a row is not marked yet, or it was not known into what it was merged."""
+    return not row["deleted"] or (gone[row["id"]] is not None and not row.get("merged_into"))

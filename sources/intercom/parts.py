@@ -65,7 +65,7 @@ PEOPLE = People(
 def read_parts(pull: Pull, settings: IntercomSettings) -> Iterator[Page]:
     """Pages of parts as rows, of the conversations that changed."""
     asked = 0
-    walk = Walk(pull, settings, first=start_of(settings))
+    walk = Walk(pull, settings, first=start_of(settings), with_details=True)
     if walk.begins:
         conversations = count(pull, CONVERSATIONS, since=start_of(settings))
         pull.say_how_long(conversations, per_minute=settings.requests_per_minute)

@@ -23,9 +23,6 @@ if TYPE_CHECKING:
     from millstream.sources.pull import Pull
 
 ROWS_A_PAGE = 150
-ROWS_AT_ONCE = 7_500
-"""Rows of one window of creation that are read by one thread, into memory; a window with more is cut into parts."""
-
 PARTS = 8
 FOUNDED = datetime(2011, 1, 1, tzinfo=UTC)
 """Nothing in Intercom is older."""
@@ -83,13 +80,30 @@ def changed(pull: Pull, what: Searched, since: datetime, until: datetime | None 
         yield page
 
 
-def created(pull: Pull, what: Searched, window: Window, *, at_once: int) -> Iterator[tuple[Found, Window | None]]:
+def created(
+    pull: Pull, what: Searched, window: Window, *, most: int, at_once: int
+) -> Iterator[tuple[Found, Window | None]]:
     """Rows created in a window, read in parts at the same time; with the last rows of a part, the part.
+
+    Args:
+        pull: The pull.
+        what: What is searched.
+        window: When they were created.
+        most: Rows of a part, unless they are of one day.
+        at_once: Parts that are read at the same time.
 
     Raises:
         IncompleteError: Fewer rows came than were announced.
     """
-    yield from _in_parts(pull, what, window.parts(pull.pulled_at), at_once)
+    for part, found in in_order(partial(_whole, pull, what, most), window.parts(pull.pulled_at), at_once=at_once):
+        if found is not None:
+            yield found, part
+        elif len(part.parts(pull.pulled_at)) > 1:
+            yield from created(pull, what, part, most=most, at_once=at_once)
+        else:
+            for page, _ in _pages(pull, what, "created_at", part):
+                yield page, None
+            yield [], part
 
 
 def count(pull: Pull, what: Searched, since: datetime | None = None) -> int:
@@ -119,25 +133,11 @@ def moment(row: Mapping[str, Any], field: str) -> datetime:
     return datetime.fromtimestamp(value, UTC)
 
 
-def _in_parts(
-    pull: Pull, what: Searched, windows: tuple[Window, ...], at_once: int
-) -> Iterator[tuple[Found, Window | None]]:
-    for window, found in in_order(partial(_whole, pull, what), windows, at_once=at_once):
-        if found is not None:
-            yield found, window
-        elif len(parts := window.parts(pull.pulled_at)) > 1:
-            yield from _in_parts(pull, what, parts, at_once)
-        else:
-            for page, _ in _pages(pull, what, "created_at", window):
-                yield page, None
-            yield [], window
-
-
-def _whole(pull: Pull, what: Searched, window: Window) -> Found | None:
+def _whole(pull: Pull, what: Searched, most: int, window: Window) -> Found | None:
     """Every row of a window, or None if there are too many to hold."""
     rows: Found = []
     for page, announced in _pages(pull, what, "created_at", window):
-        if announced > ROWS_AT_ONCE:
+        if announced > most:
             return None
         rows.extend(page)
     return rows

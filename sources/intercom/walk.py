@@ -17,6 +17,12 @@ if TYPE_CHECKING:
     from millstream.sources.intercom.settings import IntercomSettings
     from millstream.sources.pull import Pull
 
+ROWS_AT_ONCE = 7_500
+"""Rows of one window of creation that are read by one thread, into memory; a window with more is cut into parts."""
+
+ROWS_WITH_DETAILS = 500
+"""The same, where each row costs a request of its own."""
+
 ROWS_A_PART = 20_000
 """Rows after which what was read is stored."""
 
@@ -51,6 +57,7 @@ class Walk:
         first: Where the very first pull begins: by creation; None: at the beginning.
         sweeps: Whether everything is read again now and then.
         always: Whether everything is read each time.
+        with_details: Whether each row costs a request of its own.
     """
 
     def __init__(
@@ -61,12 +68,14 @@ class Walk:
         first: datetime | None = None,
         sweeps: bool = False,
         always: bool = False,
+        with_details: bool = False,
     ) -> None:
         self._pull = pull
         self._settings = settings
         self._first = first
         self._sweeps = sweeps
         self._always = always
+        self._most = ROWS_WITH_DETAILS if with_details else ROWS_AT_ONCE
 
     @property
     def begins(self) -> bool:
@@ -114,7 +123,7 @@ class Walk:
         if "to" in load:
             pull.since = start
         window = Window(start, None)
-        for rows, part in created(pull, what, window, at_once=self._settings.requests_at_once):
+        for rows, part in created(pull, what, window, most=self._most, at_once=self._settings.requests_at_once):
             notes: dict[str, Any] = {}
             if part is not None and part.end is not None:
                 notes = {"load": {**load, "to": part.end.isoformat()}}

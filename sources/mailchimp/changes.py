@@ -6,7 +6,7 @@ ended with; an offset is used only among rows of one second, which an import mak
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -80,9 +80,7 @@ def windows(pull: Pull, whole: Window) -> Iterator[Window]:
         yield from windows(pull, counted(pull, half))
 
 
-def changed(
-    pull: Pull, whole: Window, settings: MailchimpSettings
-) -> Iterator[tuple[Window, list[Mapping[str, Any]]]]:
+def changed(pull: Pull, whole: Window, settings: MailchimpSettings) -> Iterator[tuple[Window, Page]]:
     """Each window with its members, several of them read at once."""
 
     def read(window: Window) -> Page:

@@ -87,7 +87,9 @@ _SMS_MEANING: Mapping[str, ConsentStatus] = {
 
 def member_columns(settings: MailchimpSettings) -> tuple[Column, ...]:
     """The columns, with one for each merge field and each topic of the settings."""
-    fields = (Column(field_column(tag), description=f"Merge field {tag}.", optional=True) for tag in settings.merge_tags)
+    fields = (
+        Column(field_column(tag), description=f"Merge field {tag}.", optional=True) for tag in settings.merge_tags
+    )
     topics = (
         Column(topic_column(topic), description=f"The status, of lists that stand for {topic}.", optional=True)
         for topic in settings.all_topics
@@ -175,9 +177,7 @@ def _place_name(window: Window) -> str:
     return f"{window.list_id}/{window.status}" if window.status else window.list_id
 
 
-def _whole(
-    pull: Pull, settings: MailchimpSettings, list_id: str, status: str | None, *, everything: bool
-) -> Window:
+def _whole(pull: Pull, settings: MailchimpSettings, list_id: str, status: str | None, *, everything: bool) -> Window:
     window = Window(list_id=list_id, status=status, since=pull.since, before=pull.until)
     kept = pull.state["places"].get(_place_name(window))
     if not pull.is_backfill and not everything and kept:
@@ -189,9 +189,7 @@ def _whole(
     return window
 
 
-def _read(
-    pull: Pull, settings: MailchimpSettings, whole: Window, seen: set[tuple[str, str]]
-) -> Iterator[Page]:
+def _read(pull: Pull, settings: MailchimpSettings, whole: Window, seen: set[tuple[str, str]]) -> Iterator[Page]:
     """The members of a list; moves its place in the notes after each window."""
     places, name = pull.state["places"], _place_name(whole)
     latest, given = places.get(name), 0

@@ -28,6 +28,7 @@ PAGES_A_PART = 200
 """Pages after which what was read is stored: a pull that is killed loses no more."""
 
 Found = Mapping[str, Any]
+_DONE = "done"
 
 
 class DirectoryReader:
@@ -64,7 +65,10 @@ class DirectoryReader:
                 if number % PAGES_A_PART == 0:
                     yield pull.until_loaded()
             if walk.was_whole:
-                yield from compared.marked(compared.missing(), "deleted", value=True)
+                walk.note(None)  # where the list is not believed, the next pull begins it anew
+                gone = compared.missing()
+                walk.note(_DONE)
+                yield from compared.marked(gone, "deleted", value=True)
         pull.state.pop("walk", None)
         pull.state["scanned"] = pull.pulled_at.isoformat()
 
@@ -160,14 +164,18 @@ class _Walk:
 
     def pages(self) -> Iterator[list[Found]]:
         """The elements of each page."""
-        walks: MutableMapping[str, Any] = self._notes.setdefault("walk", {})
-        start = walks.get(self._path)
+        start = self._notes.get("walk", {}).get(self._path)
         self.was_whole = start is None
-        if start == "done":
+        if start == _DONE:
             return
         for page in listings(self._pull, self._path, start or self._params):
-            walks[self._path] = dict(page.next) if page.next else "done"
+            self.note(dict(page.next) if page.next else _DONE)
             yield page.elements
+
+    def note(self, place: Mapping[str, str] | str | None) -> None:
+        """Keep the place of this list."""
+        walks: MutableMapping[str, Any] = self._notes.setdefault("walk", {})
+        walks[self._path] = place
 
 
 class _Compared:

@@ -69,6 +69,7 @@ def result(pull: Pull, org: Org, job: Job) -> Iterator[list[Record]]:
         asked = {"maxRecords": org.settings.rows_a_result}
         if job.get("locator"):
             asked["locator"] = job["locator"]
+        org.check_budget(max(0, total - job["rows"]), org.settings.rows_a_result)
         try:
             answer = pull.download(f"{path}/results", asked, accept="text/csv")
         except NotFoundError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from millstream.state.errors import (
     AuthenticationError,
@@ -15,6 +16,9 @@ from millstream.state.errors import (
     UnavailableError,
 )
 from millstream.state.http import Answer
+
+if TYPE_CHECKING:
+    from requests import Response
 
 BAD_LOCATOR, TIMEOUT, TOO_LARGE = "INVALID_QUERY_LOCATOR", "QUERY_TIMEOUT", "OPERATION_TOO_LARGE"
 _SESSION = (
@@ -45,6 +49,21 @@ def classify(answer: Answer) -> MillstreamError | None:
     return None
 
 
+def refused_sign_in(answer: Response) -> MillstreamError | None:
+    """The error that a refusal of the token endpoint stands for: an error's name, and words that tell what is wrong."""
+    if answer.status_code not in (400, 401, 403):
+        return None
+    try:
+        body = answer.json()
+    except ValueError:
+        return None
+    if not isinstance(body, dict) or not body.get("error"):
+        return None
+    name, words = str(body["error"]), str(body.get("error_description") or "no reason given")[:300]
+    remedy = next((told for sign, told in _SIGN_INS.items() if sign in f"{name} {words}".lower()), _SESSION)
+    return AuthenticationError(f"Salesforce's token endpoint refused the app ({name}: {words}).", remedy=remedy)
+
+
 def error_of(answer: Answer) -> tuple[str, str]:
     """Code and words of an error answer; empty where it has none."""
     try:
@@ -64,6 +83,25 @@ def code_and_words(body: object) -> tuple[str, str]:
 def code_of(error: RefusedError) -> str:
     """The code of a refusal that was raised."""
     return code_and_words(error.body)[0]
+
+
+_SIGN_INS = {
+    "hasn't approved": "let the user use the app without asking: in the app's policies set permitted users to those "
+    "pre-authorized, and add the user's profile or permission set.",
+    "audience": "set `audience` to the login host: https://login.salesforce.com, or https://test.salesforce.com for a "
+    "sandbox.",
+    "assertion": "check that private_key belongs to the certificate uploaded to the app, that username is right, and "
+    "that this machine's clock is.",
+    "client credentials user": "name a user whom the app runs as, in its policies for the client credentials flow.",
+    "not supported on this domain": "give the My Domain address as base_url: this flow works there only.",
+    "refresh token": "the refresh token was revoked or has expired: allow the app again and give the new one. If "
+    "the app rotates refresh tokens, set refresh_token_file.",
+    "invalid_client_id": "check client_id, the app's consumer key; a new app works after some ten minutes.",
+    "invalid_client": "check client_secret, the app's consumer secret.",
+    "inactive": "the user or the organization is not active: take another user.",
+    "ip restricted": "relax the app's IP restrictions, or allow this machine's address.",
+}
+"""What to do, by what stands in the refusal, lower case; the first that fits."""
 
 
 def _limit(words: str) -> MillstreamError:

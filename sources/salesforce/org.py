@@ -71,11 +71,11 @@ class Org:
             self._used, self._allowed = int(usage[1]), int(usage[2])
         return classify(answer)
 
-    def check_budget(self, rows_left: int, rows_a_request: int) -> None:
+    def check_budget(self, rows_left: int = 0, rows_a_request: int = 1) -> None:
         """End the pull where the share of the day's requests that it may use is used.
 
         Args:
-            rows_left: Rows still to read, for saying how long it will take.
+            rows_left: Rows still to read, for saying how long it will take; 0: nobody knows yet.
             rows_a_request: How many of them a request brings.
 
         Raises:
@@ -86,10 +86,10 @@ class Org:
             return
         needed = -(-rows_left // max(1, rows_a_request))
         days = max(1, -(-needed // max(1, allowed)))
+        when = f" {rows_left} rows are left, which need {needed} requests: they can be here in {_days(days)}."
         raise QuotaExhaustedError(
             f"{self._used} of the organization's {self._allowed} requests of the last 24 hours are used, and "
-            f"quota_share leaves the rest to others. {rows_left} rows are left, which need {needed} requests: they "
-            f"can be here in {days} day{'s' if days > 1 else ''}.",
+            f"quota_share leaves the rest to others.{when if rows_left else ''}",
             remedy="run again tomorrow, what was read so far is kept; or raise quota_share.",
         )
 
@@ -120,6 +120,10 @@ class Org:
             )
         types = _readable(fields)
         return Described(api_name, types, next((name for name in STAMPS if name in types), None))
+
+
+def _days(number: int) -> str:
+    return "a day" if number == 1 else f"{number} days"
 
 
 def _readable(fields: list[Mapping[str, Any]]) -> dict[str, str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -11,7 +11,7 @@ from millstream.sources.contract import Column, ColumnType, Stream
 from millstream.sources.from_project import DELETED, column_name, column_names
 from millstream.sources.salesforce.objects import is_true
 from millstream.sources.salesforce.reading import query_of, read_records
-from millstream.sources.salesforce.sweep import is_due, vanished
+from millstream.sources.salesforce.sweep import vanished
 from millstream.sources.typed_values import Format, typed
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from millstream.sources.salesforce.org import Org
     from millstream.sources.salesforce.settings import ObjectSettings
 
+_ALWAYS = ("IsDeleted", "CreatedDate", "LastModifiedDate", "SystemModstamp")
 _TYPES: dict[str, ColumnType] = {
     "boolean": "bool",
     "int": "bigint",
@@ -60,12 +61,12 @@ def read_object(pull: Pull, org: Org, api_name: str, settings: ObjectSettings) -
     wanted = described.types if settings.fields is None else dict.fromkeys(("Id", *_ALWAYS, *settings.fields))
     query = query_of(pull, org, described, wanted)
     names = column_names(list(query.fields))
+    _warn_of_absent(pull, api_name, settings, described.types, names)
     needed = settings.types()
     kinds = [
         needed.get(name) or _TYPES.get(described.types[field], "text")
         for name, field in zip(names, query.fields, strict=True)
     ]
-    sweeps = is_due(pull, org)
     for page in read_records(pull, org, query):
         if not page:
             yield []  # may be the wish to have what was read so far stored
@@ -76,9 +77,20 @@ def read_object(pull: Pull, org: Org, api_name: str, settings: ObjectSettings) -
         columns |= {name: pa.array([value] * len(page), pa.string()) for name, value in settings.constants.items()}
         columns[DELETED] = pa.array([is_true(record.get("IsDeleted")) for record in page], pa.bool_())
         yield pa.table(columns)
-    for table in vanished(pull, org, described, mark=DELETED) if sweeps else ():
+    for table in vanished(pull, org, described, mark=DELETED):
         place = table.column_names.index(DELETED)
         yield table.set_column(place, DELETED, pa.array([True] * len(table), pa.bool_()))
 
 
-_ALWAYS = ("IsDeleted", "CreatedDate", "LastModifiedDate", "SystemModstamp")
+def _warn_of_absent(
+    pull: Pull, api_name: str, settings: ObjectSettings, types: Mapping[str, str], names: Collection[str]
+) -> None:
+    """Say which of the named fields, or of the columns with people in them, are not there."""
+    here = {*names, *settings.constants, DELETED}
+    absent = [field for field in settings.fields or () if field not in types]
+    absent += [name for name in settings.columns_needed() if name not in here and name not in map(column_name, absent)]
+    if absent:
+        pull.warn(
+            f"Salesforce shows no {', '.join(absent)} of {api_name} to this user: check the names, and that the user "
+            "may read the fields. Nothing of them is known here."
+        )

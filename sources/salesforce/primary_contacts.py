@@ -13,8 +13,8 @@ from millstream.sources.contract import Page, Row
 from millstream.sources.salesforce.activity import CONTACT_ROLES, shape_opportunity
 from millstream.sources.salesforce.objects import SObject, is_true
 from millstream.sources.salesforce.query import Query, by_ids, paged
-from millstream.sources.salesforce.reading import query_of, read_records
-from millstream.sources.salesforce.sweep import is_due, vanished
+from millstream.sources.salesforce.reading import query_for, read_records
+from millstream.sources.salesforce.sweep import vanished
 from millstream.state.errors import IncompleteError, PermissionDeniedError
 
 if TYPE_CHECKING:
@@ -102,8 +102,7 @@ def read_opportunities(pull: Pull, org: Org, known: SObject, contacts: PrimaryCo
     Raises:
         IncompleteError: The roles could not be read before the first opportunities.
     """
-    described = org.describe(pull, known.api_name)
-    query = query_of(pull, org, described, (one.name for one in known.fields))
+    query = query_for(pull, org, known)
     asked, seen = frozenset(query.fields), set[str]()
 
     def shaped(page: Sequence[Mapping[str, Any]]) -> Page:
@@ -112,14 +111,13 @@ def read_opportunities(pull: Pull, org: Org, known: SObject, contacts: PrimaryCo
         return [shape_opportunity(row, found.get(str(row.get("id"))), org.settings) for row in rows]
 
     yield from _until_the_roles_are_read(pull, contacts, is_first=query.since is None)
-    sweeps = is_due(pull, org)
     changed = _changed_roles(pull, org, contacts, query)
     for page in read_records(pull, org, query):
         seen.update(str(record.get("Id")) for record in page)
         yield shaped(page)
     for page in by_ids(pull, org, query, sorted(changed - seen)):
         yield shaped(page)
-    for table in vanished(pull, org, described, mark="deleted") if sweeps else ():
+    for table in vanished(pull, org, query.described, mark="deleted"):
         rows = [known.gone(row, pull.pulled_at) for row in table.to_pylist()]
         yield [shape_opportunity(row, row.get("contact_id"), org.settings) for row in rows]
 
@@ -145,10 +143,9 @@ def _changed_roles(pull: Pull, org: Org, contacts: PrimaryContacts, query: Query
         return known
     roles = CONTACT_ROLES
     try:
-        described = org.describe(pull, roles.api_name)
+        asked = query_for(pull, org, roles)
     except PermissionDeniedError:
         return set()
-    asked = query_of(pull, org, described, (one.name for one in roles.fields))
     changed: set[str] = set()
     for page in paged(pull, org, replace(asked, since=query.since), at_most=None):
         rows = [roles.row(record, frozenset(asked.fields)) for record in page]

@@ -101,7 +101,7 @@ def paged(pull: Pull, org: Org, query: Query, *, at_most: int | None) -> Iterato
             code = code_of(error)
             if code in (TIMEOUT, TOO_LARGE) and at_most is not None:
                 raise TooManyRows from error
-            restarts += 1
+            restarts = restarts + 1 if reached == query.since else 1
             if code != BAD_LOCATOR or restarts > _MOST_RESTARTS or query.described.stamp is None:
                 raise
             query, at_most = replace(query, since=reached), None

@@ -6,6 +6,7 @@ A stream's notes hold `reached`, the moment up to which everything is stored, an
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, time, timedelta
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from millstream.sources.pull import Pull
+    from millstream.sources.salesforce.objects import SObject
     from millstream.sources.salesforce.org import Described, Org
     from millstream.sources.salesforce.query import Record
 
@@ -28,6 +30,18 @@ def query_of(pull: Pull, org: Org, described: Described, wanted: Iterable[str]) 
     """What a pull has to ask for: the fields that the user may see, changed in the pull's time."""
     fields = tuple(name for name in wanted if name in described.types)
     return Query(described, fields, since=_since(pull, org), until=pull.until)
+
+
+def query_for(pull: Pull, org: Org, known: SObject) -> Query:
+    """The same for an object that the connector knows; warns where the user may not see what matters of it."""
+    described = org.describe(pull, known.api_name)
+    hidden = [name for name in (*known.expected, *(one.name for one in known.more)) if name not in described.types]
+    if hidden:
+        pull.warn(
+            f"Salesforce does not show {', '.join(hidden)} of {known.api_name} to this user: give it read access to "
+            "the fields (field-level security), or nothing of them is known here."
+        )
+    return query_of(pull, org, described, (one.name for one in known.fields))
 
 
 def _since(pull: Pull, org: Org) -> datetime | None:
@@ -44,6 +58,7 @@ def read_records(pull: Pull, org: Org, query: Query) -> Iterator[list[Record]]:
     """Pages of records, each with the place in the notes that belongs to it."""
     if not pull.is_backfill:
         pull.since, pull.place = query.since, pull.state.get("reached")
+    org.check_budget()
     job = pull.state.get("job")
     if job is not None and job["fields"] == list(query.fields):
         try:
@@ -79,9 +94,8 @@ def _begin_the_others(pull: Pull, org: Org) -> None:
         if not wanted or pull.stored.columns(known.stream):
             continue
         try:
-            described = org.describe(pull, known.api_name)
-            fields = tuple(one.name for one in known.fields if one.name in described.types)
-            org.begun[known.api_name] = bulk.begin(pull, org, Query(described, fields))
+            whole = query_of(pull, org, org.describe(pull, known.api_name), (one.name for one in known.fields))
+            org.begun[known.api_name] = bulk.begin(pull, org, replace(whole, since=None))
         except (FatalError, RefusedError):
             continue  # its own stream will say so
 

@@ -10,6 +10,7 @@ from pydantic import Field, SecretStr, ValidationInfo, field_validator, model_va
 
 from millstream.sources.contract import ColumnType, SourceSettings
 from millstream.sources.from_project import Declared, Kind, StreamName, StreamSettings, TraitSettings, at_project_root
+from millstream.sources.salesforce.errors import refused_sign_in
 from millstream.state.http import BearerAuth, client_credentials_auth, refresh_token_auth
 from millstream.state.http.jwt_bearer import jwt_bearer_auth
 
@@ -125,12 +126,19 @@ class SalesforceSettings(SourceSettings):
         assert self.client_id is not None
         if self.private_key is not None:
             claims = {"iss": self.client_id, "sub": self.username or "", "aud": self.audience}
-            return jwt_bearer_auth(url, self.private_key, claims, life=ASSERTION_LIFE)
+            return jwt_bearer_auth(url, self.private_key, claims, life=ASSERTION_LIFE, classify=refused_sign_in)
         assert self.client_secret is not None
         if self.refresh_token is not None:
             kept_in = Path(self.refresh_token_file) if self.refresh_token_file else None
-            return refresh_token_auth(url, self.client_id, self.client_secret, self.refresh_token, kept_in=kept_in)
-        return client_credentials_auth(url, self.client_id, self.client_secret)
+            return refresh_token_auth(
+                url,
+                self.client_id,
+                self.client_secret,
+                self.refresh_token,
+                kept_in=kept_in,
+                classify=refused_sign_in,
+            )
+        return client_credentials_auth(url, self.client_id, self.client_secret, classify=refused_sign_in)
 
     def more(self, api_name: str) -> MoreFields:
         """What the settings add to an object."""

@@ -13,9 +13,9 @@ from millstream.sources.salesforce.objects import SObject, with_more
 from millstream.sources.salesforce.org import Org
 from millstream.sources.salesforce.other_objects import object_stream, stream_name
 from millstream.sources.salesforce.primary_contacts import PrimaryContacts, read_opportunities
-from millstream.sources.salesforce.reading import query_of, read_records
+from millstream.sources.salesforce.reading import query_for, read_records
 from millstream.sources.salesforce.settings import SalesforceSettings
-from millstream.sources.salesforce.sweep import is_due, vanished
+from millstream.sources.salesforce.sweep import vanished
 from millstream.state.errors import ConfigurationError
 from millstream.state.http import RateLimit
 
@@ -121,21 +121,13 @@ class Salesforce(Source[SalesforceSettings]):
         )
 
     def _read(self, pull: Pull, known: SObject) -> Iterator[Page]:
-        described = self._org.describe(pull, known.api_name)
-        query = query_of(pull, self._org, described, (one.name for one in known.fields))
-        asked = frozenset(query.fields)
-        hidden = [name for name in (*known.expected, *(one.name for one in known.more)) if name not in asked]
-        if hidden:
-            pull.warn(
-                f"Salesforce does not show {', '.join(hidden)} of {known.api_name} to this user: give it read access "
-                "to the fields (field-level security), or nothing of them is known here."
-            )
+        query = query_for(pull, self._org, known)
         pages = self._pages(pull, known, query)
         yield from self._contacts.following(pull, pages) if known.api_name == "OpportunityContactRole" else pages
 
     def _pages(self, pull: Pull, known: SObject, query: Query) -> Iterator[Page]:
-        asked, sweeps = frozenset(query.fields), is_due(pull, self._org)
+        asked = frozenset(query.fields)
         for page in read_records(pull, self._org, query):
             yield [known.row(record, asked) for record in page]
-        for table in vanished(pull, self._org, query.described, mark="deleted") if sweeps else ():
+        for table in vanished(pull, self._org, query.described, mark="deleted"):
             yield [known.gone(row, pull.pulled_at) for row in table.to_pylist()]

@@ -25,18 +25,13 @@ _MOST_GONE = 0.5
 
 
 def is_due(pull: Pull, org: Org) -> bool:
-    """Whether ids are to be compared in this pull; notes when that was done last. Ask before anything is read."""
-    if pull.is_backfill:
-        return False
-    swept, reached = (_noted(pull, name) for name in ("swept", "reached"))
-    if reached is None or swept is None:
-        # A first pull reads everything that there is.
-        pull.state["swept"] = pull.pulled_at.isoformat()
-        return False
+    """Whether ids are to be compared in this pull, by what is noted of the pulls before it."""
+    pulled, swept = (_noted(pull, name) for name in ("pulled", "swept"))
+    if pull.is_backfill or pulled is None or swept is None:
+        return False  # a first pull reads everything that there is
     days = org.settings.sweep_days
-    return pull.pulled_at - reached > RECYCLE_BIN or (
-        days is not None and pull.pulled_at - swept >= timedelta(days=days)
-    )
+    is_day = days is not None and pull.pulled_at - swept >= timedelta(days=days)
+    return is_day or pull.pulled_at - pulled > RECYCLE_BIN
 
 
 def _noted(pull: Pull, name: str) -> datetime | None:
@@ -44,7 +39,7 @@ def _noted(pull: Pull, name: str) -> datetime | None:
 
 
 def vanished(pull: Pull, org: Org, described: Described, *, mark: str) -> Iterator[pa.Table]:
-    """Stored rows, not marked as deleted, whose records are no longer there.
+    """At the end of a pull: the stored rows whose records are no longer there, if they are to be looked for.
 
     Args:
         pull: The pull.
@@ -52,6 +47,14 @@ def vanished(pull: Pull, org: Org, described: Described, *, mark: str) -> Iterat
         described: The object.
         mark: The stream's column that says whether a row is deleted.
     """
+    if is_due(pull, org):
+        yield from _vanished(pull, org, described, mark)
+    if not pull.is_backfill:
+        pull.state["pulled"] = pull.pulled_at.isoformat()
+        pull.state.setdefault("swept", pull.state["pulled"])
+
+
+def _vanished(pull: Pull, org: Org, described: Described, mark: str) -> Iterator[pa.Table]:
     import pyarrow.compute as pc
 
     if pull.stored is None:

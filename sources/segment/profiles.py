@@ -117,7 +117,9 @@ class ProfileReader:
             return
         if pull.stored is not None:
             yield pull.until_loaded()  # users who were first heard of in this pull
-        due = self._due(pull)
+        # With empty notes everything is asked for: so it is at first, and when all is to be read again.
+        due = self._due(pull, all_of_them="begun" not in pull.state)
+        pull.state["begun"] = True
         wanted = due[: self._settings.profiles_a_pull]
         if len(due) > len(wanted):
             pull.warn(f"{len(due) - len(wanted)} profiles are left to the next pulls (profiles_a_pull).")
@@ -128,8 +130,8 @@ class ProfileReader:
             if pull.stored is not None and start + A_PART < len(wanted):
                 yield pull.until_loaded()
 
-    def _due(self, pull: Pull) -> list[str]:
-        """Profiles that were never asked for, or long ago; those asked for longest ago last."""
+    def _due(self, pull: Pull, *, all_of_them: bool) -> list[str]:
+        """Profiles that were never asked for, or long ago: these last, and the oldest of them first."""
         ids = dict.fromkeys(self._settings.profile_ids)
         asked: dict[str, datetime] = {}
         if pull.stored is not None:
@@ -139,7 +141,8 @@ class ProfileReader:
             asked = {row["profile_id"]: _aware(row["asked_at"]) for row in known}
         fresh = pull.pulled_at - timedelta(days=self._settings.profile_refresh_days)
         never = datetime.min.replace(tzinfo=UTC)
-        return sorted((one for one in ids if asked.get(one, never) <= fresh), key=lambda one: asked.get(one, never))
+        due = (one for one in ids if all_of_them or asked.get(one, never) <= fresh)
+        return sorted(due, key=lambda one: asked.get(one, never))
 
     # -- one of them -------------------------------------------------------------------------------------------
 

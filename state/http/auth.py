@@ -56,6 +56,10 @@ class RefreshableAuth(AuthBase):
         raise NotImplementedError
 
 
+Refusal = Callable[[requests.Response], MillstreamError | None]
+"""A vendor's own reading of a token endpoint's answer; None leaves it to its HTTP status."""
+
+
 class TokenGrantAuth(RefreshableAuth):
     """OAuth 2.0: fetch an access token from ``token_url`` and renew it before it ends.
 
@@ -79,7 +83,7 @@ class TokenGrantAuth(RefreshableAuth):
         timeout: float = 30.0,
         granted: Callable[[Mapping[str, object]], None] | None = None,
         scheme: str = "Bearer",
-        classify: Callable[[requests.Response], MillstreamError | None] | None = None,
+        classify: Refusal | None = None,
         client: AuthBase | None = None,
     ) -> None:
         self._token_url = token_url

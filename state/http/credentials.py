@@ -9,7 +9,7 @@ from typing import Self
 from pydantic import BaseModel, Field, SecretStr, model_validator
 from requests.auth import AuthBase
 
-from millstream.state.http.auth import BasicAuth, BearerAuth, TokenGrantAuth
+from millstream.state.http.auth import BasicAuth, BearerAuth, Refusal, TokenGrantAuth
 from millstream.state.http.refresh_tokens import KeptRefreshToken
 
 
@@ -56,6 +56,7 @@ def refresh_token_auth(
     refresh_token: SecretStr,
     *,
     kept_in: Path | None = None,
+    classify: Refusal | None = None,
 ) -> TokenGrantAuth:
     """Access tokens by the refresh-token grant (RFC 6749, 6).
 
@@ -65,6 +66,7 @@ def refresh_token_auth(
         client_secret: The app's client secret.
         refresh_token: The account's refresh token, or the first of them.
         kept_in: File for the newest refresh token, where the vendor replaces it at each use.
+        classify: The vendor's own way of refusing.
     """
     newest = KeptRefreshToken(refresh_token, kept_in)
 
@@ -76,11 +78,17 @@ def refresh_token_auth(
             "refresh_token": newest.value(),
         }
 
-    return TokenGrantAuth(token_url, form, granted=newest.replace)
+    return TokenGrantAuth(token_url, form, granted=newest.replace, classify=classify)
 
 
 def client_credentials_auth(
-    token_url: str, client_id: str, client_secret: SecretStr, *, scope: str | None = None, basic: bool = False
+    token_url: str,
+    client_id: str,
+    client_secret: SecretStr,
+    *,
+    scope: str | None = None,
+    basic: bool = False,
+    classify: Refusal | None = None,
 ) -> TokenGrantAuth:
     """Access tokens by the client-credentials grant (RFC 6749, 4.4).
 
@@ -90,6 +98,7 @@ def client_credentials_auth(
         client_secret: The app's client secret.
         scope: What to ask for, where the vendor wants to be told.
         basic: Whether the client says who it is by HTTP Basic, not in the form.
+        classify: The vendor's own way of refusing.
     """
 
     def form() -> Mapping[str, str]:
@@ -97,4 +106,5 @@ def client_credentials_auth(
         client = {} if basic else {"client_id": client_id, "client_secret": client_secret.get_secret_value()}
         return {"grant_type": "client_credentials", **client, **named}
 
-    return TokenGrantAuth(token_url, form, client=BasicAuth(client_id, client_secret) if basic else None)
+    client_auth = BasicAuth(client_id, client_secret) if basic else None
+    return TokenGrantAuth(token_url, form, client=client_auth, classify=classify)

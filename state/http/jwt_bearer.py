@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from pydantic import SecretStr
 
 from millstream.state.errors import ConfigurationError
-from millstream.state.http.auth import TokenGrantAuth
+from millstream.state.http.auth import Refusal, TokenGrantAuth
 
 JWT_BEARER = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 
@@ -24,6 +24,7 @@ def jwt_bearer_auth(
     *,
     life: int,
     key_id: str | None = None,
+    classify: Refusal | None = None,
 ) -> TokenGrantAuth:
     """Access tokens by an assertion signed with RS256, a new one for each token.
 
@@ -33,6 +34,7 @@ def jwt_bearer_auth(
         claims: What the assertion says: `iss`, `sub`, `aud`; its times are added.
         life: Seconds that an assertion is good for.
         key_id: The key's id, where the vendor wants it in the head.
+        classify: The vendor's own way of refusing.
 
     Raises:
         ConfigurationError: The key cannot be read.
@@ -46,7 +48,7 @@ def jwt_bearer_auth(
         signature = signer.sign(signed.encode(), padding.PKCS1v15(), hashes.SHA256())
         return {"grant_type": JWT_BEARER, "assertion": f"{signed}.{_base64url(signature)}"}
 
-    return TokenGrantAuth(token_url, form)
+    return TokenGrantAuth(token_url, form, classify=classify)
 
 
 def _rsa_key(private_key: SecretStr) -> rsa.RSAPrivateKey:

@@ -76,17 +76,17 @@ class SlidingWindow:
         heappush(self._leaving, leaves)
 
     def give_back(self, places: int, now: float) -> list[float]:
-        """Do with fewer places: those that are free soonest go, and when each of them is.
+        """Do with fewer places: free ones go first, then those that are free soonest, and when each of these is.
 
         Places of requests on their way stay.
         """
         self._forget(now)
-        free = max(0, self.capacity - len(self._leaving) - len(self._begun))
-        gone = [now] * min(places, free)
-        while len(gone) < places and self._leaving:
-            gone.append(heappop(self._leaving))
-        self.capacity -= len(gone)
-        return gone
+        free = min(places, max(0, self.capacity - len(self._leaving) - len(self._begun)))
+        later: list[float] = []
+        while free + len(later) < places and self._leaving:
+            later.append(heappop(self._leaving))
+        self.capacity -= free + len(later)
+        return later
 
     def drop(self) -> None:
         """Have no places any more."""

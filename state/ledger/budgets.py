@@ -170,9 +170,9 @@ class SharedBudget:
             with self._rows.changing(self._budget, self._first()) as (state, wall):
                 if self.holder in state.slices:
                     self._report_day(state, state.slices[self.holder], wall)
-                    moments = [moment + self._ahead for moment in self._window.give_back(2**31, self._clock())]
-                    moments += [wall + state.seconds * (1 + shares.MARGIN)] * self._window.capacity
-                    shares.cool(state, [moment for moment in moments if moment > wall])
+                    self._give_back(state, self._window.capacity, wall)
+                    # Those on their way: nobody will hear here when they are answered.
+                    shares.cool(state, [wall + state.seconds * (1 + shares.MARGIN)] * self._window.capacity)
                     del state.slices[self.holder]
             self._lose()
 
@@ -398,16 +398,21 @@ class SharedBudget:
     def _trade(self, state: State, mine: Slice, wall: float) -> None:
         places = shares.places_to_take(state, self.holder)
         if places > 0:
-            for moment in shares.taken_from_cooling(state, places, wall):
+            free, cooling = shares.taken_from_pool(state, places)
+            self._window.capacity += free
+            for moment in cooling:
                 self._window.take_over(moment - self._ahead)
         elif places < 0:
-            moments = [moment + self._ahead for moment in self._window.give_back(-places, self._clock())]
-            shares.cool(state, [moment for moment in moments if moment > wall])
+            self._give_back(state, -places, wall)
         mine.places = self._window.capacity
         if state.connections is None:
             mine.connections = 0
         else:
             mine.connections = max(mine.connections + shares.connections_to_take(state, self.holder), 0)
+
+    def _give_back(self, state: State, places: int, wall: float) -> None:
+        moments = self._window.give_back(places, wall - self._ahead)
+        shares.cool(state, [moment + self._ahead for moment in moments])
 
     def _take_over(self, state: State) -> None:
         """What the journal says that this process did not know."""

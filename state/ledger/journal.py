@@ -21,7 +21,7 @@ from millstream.state.ledger.tables import batches, leases, plans, rejected, run
 if TYPE_CHECKING:
     from millstream.state.ledger.budgets import JournalBudgets
 
-HEAD = "0003"
+HEAD = "0004"
 """The newest migration; kept here so that opening an up-to-date journal does not import alembic."""
 
 
@@ -32,6 +32,9 @@ _FINISH = (
     .where(batches.c.batch_id == sa.bindparam("of_batch"))
     .values(finished_at=sa.bindparam("finished_at"), outcomes=sa.bindparam("outcomes"))
 )
+
+
+_OPEN_JOBS = sa.and_(batches.c.label.is_not(None), batches.c.outcomes.is_(None))
 
 
 @dataclass(frozen=True)
@@ -240,7 +243,10 @@ class Journal:
 
     def batches_of(self, plan_id: str) -> Iterator[BatchEntry]:
         """The batches of a plan in the order in which they were started."""
-        query = batches.select().where(batches.c.plan_id == plan_id).order_by(batches.c.batch_id)
+        return self._batches(plan_id, sa.true())
+
+    def _batches(self, plan_id: str, which: sa.ColumnElement[bool]) -> Iterator[BatchEntry]:
+        query = batches.select().where(batches.c.plan_id == plan_id, which).order_by(batches.c.batch_id)
         with self.engine.connect().execution_options(yield_per=100) as connection:
             for row in connection.execute(query):
                 yield BatchEntry(
@@ -256,7 +262,7 @@ class Journal:
 
     def open_jobs(self, plan_id: str) -> list[BatchEntry]:
         """Batches that went as jobs and have no outcomes yet."""
-        return [batch for batch in self.batches_of(plan_id) if batch.label and batch.outcomes is None]
+        return [batch for batch in self._batches(plan_id, _OPEN_JOBS) if batch.label]
 
     def forget_plans(self, *, before: datetime) -> None:
         """Delete plans that were settled before a time, with their batches; the store's audit has them."""
@@ -283,17 +289,35 @@ class Journal:
             gone: Match hash and operation of every row that has an outcome.
             rows: The list's new rows.
         """
+        taken_off = rejected.delete().where(
+            rejected.c.sync == sync,
+            rejected.c.match_hash == sa.bindparam("of_match"),
+            rejected.c.operation == sa.bindparam("of_operation"),
+        )
         with self.writing() as connection:
-            for match_hash, operation in gone:
-                connection.execute(
-                    rejected.delete().where(
-                        rejected.c.sync == sync,
-                        rejected.c.match_hash == match_hash,
-                        rejected.c.operation == operation,
-                    )
-                )
+            if gone:
+                keys = [{"of_match": match_hash, "of_operation": operation} for match_hash, operation in gone]
+                connection.execute(taken_off, keys)
             if rows:
                 connection.execute(rejected.insert(), [dict(row) for row in rows])
+
+    def retry_rejected(self, *, sync: str | None, code: str | None, unknown: bool) -> int:
+        """Have rows tried again by the next run, also those that are held.
+
+        Args:
+            sync: Only this sync's; all when None.
+            code: Only those with this code.
+            unknown: Also rows that were sent without an answer and must not be repeated by themselves.
+
+        Returns:
+            How many.
+        """
+        chosen = [rejected.c.status != "unknown"] if not unknown else []
+        chosen += [rejected.c.sync == sync] if sync is not None else []
+        chosen += [rejected.c.code == code] if code is not None else []
+        change = rejected.update().where(*chosen).values(next_try_at=now(), attempts=0, aged_out=None)
+        with self.writing() as connection:
+            return connection.execute(change).rowcount
 
     # -- leases ----------------------------------------------------------------------------------------------
 

@@ -124,18 +124,22 @@ def take_turns(state: State) -> bool:
     return wanting > state.allowed or (state.connections is not None and wanting > state.connections)
 
 
-def taken_from_cooling(state: State, places: int, now: float) -> list[float]:
-    """Take places out of the pool: free ones first, then those that are free soonest; gives when each is."""
+def taken_from_pool(state: State, places: int) -> tuple[int, list[float]]:
+    """Take places that nobody holds.
+
+    Returns:
+        How many of them are free, and when each of the others will be: those that are free soonest.
+    """
     held = sum(its.places for its in state.slices.values())
     cooling = sum(count for _, count in state.cooling)
-    free = max(0, state.allowed - held - cooling)
-    moments = [now] * min(places, free)
-    while len(moments) < places and state.cooling:
+    free = min(places, max(0, state.allowed - held - cooling))
+    moments: list[float] = []
+    while free + len(moments) < places and state.cooling:
         moment, count = state.cooling[0]
-        some = min(count, places - len(moments))
+        some = min(count, places - free - len(moments))
         moments += [moment] * some
         state.cooling[:1] = [(moment, count - some)] if count > some else []
-    return moments
+    return free, moments
 
 
 def renew_day(state: State, now: float, declared: int | None, midnight: float) -> None:

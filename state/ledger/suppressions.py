@@ -61,6 +61,12 @@ def suppressions_for(journal: Journal, channel: str | None) -> Sequence[Mapping[
         return [dict(row) for row in connection.execute(query).mappings()]
 
 
+def all_suppressions(journal: Journal) -> Sequence[Mapping[str, Any]]:
+    """Every entry."""
+    with journal.engine.connect() as connection:
+        return [dict(row) for row in connection.execute(suppressions.select()).mappings()]
+
+
 def salt(journal: Journal, name: str) -> str:
     """The salt of a holdout, made when first asked for; it never changes, so that the same people stay held out."""
     query = sa.select(salts.c.salt).where(salts.c.name == name)

@@ -99,6 +99,8 @@ rejected = Table(
     Column("first_at", Moment, nullable=False),
     Column("last_at", Moment, nullable=False),
     Column("next_try_at", Moment),  # empty: held until the row changes
+    Column("aged_out", Text),  # why it is held
+    Column("clear_text", JSON),  # match value and fields, only where the project asks for them
     PrimaryKeyConstraint("sync", "match_hash", "operation"),
 )
 

@@ -17,6 +17,7 @@ from millstream.sources.files import Files, FilesSettings
 from millstream.sources.ga4 import GoogleAnalytics4
 from millstream.sources.hubspot import HubSpot
 from millstream.sources.intercom import Intercom
+from millstream.sources.mailchimp import Mailchimp
 from millstream.sources.mixpanel import Mixpanel
 from millstream.sources.qualtrics import Qualtrics
 from millstream.sources.receiving import spool
@@ -134,6 +135,15 @@ class TestIntercom(SandboxContract):
     def end_scrolls(self, sandbox: Sandbox) -> None:
         """A scroll that a test broke off keeps the next one out for a minute."""
         requests.post(f"{sandbox.url}/_sandbox/reset", timeout=10)
+
+
+class TestMailchimp(SandboxContract):
+    connector = Mailchimp
+    base_path = "mailchimp/3.0"
+    facts: ClassVar = {"api_key": "sandbox-mailchimp-us1"}
+    wrong_credential: ClassVar = {"api_key": "wrong-api-key-us1"}
+    odd_field = ("members", "last_changed")
+    stumbles_every = 12
 
 
 class TestMixpanel(SandboxContract):
@@ -335,6 +345,7 @@ def test_every_registered_source_is_here() -> None:
         TestGoogleAnalytics4,
         TestHubSpot,
         TestIntercom,
+        TestMailchimp,
         TestMixpanel,
         TestQualtrics,
         TestSalesforce,

@@ -149,7 +149,14 @@ class MemoryWithJobs(MemoryDestination):
     job_size = 6
 
     def submit_job(
-        self, operation: Operation, rows: Sequence[DeliveryRow], *, match_key: str, audience_id: str | None, label: str
+        self,
+        operation: Operation,
+        rows: Sequence[DeliveryRow],
+        *,
+        match_key: str,
+        audience_id: str | None,
+        creates: bool,
+        label: str,
     ) -> str:
         """Do the work, and keep its outcomes for whoever asks."""
 

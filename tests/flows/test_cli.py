@@ -32,7 +32,8 @@ COMMANDS = (
     "ingest", "resolve", "select", "plan", "activate", "run",
     "receive",
     "merge", "unmerge", "decisions", "review",
-    "status", "explain", "rejected",
+    "rejected", "suppress",
+    "status", "explain",
 )  # fmt: skip
 SOURCES = (
     "adobe_analytics",
@@ -40,6 +41,7 @@ SOURCES = (
     "ga4",
     "hubspot",
     "intercom",
+    "mailchimp",
     "mixpanel",
     "qualtrics",
     "salesforce",

@@ -15,6 +15,7 @@ import responses
 
 ROOT = "https://fra1.qualtrics.test"
 SURVEY = "SV_1"
+CONTACTS_A_PAGE = 2
 NPS = {"DataExportTag": "nps", "QuestionText": "Recommend <b>us</b>?", "QuestionType": "MC", "Selector": "NPS"}
 WORDS = {"DataExportTag": "why", "QuestionText": "Why?", "QuestionType": "TE", "Selector": "SL"}
 Answered = tuple[int, Mapping[str, str], bytes]
@@ -32,6 +33,17 @@ def a_response(number: int, at: datetime, *, beside: bool = False, **values: Any
     )
 
 
+def a_contact(number: int, **more: Any) -> dict[str, Any]:
+    """A contact of the directory."""
+    facts = {
+        "contactId": f"CID_{number}",
+        "firstName": "Ann",
+        "email": f"ann{number}@example.com",
+        "extRef": f"C-{number}",
+    }
+    return {**facts, "unsubscribed": False, "embeddedData": {}, **more}
+
+
 class Brand:
     """The brand.
 
@@ -44,6 +56,8 @@ class Brand:
         looked_at: Ids of jobs looked at.
         trouble: Makes the answer to a look at a job, instead of "complete"; by its number and body.
         file: Makes the file of responses.
+        contacts: The directory's contacts by id.
+        opted_out: Ids of those who opted out.
         asked: Path and query of every request.
     """
 
@@ -57,6 +71,8 @@ class Brand:
         self.looked_at: list[str] = []
         self.trouble: Callable[[int, Mapping[str, Any]], dict[str, Any] | int | None] = lambda number, body: None
         self.file: Callable[[list[dict[str, Any]]], bytes] = zipped
+        self.contacts: dict[str, dict[str, Any]] = {}
+        self.opted_out: set[str] = set()
         self.asked: list[tuple[str, dict[str, str]]] = []
         for method in ("GET", "POST"):
             vendor.add_callback(method, re.compile(re.escape(ROOT)), self._answer)
@@ -80,7 +96,23 @@ class Brand:
             case ["surveys", survey, "export-responses", file_id, "file"]:
                 body = self.started[int(file_id.removeprefix("file-"))][1]
                 return 200, {"Content-Type": "application/zip"}, self.file(self._found(survey, body))
+            case ["directories"]:
+                return result({"elements": [{"directoryId": "POOL_1", "name": "All"}], "nextPage": None})
+            case ["directories", _, "contacts"]:
+                return self._page(list(self.contacts.values()), query)
+            case ["directories", _, "contacts", "optedOutContacts"]:
+                gone = {"directoryUnsubscribed": True, "directoryUnsubscribeDate": 1772366400000}
+                return self._page([{**self.contacts[one], **gone} for one in sorted(self.opted_out)], query)
+            case ["directories", _, "contacts", contact] if contact in self.contacts:
+                return result(self.contacts[contact])
         return refusal(404, "RP_1.1", "No such path.")
+
+    @staticmethod
+    def _page(rows: list[dict[str, Any]], query: Mapping[str, str]) -> Answered:
+        at = int(query.get("skipToken", 0))
+        more = at + CONTACTS_A_PAGE < len(rows)
+        link = f"https://elsewhere.example/contacts?skipToken={at + CONTACTS_A_PAGE}" if more else None
+        return result({"elements": rows[at : at + CONTACTS_A_PAGE], "nextPage": link})
 
     def _survey(self, survey: str) -> dict[str, Any]:
         facts = {"name": survey.lower(), "ownerId": "UR_1", "isActive": self.active}

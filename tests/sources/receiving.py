@@ -22,6 +22,7 @@ from millstream.state.identity.rules import IdentityRules
 from millstream.state.model.build import build_model
 from millstream.state.model.tracking_plan import TrackingPlan
 from millstream.state.store import DuckDBStore, Store
+from tests.sources.loading import QUICK
 
 KEY = "wk-web-1"
 
@@ -89,7 +90,7 @@ class Place:
 
     def pull(self, source: Segment | None = None, **options: Any) -> IngestReport:
         """Load what was received."""
-        pull = SourcePull(source or self.source(), **options)
+        pull = SourcePull(source or self.source(), retries=QUICK, **options)
         return ingest(pull, self.store, name="segment", pipelines=self.folder / "dlt")
 
     def people(self, *, rules: IdentityRules | None = None, plan: TrackingPlan | None = None) -> None:

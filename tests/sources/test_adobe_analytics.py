@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import tarfile
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -9,10 +11,14 @@ from typing import Any
 
 import pytest
 import responses
+import yaml
 from pydantic import ValidationError
 
+from millstream.sandbox import Sandbox
+from millstream.sandbox.adobe_analytics import write_feed
 from millstream.sources.adobe_analytics import AdobeAnalyticsSettings
 from millstream.sources.check import check_source
+from millstream.sources.files import Files, FilesSettings
 from millstream.sources.testing import Pulled
 from millstream.state.errors import (
     AuthenticationError,
@@ -29,6 +35,7 @@ from millstream.state.http import Answer
 from tests.sources.adobe_report_suite import REPORTS, ROOT, SUITE, TOKEN, ReportSuite, adobe, item_id
 from tests.sources.loading import pull_of, read
 
+DOCS = Path(__file__).parents[2] / "docs" / "sources" / "adobe_analytics.md"
 TODAY = datetime(2026, 3, 5, 10, 30, tzinfo=UTC)
 YESTERDAY = date(2026, 3, 4)
 TRAFFIC = {"name": "traffic", "metrics": ["visits", "metrics/orders"]}
@@ -217,9 +224,10 @@ class TestPeople:
     def test_a_dimension_with_ids_names_people(self, suite: ReportSuite) -> None:
         suite.days[YESTERDAY] = {("C-1", "pro"): 2.0, ("Low Traffic", "free"): 9.0}
         rows = rows_of(CUSTOMERS)
-        assert [(row["customer_id"], row["customer_id_named"], row["is_low_traffic"]) for row in rows] == [
-            ("Low Traffic", None, True),
-            ("C-1", "C-1", False),
+        columns = ("customer_id", "customer_id_named", "is_low_traffic", "names_nobody")
+        assert [tuple(row[name] for name in columns) for row in rows] == [
+            ("Low Traffic", None, True, True),
+            ("C-1", "C-1", False, False),
         ]
         assert suite.asked[0]["settings"]["nonesBehavior"] == "exclude-nones"
         assert suite.asked[1]["settings"]["nonesBehavior"] == "return-nones"
@@ -235,6 +243,11 @@ class TestPeople:
             "revenue",
             ("date", "visits", "revenue"),
         )
+
+    def test_days_of_one_person_are_one_record_unless_they_say_what_is_true(self) -> None:
+        without = {name: value for name, value in CUSTOMERS.items() if name != "traits"}
+        people = [adobe(report).streams()[0].people for report in (CUSTOMERS, without)]
+        assert [one.record for one in people if one] == ["row", "subject"]
 
     def test_other_reports_say_nothing_about_people(self) -> None:
         assert all(stream.people is None for stream in adobe(TRAFFIC, PAGES).streams())
@@ -420,6 +433,32 @@ class TestStored:
             str(YESTERDAY - timedelta(days=back)) for back in range(7, -1, -1)
         ]
         assert len(pulled.rows(adobe(PAGES), "pages")) == 12
+
+
+class TestDataFeed:
+    def test_the_documented_sample_reads_it(self, tmp_path: Path) -> None:
+        samples = re.findall(r"```yaml\n(.*?)```", DOCS.read_text(), re.DOTALL)
+        facts = yaml.safe_load(samples[-1])["sources"]["adobe_feed"]["streams"]["hits"]
+        company, feed = Sandbox(people=60, today=date(2026, 11, 20)).company, tmp_path / "feed"
+        feed.mkdir()
+        write_feed(company, feed, date(2026, 11, 18))
+        [lookups] = feed.glob("*lookup_data.tar.gz")
+        with tarfile.open(lookups) as archive:
+            headers = archive.extractfile("column_headers.tsv")
+            assert headers is not None
+            header = headers.read().decode().split()
+        settings = FilesSettings(url=str(feed), settle_seconds=0, streams={"hits": facts | {"header": header}})
+        pulled = Pulled(tmp_path)
+        report = pulled.pull(Files(settings))
+        assert [str(error) for error in report.errors] == []
+        manifest = next(feed.glob("*.txt")).read_text()
+        announced = re.search(r"Total-Records: (\d+)", manifest)
+        assert announced is not None
+        with pulled.store.open() as connection:
+            found = connection.execute(
+                "SELECT count(*), count(DISTINCT mcvisid) > 1, count(hit_time_gmt) FROM raw_files.hits"
+            ).fetchone()
+        assert found == (int(announced[1]), True, int(announced[1]))
 
 
 def _answered(status: int, body: bytes) -> Answer:

@@ -14,7 +14,7 @@ import responses
 
 from millstream.sources.check import check_source
 from millstream.sources.ingest import IngestReport
-from millstream.sources.intercom import contacts, search
+from millstream.sources.intercom import contacts, search, walk
 from millstream.sources.pull import Window
 from millstream.sources.testing import Pulled
 from millstream.state.errors import (
@@ -71,7 +71,7 @@ class TestSearch:
     def test_everything_is_read_once_in_parts_by_creation(
         self, workspace: Workspace, zone: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(search, "ROWS_AT_ONCE", 12)
+        monkeypatch.setattr(walk, "ROWS_AT_ONCE", 12)
         monkeypatch.setattr(search, "ROWS_A_PAGE", 5)
         workspace.zone = ZoneInfo(zone)
         workspace.contacts = [a_contact(number, at) for number, at in enumerate(days_before(NOW))]
@@ -234,6 +234,17 @@ class TestContacts:
         kept.pull("contacts", pulled_at=later + timedelta(days=8))
         assert kept.sql("SELECT id FROM contacts WHERE deleted") == []
 
+    def test_a_merge_that_a_sweep_meets_is_told_from_a_deletion(self, workspace: Workspace, kept: Kept) -> None:
+        now = datetime.now(UTC)
+        old, young = now - timedelta(days=400), now - timedelta(days=2)
+        workspace.contacts = [a_contact(1, old), a_contact(2, young), a_contact(3, young), a_contact(4, now)]
+        kept.pull("contacts")
+        history = [{"source_contact_id": one} for one in ("c1", "c3")]
+        workspace.contacts = [a_contact(2, young, merge_history=history)]
+        kept.pull("contacts", pulled_at=now + timedelta(days=8))
+        found = kept.sql("SELECT id, merged_into FROM contacts WHERE deleted ORDER BY id")
+        assert found == [("c1", "c2"), ("c3", "c2"), ("c4", None)]
+
     def test_a_workspace_that_seems_empty_loses_nobody(self, workspace: Workspace, kept: Kept) -> None:
         workspace.contacts = [a_contact(1, NOW)]
         kept.pull("contacts")
@@ -244,7 +255,7 @@ class TestContacts:
     def test_a_pull_that_is_killed_goes_on_where_it_was_stored(
         self, workspace: Workspace, kept: Kept, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(search, "ROWS_AT_ONCE", 15)
+        monkeypatch.setattr(walk, "ROWS_AT_ONCE", 15)
         monkeypatch.setattr(contacts, "ROWS_A_PART", 25)
         workspace.contacts = [a_contact(number, at) for number, at in enumerate(days_before(NOW))]
 

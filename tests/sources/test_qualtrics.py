@@ -35,7 +35,7 @@ from millstream.state.model.build import build_model
 from millstream.state.model.tracking_plan import TrackingPlan
 from millstream.state.store import DuckDBStore
 from tests.sources.loading import pull_of, read
-from tests.sources.qualtrics_brand import NPS, ROOT, SURVEY, Brand, a_response, zipped
+from tests.sources.qualtrics_brand import NPS, ROOT, SURVEY, Brand, a_contact, a_response, zipped
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -335,6 +335,54 @@ class TestSweep:
 def _ask(pulled: Pulled, query: str) -> list[tuple[Any, ...]]:
     with pulled.store.open() as connection:
         return connection.execute(query).fetchall()
+
+
+class TestDirectory:
+    @pytest.fixture(autouse=True)
+    def five_contacts(self, brand: Brand) -> None:
+        brand.contacts = {one["contactId"]: one for one in map(a_contact, range(5))}
+
+    def test_pages_follow_each_other_on_our_own_host(self, brand: Brand) -> None:
+        rows = read(pull_of(qualtrics(), "contacts"))
+        assert [row["contact_id"] for row in rows] == list(brand.contacts)
+        assert [query.get("skipToken") for path, query in brand.asked if path.endswith("contacts")] == [None, "2", "4"]
+
+    def test_a_listing_that_was_killed_goes_on_and_tells_no_deletions(self, brand: Brand) -> None:
+        state: dict[str, Any] = {}
+        pull = pull_of(qualtrics(), "contacts", state=state)
+        assert pull.stream.read is not None
+        first = next(iter(pull.stream.read(pull)))
+        assert [row["contact_id"] for row in first] == ["CID_0", "CID_1"]
+        kept = orjson.loads(orjson.dumps(state))
+        rows = read(pull_of(qualtrics(), "contacts", state=kept))
+        assert [row["contact_id"] for row in rows] == ["CID_2", "CID_3", "CID_4"]
+        assert "walk" not in kept
+
+    def test_they_are_listed_once_a_day(self, brand: Brand) -> None:
+        state: dict[str, Any] = {}
+        for hours, expected in ((0, 5), (23, 0), (25, 5)):
+            at = NOON + timedelta(hours=hours)
+            assert len(read(pull_of(qualtrics(), "contacts", state=state, pulled_at=at))) == expected
+
+    def test_who_comes_back_is_told_from_who_was_deleted(self, brand: Brand, tmp_path: Path) -> None:
+        pulled, source = Pulled(tmp_path), dict[str, Any]({"streams": ("opt_outs",)})
+        brand.opted_out = {"CID_1", "CID_2", "CID_3"}
+        assert pulled.pull(qualtrics(**source)).ok
+        brand.opted_out = {"CID_1"}
+        del brand.contacts["CID_2"]
+        for _ in range(2):
+            assert pulled.pull(qualtrics(**source)).ok
+        rows = _ask(pulled, "SELECT contact_id, opted_out, deleted FROM raw_qualtrics.opt_outs ORDER BY ALL")
+        assert rows == [("CID_1", True, False), ("CID_2", True, True), ("CID_3", False, False)]
+        assert [path for path, _ in brand.asked].count("directories/POOL_1/contacts/CID_2") == 1
+
+    def test_a_directory_that_seems_empty_loses_nothing(self, brand: Brand, tmp_path: Path) -> None:
+        pulled, source = Pulled(tmp_path), dict[str, Any]({"streams": ("contacts",), "contacts_hours": 0})
+        assert pulled.pull(qualtrics(**source)).ok
+        brand.contacts = {}
+        assert ["--accept-empty" in str(error) for error in pulled.pull(qualtrics(**source)).errors] == [True]
+        assert pulled.pull(qualtrics(**source), accept_empty=True).ok
+        assert _ask(pulled, "SELECT count(*) FROM raw_qualtrics.contacts WHERE deleted") == [(5,)]
 
 
 class TestSettings:

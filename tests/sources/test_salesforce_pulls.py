@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from millstream.sandbox import Sandbox
 from millstream.sources.check import check_source
 from millstream.sources.dlt_source import SourcePull
 from millstream.sources.ingest import IngestReport, ingest
+from millstream.sources.pull import records_at
 from millstream.sources.salesforce import Salesforce, SalesforceSettings, bulk
 from millstream.sources.testing import Pulled
 from millstream.state.identity.resolve import resolve
@@ -140,6 +141,46 @@ class TestFirstPulls:
         assert problems(report) == []
         assert len(broken.rows(made, "contacts")) == report.rows + 35
         assert requests_of(sandbox).count(("POST", JOBS)) == 1
+
+
+class TestSweeps:
+    def pull(self, sandbox: Sandbox, pulled: Pulled, monkeypatch: pytest.MonkeyPatch, *gone: str, **more: Any) -> Any:
+        """A pull a month after the last one, of an organization that knows nothing of some contacts any more."""
+
+        def without(body: Any, endpoint: Any) -> list[Any]:
+            body["records"] = [record for record in body["records"] if record["Id"] not in gone]
+            body["totalSize"] = len(body["records"])
+            return records_at(body, endpoint)
+
+        monkeypatch.setattr("millstream.sources.salesforce.query.records_at", without)
+        later = datetime.now(UTC) + timedelta(days=31)
+        return pulled.pull(source(sandbox, streams=("contacts",)), pulled_at=later, **more)
+
+    def standing(self, pulled: Pulled, mark: str) -> list[str]:
+        with pulled.store.open() as connection:
+            rows = connection.execute(f"SELECT id FROM raw_salesforce.contacts WHERE {mark} ORDER BY id").fetchall()
+        return [key for (key,) in rows]
+
+    def test_what_was_deleted_for_good_is_found_after_a_long_time(
+        self, sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        pulled = Pulled(tmp_path)
+        pulled.pull(source(sandbox, streams=("contacts",)))
+        here, before = self.standing(pulled, "NOT deleted"), self.standing(pulled, "gone")
+        report = self.pull(sandbox, pulled, monkeypatch, *here[:2])
+        assert problems(report) == []
+        assert self.standing(pulled, "gone") == sorted([*here[:2], *before])
+        assert self.standing(pulled, "NOT deleted") == here[2:]
+
+    def test_too_many_are_left_as_they_are(
+        self, sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        pulled = Pulled(tmp_path)
+        pulled.pull(source(sandbox, streams=("contacts",)))
+        here = self.standing(pulled, "NOT deleted")
+        report = self.pull(sandbox, pulled, monkeypatch, *here)
+        assert "no longer to be seen" in report.streams[0].warnings[0]
+        assert self.standing(pulled, "NOT deleted") == here
 
 
 @dataclass

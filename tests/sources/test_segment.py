@@ -127,6 +127,7 @@ class TestSpool:
     def test_what_a_stream_could_not_load_stays_until_it_can(
         self, place: Place, monkeypatch: pytest.MonkeyPatch
     ) -> None:
+        place.settings["streams"] = ["tracks", "pages"]
         path, shape = write(place, track("m-1")), rows.track_row
         for _ in range(2):
             monkeypatch.setattr(rows, "track_row", lambda _: [{"message_id": None}])
@@ -245,10 +246,9 @@ class TestRows:
             "library": {"name": "analytics.js"}, "page": {"url": "https://shop.example.com/a", "title": "A"},
         }  # fmt: skip
         [row] = rows.page_row(track("m-1", userId=None, anonymousId="a-1", name="Home", context=context))
-        expected = {
-            "user_id": None, "anonymous_id": "a-1", "email": "ana@example.com", "device_id": "d-1",
-            "campaign": "spring", "library": "analytics.js", "via": "web", "name": "Home", "url": "https://shop.example.com/a", "title": "A",
-        }  # fmt: skip
+        said = {"anonymous_id": "a-1", "email": "ana@example.com", "device_id": "d-1", "campaign": "spring"}
+        place = {"name": "Home", "url": "https://shop.example.com/a", "title": "A"}
+        expected = {**said, **place, "user_id": None, "library": "analytics.js", "via": "web"}
         assert row | expected == row
 
     def test_wrong_messages_of_a_batch_are_rows_too(self, place: Place) -> None:
@@ -316,7 +316,7 @@ class TestUsers:
 
     def test_many_users_are_loaded_in_parts(self, place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("millstream.sources.segment.users.MOST_AT_HAND", 5)
-        place.settings["chunk_rows"] = 4
+        place.settings |= {"chunk_rows": 4, "streams": ["users", "rejected"]}
         for day in (1, 2):
             batch = [
                 {"type": "identify", "userId": str(n), "timestamp": f"2026-03-0{day}", "traits": {f"t{day}": n}}

@@ -11,15 +11,24 @@ import pytest
 import responses
 from responses import matchers
 
+from millstream.sandbox import Sandbox
+from millstream.sandbox.person import Person
 from millstream.sources.check import check_source
 from millstream.sources.contract import Row
 from millstream.sources.ingest import IngestReport
+from millstream.sources.testing import SandboxStandIn
 from millstream.state.errors import AuthenticationError, MillstreamError, PermissionDeniedError
 from tests.sources.loading import pull_of, read
 from tests.sources.receiving import Place
 
 ROOT = "https://profiles.segment.com/v1/spaces/spa_1/collections/users/profiles"
 LAST = {"has_more": False, "next": ""}
+
+
+@pytest.fixture(scope="module")
+def sandbox() -> Iterator[Sandbox]:
+    with Sandbox(people=120, limits=False) as sandbox:
+        yield sandbox
 
 
 @pytest.fixture
@@ -109,6 +118,8 @@ def test_a_profile_is_asked_for_again_when_it_is_old(place: Place, api: response
     assert len(api.calls) == asked
     pull(place, profile_ids=ids, profile_refresh_days=0, profiles_a_pull=1)
     assert len(api.calls) == asked + 2
+    place.pull(place.source(profile_ids=ids), full=True)
+    assert len(api.calls) == asked + 2 + 5
 
 
 def test_a_pull_that_ends_early_goes_on(
@@ -148,3 +159,57 @@ def test_a_token_is_checked_by_somebody_who_is_not_there(
     api.get(f"{ROOT}/user_id:millstream-check/metadata", json={"error": {"code": code}}, status=status)
     [result] = check_source(place.source(), name="it")
     assert (result.ok, result.problem) == (problem is None, problem)
+
+
+class TestAgainstTheSandbox:
+    @pytest.fixture
+    def stand_in(self, sandbox: Sandbox) -> Iterator[SandboxStandIn]:
+        stand_in = SandboxStandIn(sandbox.url, "segment")
+        stand_in.clear()
+        yield stand_in
+        stand_in.clear()
+
+    @pytest.fixture
+    def people(self, sandbox: Sandbox) -> list[Person]:
+        everybody = (sandbox.company.person(index) for index in range(120))
+        return [person for person in everybody if person.customer_id][:20]
+
+    @pytest.fixture
+    def place(self, sandbox: Sandbox, people: list[Person], tmp_path: Path) -> Place:
+        (tmp_path / "spool").mkdir()
+        account: dict[str, Any] = {"profile_token": "sandbox-segment-profile", "profile_space": "spa_sandbox"}
+        ids = [f"user_id:{person.customer_id}" for person in people] + ["user_id:nobody", "email:no+body@example.com"]
+        return Place(tmp_path, base_url=f"{sandbox.url}/segment", streams=["profiles"], profile_ids=ids, **account)
+
+    def test_profiles_come_whole_and_only_once(
+        self, place: Place, people: list[Person], stand_in: SandboxStandIn
+    ) -> None:
+        assert check_source(place.source(), name="it")[0].ok
+        assert [str(found) for found in pull(place).errors] == []
+        found = profiles(place, "profile_id, found, user_ids, emails")
+        assert [row[0] for row in found if row[1]] == sorted(f"user_id:{person.customer_id}" for person in people)
+        assert all(str(row[0]).partition(":")[2] in str(row[2]).split("\n") for row in found if row[1])
+        assert any(emails for *_, emails in found)
+        stand_in.clear()
+        assert (pull(place).rows, stand_in.requests_seen()) == (0, 0)
+
+    def test_faults_on_the_way_change_nothing_in_the_end(self, place: Place, stand_in: SandboxStandIn) -> None:
+        ids = ("user_ids", "anonymous_ids", "emails", "traits", "external_ids")
+        calm = [{name: row.get(name) for name in ids} for row in light(place, *place.settings["profile_ids"])]
+        stand_in.throttle(times=1, seconds=1)
+        stand_in.stumble(every=11)
+        rough = [{name: row.get(name) for name in ids} for row in light(place, *place.settings["profile_ids"])]
+        assert rough == calm
+
+    def test_a_wrong_token_is_told_from_no_network(self, place: Place) -> None:
+        for change, problem in (
+            ({"profile_token": "wrong"}, "credentials"),
+            ({"base_url": "http://127.0.0.1:9"}, "network"),
+        ):
+            [result] = check_source(place.source(**change), name="it")
+            assert (result.ok, result.problem) == (False, problem)
+
+    def test_a_web_page_is_no_profile(self, place: Place, stand_in: SandboxStandIn) -> None:
+        stand_in.speak_html()
+        with pytest.raises(MillstreamError, match="JSON"):
+            light(place, "user_id:c-000001")

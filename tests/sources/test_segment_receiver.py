@@ -10,6 +10,7 @@ import hashlib
 import hmac
 import json
 import time
+import tracemalloc
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -162,6 +163,12 @@ class TestSizes:
         posts = [Post("/v1/track", body, headers) for body in (whole, bomb, whole[:-9], b"{}")]
         answers = place.send(*posts, Post("/v1/track", whole, {"Content-Encoding": "br"}))
         assert statuses(answers) == [200, 400, 400, 400, 415]
+        app = place.app()
+        tracemalloc.start()
+        place.send(Post("/v1/track", bomb, headers), app=app)
+        assert tracemalloc.get_traced_memory()[1] < 5_000_000
+        tracemalloc.stop()
+        app.writer.close()
 
     def test_more_than_fits_into_memory_comes_later(self, place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(applications, "BYTES_AT_ONCE", 150)
@@ -245,6 +252,7 @@ class TestKeeping:
         batch = {"batch": [{**message, "messageId": str(n)} for n in range(16)]}
         answers = [place.send(Post("/v1/batch", batch), app=app)[0].status_code for _ in range(4)]
         assert answers == [200, 200, 200, 503]
+        assert len(place.files()) == 3, "a file that is large enough is not written to again"
         app.writer._close_file()
         place.pull()
         assert place.files() == []

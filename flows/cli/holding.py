@@ -1,0 +1,165 @@
+"""The commands for what is not sent: rejected, suppress."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from millstream.flows.cli.application import DELIVER, JsonOption, ProjectOption, command
+
+if TYPE_CHECKING:
+    from millstream.flows.cli.output import Cell
+
+
+@command("rejected", panel=DELIVER)
+def rejected(
+    *,
+    name: Annotated[str | None, typer.Argument(metavar="SYNC", help="One sync; all when left out.")] = None,
+    by: Annotated[
+        Literal["sync", "code", "reason", "fault"] | None, typer.Option("--by", help="Count them, most first.")
+    ] = None,
+    code: Annotated[str | None, typer.Option("--code", metavar="CODE", help="Only those with this code.")] = None,
+    export: Annotated[
+        Path | None, typer.Option("--export", metavar="FILE", help="Write them to a .csv, .jsonl or .parquet file.")
+    ] = None,
+    retry: Annotated[bool, typer.Option("--retry", help="Have the next run try them again, held ones too.")] = False,
+    unknown: Annotated[
+        bool,
+        typer.Option("--unknown", help="With --retry: also rows sent without an answer, which may then be done twice."),
+    ] = False,
+    project: ProjectOption = None,
+    as_json: JsonOption = False,
+) -> bool:
+    """List the rows that destinations refused, with their reasons and when each is tried again.
+
+    A row is tried again by itself when it changes, and for some time when it does not.
+    """
+    from millstream.flows import holding
+    from millstream.flows.cli.output import print_json, print_note
+    from millstream.flows.project import load_project
+    from millstream.flows.steps import Workspace
+    from millstream.state.errors import ConfigurationError
+
+    if unknown and not retry:
+        raise ConfigurationError("--unknown needs --retry.")
+    loaded = load_project(project)
+    if name is not None:
+        loaded.sync(name)
+    workspace = Workspace.open(loaded)
+    retried = workspace.journal.retry_rejected(sync=name, code=code, unknown=unknown) if retry else 0
+    rows = holding.rejected(workspace, name, code=code)
+    groups = holding.grouped(rows, by) if by else None
+    if export is not None:
+        holding.export(rows, export)
+    if as_json:
+        shown = {"rejected": rows, "groups": [asdict(group) for group in groups or ()], "retried": retried}
+        print_json(shown)
+        return True
+    if groups is not None:
+        _show_groups(groups, str(by))
+    elif export is None and not retry:
+        _show_rows(rows)
+    if export is not None:
+        print_note(f"{len(rows):,} rows written to {export}.")
+    if retry:
+        print_note(f"The next run tries {retried:,} rows again.")
+    return True
+
+
+def _show_rows(rows: Sequence[Mapping[str, Any]]) -> None:
+    from millstream.flows.cli.output import print_line, print_table
+
+    by_sync: dict[str, list[dict[str, Cell]]] = {}
+    for row in rows:
+        by_sync.setdefault(row["sync"], []).append(_row(row))
+    for sync, shown in by_sync.items():
+        print_table(f"{sync}: {len(shown):,} not accepted", shown, rare=("who has to act", "held because"))
+    print_line("\nThe story of one: millstream explain PROFILE" if rows else "Every row was accepted.")
+
+
+def _row(row: Mapping[str, Any]) -> dict[str, Cell]:
+    from millstream.flows.cli.output import age
+
+    return {
+        "profile": row["profile_id"] or "",
+        "what": row["operation"],
+        "code": row["code"] or row["status"],
+        "reason": row["reason"] or "",
+        "who has to act": row["fault"] or "",
+        "tries": row["attempts"],
+        "first": age(row["first_at"]),
+        "next try": age(row["next_try_at"]) or "when the row changes",
+        "held because": row["aged_out"] or "",
+    }
+
+
+def _show_groups(groups: Sequence[Any], by: str) -> None:
+    from millstream.flows.cli.output import print_table
+
+    print_table(
+        f"Not accepted, by {by}",
+        [
+            {
+                "sync": group.sync,
+                by if by != "sync" else "status": group.group,
+                "rows": group.rows,
+                "held": group.held,
+                "for example": group.example or "",
+            }
+            for group in groups
+        ],
+        empty="Every row was accepted.",
+    )
+
+
+@command("suppress", panel=DELIVER)
+def suppress(
+    *,
+    who: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="WHO", help="E-mail addresses, phone numbers, vendors' ids or profile ids."),
+    ] = None,
+    file: Annotated[
+        Path | None, typer.Option("--file", metavar="FILE", help="One a line; of a CSV the first column counts.")
+    ] = None,
+    channel: Annotated[
+        str, typer.Option("--channel", metavar="NAME", help="email, sms, ...; all channels when left out.")
+    ] = "",
+    reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why.")] = "by hand",
+    remove: Annotated[bool, typer.Option("--remove", help="Take them off the list instead.")] = False,
+    project: ProjectOption = None,
+    as_json: JsonOption = False,
+) -> bool:
+    """Keep people out of every sync, whatever their consent says; without names, count who is on the list.
+
+    They leave mirrored audiences with the next run. The list keeps hashes only.
+    """
+    from millstream.flows import holding
+    from millstream.flows.cli.output import age, print_json, print_note, print_table
+    from millstream.flows.project import load_project
+    from millstream.flows.steps import Workspace
+
+    workspace = Workspace.open(load_project(project))
+    names = [*(who or ()), *(holding.lines_of(file) if file else ())]
+    changed = 0
+    if names and remove:
+        changed = holding.release(workspace, names, channel=channel)
+    elif names:
+        changed = holding.suppress(workspace, names, reason=reason, channel=channel)
+    listed = holding.suppression_list(workspace)
+    if as_json:
+        print_json({"changed": changed, "suppressed": [asdict(one) for one in listed]})
+        return True
+    if names:
+        print_note(f"{changed:,} entries {'taken off' if remove else 'put on'} the list.")
+    else:
+        rows: list[dict[str, Cell]] = [
+            {"channel": one.channel, "reason": one.reason, "entries": one.entries, "latest": age(one.latest)}
+            for one in listed
+        ]
+        print_table("Suppression list", rows, empty="Nobody is on it.")
+    return True

@@ -1,0 +1,76 @@
+"""A process with everything imported that forks a ``millstream`` for each line it reads: starting one costs little.
+
+    python -m tests.chaos.prepared
+
+A line is JSON: the command's arguments and the file that its output goes to. The answers are the process id, and the
+status with which it ended. Batches are small and waits short, so that a run has many moments to die in.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import sys
+from importlib.metadata import EntryPoint
+
+from millstream.destinations.hubspot import HubSpot
+from millstream.destinations.mailchimp import Mailchimp
+from millstream.destinations.registry import DESTINATIONS
+from millstream.destinations.sending import jobs
+from millstream.flows.cli.application import declare_commands
+from millstream.state.http import Retries, session
+from tests.chaos.once import Once
+
+LATE = (
+    "alembic",
+    "duckdb",
+    "millstream.destinations.delivery",
+    "millstream.destinations.stopping",
+    "millstream.flows.cli.engines",
+    "millstream.flows.cli.results",
+    "millstream.flows.project",
+    "millstream.state.ledger.budgets",
+    "millstream.state.ledger.journal",
+    "pyarrow.compute",
+    "pyarrow.parquet",
+    "rich.console",
+    "sqlalchemy.dialects.sqlite",
+)
+"""What a run imports when it comes to it."""
+
+HASTY = Retries(attempts=4, first_wait=0.01, longest_wait=0.05)
+
+
+def make_small() -> None:
+    """Small batches, short waits, and the destination that must not send twice."""
+    HubSpot.batch_size, HubSpot.membership_batch_size = 5, 7
+    Mailchimp.batch_size, Mailchimp.membership_batch_size = 4, 6
+    Mailchimp.job_from, Mailchimp.job_size = 6, 5
+    jobs.FIRST_WAIT = 0.02
+    session.Retries = lambda: HASTY  # type: ignore[assignment,misc]
+    where = EntryPoint("once", f"{Once.__module__}:{Once.__name__}", DESTINATIONS.group)
+    DESTINATIONS._offers["once"] = [where]
+
+
+def main() -> None:
+    """Fork a run for each line, and say how it ended."""
+    make_small()
+    for module in LATE:
+        importlib.import_module(module)
+    application = declare_commands()
+    for line in sys.stdin:
+        order = json.loads(line)
+        pid = os.fork()
+        if pid == 0:
+            output = os.open(order["output"], os.O_CREAT | os.O_WRONLY | os.O_TRUNC)
+            os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+            os.dup2(output, 1)
+            os.dup2(output, 2)
+            application(order["args"])
+        print(pid, flush=True)
+        print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,115 @@
+"""Rejected rows and the suppression list, as people steer them."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+from typer.testing import CliRunner
+
+from millstream.flows.cli.application import declare_commands
+from millstream.flows.project import load_project
+from millstream.flows.steps import Workspace
+from millstream.state.ledger.journal import now
+from millstream.state.ledger.suppressions import value_hash
+
+PROJECT = """
+name: shop
+connections:
+  here: {system: mailchimp, base_url: "http://127.0.0.1:9/3.0", api_key: {env: NO_KEY}}
+destinations:
+  mailchimp: {connection: here, list_id: a}
+syncs:
+  letters: {destination: mailchimp, table: crm.wanted, into: Letters, consent: not_needed}
+"""
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    (tmp_path / "millstream.yaml").write_text(PROJECT)
+    return tmp_path
+
+
+def call(project: Path, *arguments: str, ok: bool = True) -> Any:
+    result = CliRunner().invoke(declare_commands(), [*arguments, "-p", str(project), "--json"])
+    assert (result.exit_code == 0) is ok, result.output
+    return json.loads(result.stdout)
+
+
+@pytest.fixture
+def refused(project: Path) -> Path:
+    rows = [
+        {
+            "sync": "letters",
+            "match_hash": value_hash(f"p{number}@example.com"),
+            "profile_id": f"p_{number}",
+            "operation": "add",
+            "payload_hash": "h",
+            "status": "unknown" if number == 2 else "rejected",
+            "code": "no_answer" if number == 2 else "bad",
+            "reason": "Because.",
+            "fault": "data",
+            "attempts": 7,
+            "first_at": now(),
+            "last_at": now(),
+            "next_try_at": None,
+            "aged_out": "refused 7 times with the same values",
+            "clear_text": {"match_value": "p0@example.com", "fields": {}} if number == 0 else None,
+        }
+        for number in range(3)
+    ]
+    workspace = Workspace.open(load_project(project))
+    workspace.journal.replace_rejected("letters", [], rows)
+    workspace.journal.close()
+    return project
+
+
+def test_they_are_counted_by_what_they_share(refused: Path) -> None:
+    groups = call(refused, "rejected", "--by", "code")["groups"]
+    assert [(one["group"], one["rows"], one["held"]) for one in groups] == [("bad", 2, 2), ("no_answer", 1, 1)]
+
+
+def test_retrying_leaves_rows_without_an_answer_alone_unless_asked(refused: Path) -> None:
+    assert call(refused, "rejected", "--retry", "--code", "bad")["retried"] == 2
+    rows = call(refused, "rejected")["rejected"]
+    assert [row["next_try_at"] is None for row in sorted(rows, key=lambda row: row["profile_id"])] == [
+        False, False, True,
+    ]  # fmt: skip
+    assert call(refused, "rejected", "--retry")["retried"] == 2
+    assert call(refused, "rejected", "--retry", "--unknown")["retried"] == 3
+    assert "--unknown needs --retry" in str(call(refused, "rejected", "--unknown", ok=False))
+
+
+@pytest.mark.parametrize("ending", ["csv", "jsonl", "parquet"])
+def test_they_are_exported(refused: Path, ending: str) -> None:
+    path = refused / f"rejected.{ending}"
+    call(refused, "rejected", "letters", "--export", str(path))
+    if ending == "csv":
+        rows = list(csv.DictReader(path.read_text().splitlines()))
+    elif ending == "jsonl":
+        rows = [json.loads(line) for line in path.read_text().splitlines()]
+    else:
+        rows = pq.read_table(path).to_pylist()
+    assert sorted(row["profile_id"] for row in rows) == ["p_0", "p_1", "p_2"]
+    assert list(refused.glob(".*.part")) == []
+
+
+def test_a_file_of_another_kind_is_refused(refused: Path) -> None:
+    assert "rejected.xls" in str(call(refused, "rejected", "--export", str(refused / "rejected.xls"), ok=False))
+
+
+def test_people_are_suppressed_in_every_spelling_and_only_as_hashes(project: Path) -> None:
+    (project / "list.csv").write_text("p2@example.com,Bob\n+49 30 123456,Cy\n")
+    put = call(project, "suppress", "P1@Example.com", "--file", str(project / "list.csv"), "--reason", "asked")
+    assert put["changed"] >= 3
+    assert [(one["channel"], one["reason"]) for one in put["suppressed"]] == [("all", "asked")]
+    journal = b"".join(path.read_bytes() for path in (project / ".millstream").glob("journal.sqlite*"))
+    assert b"example.com" not in journal.lower()
+    assert value_hash("p1@example.com").encode() in journal
+    assert value_hash("+4930123456").encode() in journal
+    call(project, "suppress", "p2@example.com", "--channel", "sms")
+    assert call(project, "suppress", "P1@Example.com", "--remove")["changed"] >= 1
