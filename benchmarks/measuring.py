@@ -7,7 +7,7 @@ import gc
 import resource
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -35,6 +35,7 @@ class Phase:
         cpu: Seconds of processor time of this process, all threads. The sandbox is another process.
         peak_mb: Largest resident memory of this process meanwhile; libraries included.
         grown_mb: How far that is above the resident memory at the start.
+        vendor_cpu: Seconds of processor time of whoever answers, where that is measured.
     """
 
     rows: int = 0
@@ -43,6 +44,7 @@ class Phase:
     cpu: float = 0.0
     peak_mb: float = 0.0
     grown_mb: float = 0.0
+    vendor_cpu: float = 0.0
 
 
 class Meter:
@@ -77,12 +79,14 @@ class Comparison:
         phase: Name of the phase.
         ours: Repetitions of ours.
         floor: Repetitions of the floor; empty when it has none.
+        others: Repetitions of what is measured beside them, by name; only its rows must be the same.
     """
 
     benchmark: str
     phase: str
     ours: list[Phase] = field(default_factory=list)
     floor: list[Phase] = field(default_factory=list)
+    others: dict[str, list[Phase]] = field(default_factory=dict)
 
     def ratio(self, what: str) -> float | None:
         """Ours over the floor's, medians of ``wall``, ``cpu`` or ``peak_mb``; None without a floor."""
@@ -98,6 +102,7 @@ class Comparison:
             "repetitions": len(self.ours),
             "ours": medians(self.ours),
             "floor": medians(self.floor) if self.floor else None,
+            "others": {name: medians(phases) for name, phases in self.others.items()},
             "wall_ratio": self.ratio("wall"),
             "cpu_ratio": self.ratio("cpu"),
             "memory_ratio": self.ratio("peak_mb"),
@@ -106,12 +111,17 @@ class Comparison:
 
 def medians(phases: Sequence[Phase]) -> dict[str, float]:
     """The median of each cost, and of the rows a second by the clock."""
-    found = {name: median(getattr(phase, name) for phase in phases) for name in ("wall", "cpu", "peak_mb", "grown_mb")}
+    costs = ("wall", "cpu", "peak_mb", "grown_mb", "vendor_cpu")
+    found = {name: median(getattr(phase, name) for phase in phases) for name in costs}
     return {**found, "rows_per_second": median(phase.rows / phase.wall for phase in phases)}
 
 
-def compare(benchmark: str, ours: Side, floor: Side | None, *, repeat: int) -> list[Comparison]:
+def compare(
+    benchmark: str, ours: Side, floor: Side | None, *, repeat: int, others: Mapping[str, Side] | None = None
+) -> list[Comparison]:
     """Run ours and the floor in turn; which goes first changes, so that neither always finds the machine warm.
+
+    Others are run once, after them.
 
     Raises:
         DifferentResultsError: A phase came to another result on the other side.
@@ -123,6 +133,9 @@ def compare(benchmark: str, ours: Side, floor: Side | None, *, repeat: int) -> l
             for phase_name, phase in _run(side).phases.items():
                 comparison = comparisons.setdefault(phase_name, Comparison(benchmark, phase_name))
                 getattr(comparison, name).append(phase)
+    for name, side in (others or {}).items():
+        for phase_name, phase in _run(side).phases.items():
+            comparisons[phase_name].others[name] = [phase]
     for comparison in comparisons.values():
         _check_same(comparison)
     return sorted(comparisons.values(), key=lambda one: not one.ours)
@@ -142,6 +155,11 @@ def _check_same(comparison: Comparison) -> None:
             raise DifferentResultsError(
                 f"{comparison.benchmark}, {comparison.phase}: {first.rows} rows with result {first.result!r} "
                 f"stand against {other.rows} with {other.result!r}."
+            )
+    for name, phases in comparison.others.items():
+        if phases[0].rows != first.rows:
+            raise DifferentResultsError(
+                f"{comparison.benchmark}, {comparison.phase}: {first.rows} rows against {phases[0].rows} of {name}."
             )
 
 

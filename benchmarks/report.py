@@ -85,6 +85,8 @@ def _add_rows(table: Table, comparison: Comparison) -> None:
     table.add_row(comparison.benchmark, comparison.phase, rows, "ours", *_cells(comparison.ours), *ratios)
     if comparison.floor:
         table.add_row("", "", "", "floor", *_cells(comparison.floor), "", "", "")
+    for name, phases in comparison.others.items():
+        table.add_row("", "", "", name, *_cells(phases), "", "", "")
     table.add_section()
 
 
@@ -93,7 +95,7 @@ def _cells(phases: Sequence[Phase]) -> list[str]:
     return [
         f"{costs['rows_per_second']:,.0f}",
         f"{costs['wall']:.2f}",
-        f"{costs['cpu']:.2f}",
+        f"{costs['cpu']:.2f}" + (f" (vendor {costs['vendor_cpu']:.2f})" if costs["vendor_cpu"] else ""),
         f"{costs['peak_mb']:.0f} (+{costs['grown_mb']:.0f})",
     ]
 

@@ -194,6 +194,10 @@ class Destination(ABC, Generic[SettingsT]):
         """Keep the limits together with all others who use the credential; the engine says so before any request."""
         self._budgets = budgets
 
+    def rehearse(self) -> None:
+        """From now on make no request that could change something; see ``millstream.destinations.http.Recorded``."""
+        self.http.rehearses = True
+
     @property
     def calls(self) -> int:
         """Requests made so far."""

@@ -8,8 +8,10 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from glob import escape
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from millstream.destinations.planning import PlanReport, PlanRequest, make_plan
+from millstream.destinations.preview import Look, PlanPreview, SavedPlan, check_saved, latency_of, look_at
 from millstream.destinations.rules import DeliveryRules, Holdout, Restraints, Suppression
 from millstream.destinations.sending import AnyDestination, Sender, Withdrawals
 from millstream.destinations.sending.jobs import StillRunningError
@@ -17,7 +19,7 @@ from millstream.destinations.settling import settle
 from millstream.destinations.stopping import STOP
 from millstream.destinations.sync import Sync
 from millstream.destinations.sync_report import SyncReport
-from millstream.state.errors import MillstreamError
+from millstream.state.errors import ConfigurationError, MillstreamError
 from millstream.state.ledger.acknowledged import forget_old, keep_run
 from millstream.state.ledger.journal import Journal, now
 from millstream.state.ledger.suppressions import salt, suppressions_for
@@ -25,6 +27,7 @@ from millstream.state.store import Store
 
 RENEW_AFTER = 60.0
 """Seconds after which a running sync says again that it is alive; its lease holds for much longer."""
+
 
 Progress = Callable[[str, int, int], None]
 """Called with the sync's name, the rows that have an outcome, and all rows of the plan."""
@@ -52,15 +55,34 @@ class Delivery:
     plans: Path
     rules: DeliveryRules = field(default_factory=DeliveryRules)
 
-    def plan(self, run_id: str) -> PlanReport:
+    def plan(self, run_id: str, look: Look | None = None) -> PlanPreview:
         """What an activation would do; nothing is sent and nothing is kept."""
-        with self.store.rehearsal() as connection:
-            return make_plan(connection, self._request(run_id))
+        with TemporaryDirectory() as folder:
+            with self.store.rehearsal() as connection:
+                plan = make_plan(connection, self._request(run_id, folder=Path(folder)))
+                latency = latency_of(connection, self.sync.destination)
+            return look_at(plan, self.name, self.sync, self.destination, look or Look(), latency=latency, now=now())
 
-    def activate(self, run_id: str, *, override_guards: bool = False, progress: Progress | None = None) -> SyncReport:
+    def activate(
+        self,
+        run_id: str,
+        *,
+        override_guards: bool = False,
+        saved: SavedPlan | None = None,
+        progress: Progress | None = None,
+    ) -> SyncReport:
         """Settle what an earlier run left, plan, send, settle.
 
         What goes wrong is in the report; only a wrong configuration is raised.
+
+        Args:
+            run_id: The run that asks.
+            override_guards: Whether to send although a guard says stop.
+            saved: What was looked at: nothing is sent if the plan is another one by now.
+            progress: Told after each batch.
+
+        Raises:
+            ConfigurationError: A column that is not there; or ``saved`` is not what would be sent.
         """
         started, began = time.monotonic(), now()
         report = SyncReport(self.name)
@@ -70,11 +92,22 @@ class Delivery:
             elif self._settle_earlier(report):
                 self._sweep()
                 plan = report.planned = self._plan(run_id, report, override_guards=override_guards)
+                if saved:
+                    self._check_saved(saved, plan)
                 if plan.operations:
                     self._send(plan, report, override_guards=override_guards, progress=progress)
                     self._audit(run_id, report, began)
         report.seconds = time.monotonic() - started
         return report
+
+    def _check_saved(self, saved: SavedPlan, plan: PlanReport) -> None:
+        try:
+            check_saved(saved, self.name, self.sync, plan.path, plan.counts)
+        except ConfigurationError:
+            if plan.plan_id and plan.path:
+                self.journal.plan_settled(plan.plan_id)
+                plan.path.unlink(missing_ok=True)
+            raise
 
     def _send(self, plan: PlanReport, report: SyncReport, *, override_guards: bool, progress: Progress | None) -> None:
         destination = self.destination()
@@ -102,12 +135,16 @@ class Delivery:
                 sender.finish_jobs(jobs)
                 report.requests += destination.calls
                 error = error or sender.error
+        if error and not isinstance(error, StillRunningError):
+            # A job that could not be looked for may be running: its rows must not be sent anew before it is found.
+            report.end(error, waiting=False)
+            return False
         earlier = SyncReport(self.name)
         waiting = self._settle_all(earlier)
         report.recovered = earlier.accepted
-        if waiting or error:
-            report.end(None if isinstance(error, StillRunningError) else error, waiting=waiting)
-        return not (waiting or error)
+        if waiting:
+            report.end(None, waiting=True)
+        return not waiting
 
     def _sender(self, destination: AnyDestination, plan: PlanReport, progress: Progress | None) -> Sender:
         audience = self.sync.audience_name
@@ -195,8 +232,7 @@ class Delivery:
                 report.planned = plan
                 keep_run(connection, report.as_row(run_id, self.sync, started_at=request.now, finished_at=now()))
         if plan.plan_id and plan.path:
-            counts = {"add": plan.adds, "update": plan.updates, "remove": plan.removes}
-            self.journal.add_plan(plan.plan_id, sync=self.name, run_id=run_id, path=plan.path, counts=counts)
+            self.journal.add_plan(plan.plan_id, sync=self.name, run_id=run_id, path=plan.path, counts=plan.counts)
         return plan
 
     def _sweep(self) -> None:

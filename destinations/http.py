@@ -13,8 +13,34 @@ from millstream.destinations.stopping import sleep_unless_stopped
 from millstream.state.http import Answer, Budget, Classify, Pacer, RateLimit, Retries, VendorSession
 
 
+class _Unsigned(AuthBase):
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        return request
+
+
+class Recorded(BaseException):
+    """A request that was not made, because this is a rehearsal.
+
+    Attributes:
+        method: HTTP method.
+        url: Where it would have gone, with its query.
+        headers: Names of its headers, those of the signature too.
+        body: Its body, before it is written as JSON.
+    """
+
+    def __init__(self, method: str, url: str, headers: tuple[str, ...], body: object) -> None:
+        super().__init__(method, url)
+        self.method = method
+        self.url = url
+        self.headers = headers
+        self.body = body
+
+
 class Http:
     """Calls one vendor.
+
+    Attributes:
+        rehearses: Whether requests that could change something are given back as ``Recorded`` instead of being made.
 
     Args:
         system: The vendor's name in messages.
@@ -37,10 +63,12 @@ class Http:
         retries: Retries | None = None,
         budget: Budget | None = None,
     ) -> None:
+        self.rehearses = False
         longest = (retries or Retries()).longest_retry_after
         self.pacer = Pacer(limit, budget=budget, longest_pause=longest, sleep=sleep_unless_stopped)
         self._base_url = base_url.rstrip("/")
         self._session = VendorSession(system=system, auth=auth, pacer=self.pacer, classify=classify, retries=retries)
+        self._unsigned = VendorSession(system=system, auth=_Unsigned(), pacer=self.pacer, retries=retries)
 
     @property
     def calls(self) -> int:
@@ -85,9 +113,12 @@ class Http:
         return answer.json() if answer.content else None
 
     def download(self, url: str) -> bytes:
-        """The bytes at a URL that an answer gave."""
+        """The bytes at a URL that an answer gave and that is signed by itself: the credential does not go along.
+
+        Such links lead to another host, which is not to see the credential, and which refuses to be signed to twice.
+        """
         request = requests.Request("GET", url, headers={"Accept": "*/*"})
-        return self._session.send(self._session.prepare_request(request)).content
+        return self._unsigned.send(self._unsigned.prepare_request(request)).content
 
     def _deliver(self, method: str, path: str, body: object, params: Mapping[str, Any] | None, replay: bool) -> Answer:
         url = path if path.startswith(("http://", "https://")) else f"{self._base_url}/{path.lstrip('/')}"
@@ -98,4 +129,8 @@ class Http:
             data=None if body is None else orjson.dumps(body),
             headers={} if body is None else {"Content-Type": "application/json"},
         )
-        return self._session.deliver(self._session.prepare_request(request), replay=replay)
+        prepared = self._session.prepare_request(request)
+        if self.rehearses and method != "GET":
+            names = tuple(sorted({*prepared.headers, "Authorization"}))
+            raise Recorded(method, prepared.url or url, names, body)
+        return self._session.deliver(prepared, replay=replay)

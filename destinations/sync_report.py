@@ -74,10 +74,10 @@ class SyncReport:
     def end(self, error: MillstreamError | None, *, waiting: bool) -> None:
         """Set the status by what stopped it, or by what was not accepted."""
         self.error = error
-        if waiting:
-            self.status = "waiting"
-        elif error:
+        if error:
             self.status = "stopped"
+        elif waiting:
+            self.status = "waiting"
         else:
             self.status = "partial" if self.rejected or self.retry_later or self.unknown else "completed"
 

@@ -260,7 +260,8 @@ class PullProgress:
 
     def _share(self, stream: str) -> float:
         done: float = self._streams.index(stream) if stream in self._streams else 0
-        if left := self._left.get(stream):
+        left = self._left.get(stream)
+        if left and left.expected:
             done += min(1.0, left.rows / left.expected)
         return 100.0 * done / max(len(self._streams), 1)
 

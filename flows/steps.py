@@ -22,7 +22,7 @@ from millstream.state.store import Store
 if TYPE_CHECKING:
     from millstream.destinations.delivery import Delivery
     from millstream.destinations.delivery import Progress as DeliveryProgress
-    from millstream.destinations.planning import PlanReport
+    from millstream.destinations.preview import Look, PlanPreview, SavedPlan
     from millstream.destinations.registry import AnyDestination
     from millstream.destinations.sync_report import SyncReport
     from millstream.flows.project import Project
@@ -242,9 +242,9 @@ def select(workspace: Workspace, audiences: Iterable[str] | None = None, *, run_
         return select_audiences(connection, defined, only=wanted, run_id=run_id, as_of=datetime.now(UTC))
 
 
-def plan(workspace: Workspace, sync: str, *, run_id: str) -> PlanReport:
+def plan(workspace: Workspace, sync: str, *, run_id: str, look: Look | None = None) -> PlanPreview:
     """What an activation of a sync would do; nothing is sent."""
-    return workspace.delivery(sync).plan(run_id)
+    return workspace.delivery(sync).plan(run_id, look)
 
 
 def activate(
@@ -253,17 +253,19 @@ def activate(
     *,
     run_id: str,
     override_guards: bool = False,
+    saved: SavedPlan | None = None,
     progress: Progress | None = None,
 ) -> SyncReport:
     """Bring a destination in step with a sync's people.
 
-    What goes wrong at the vendor is in the report; only a wrong configuration is raised.
+    What goes wrong at the vendor is in the report; only a wrong configuration is raised, or that there is something
+    else to send by now than in ``saved``.
     """
     from millstream.destinations.stopping import settled_on_sigterm
 
     with settled_on_sigterm():
         return workspace.delivery(sync).activate(
-            run_id, override_guards=override_guards, progress=progress.sent if progress else None
+            run_id, override_guards=override_guards, saved=saved, progress=progress.sent if progress else None
         )
 
 

@@ -160,6 +160,11 @@ class Sandbox:
         """Base URL of one system."""
         return f"{self.url}/{name}"
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether no connection is open, and all that came over those that were closed has been worked off."""
+        return not (self._server.server_state.connections or self._server.server_state.tasks)
+
     def start(self) -> None:
         """Start serving; returns when requests are answered."""
         self._listener = _listen(self.options.port)

@@ -22,7 +22,7 @@ class Forecast:
 
     Attributes:
         rows: Rows read so far.
-        expected: Rows in all, as announced.
+        expected: Rows in all, as announced; None where requests were announced instead.
         requests: Requests that are still to be made, about.
         ends_at: When they will have been made, at the pace allowed and kept so far.
         left_today: Requests that the day's budget still allows; None where there is none.
@@ -30,7 +30,7 @@ class Forecast:
     """
 
     rows: int
-    expected: int
+    expected: int | None
     requests: int
     ends_at: datetime
     left_today: int | None = None
@@ -56,16 +56,20 @@ class Forecast:
 
     def __str__(self) -> str:
         """For people, while the load is on its way."""
-        progress = f"{self.rows:,} of {self.expected:,} rows read; about {_requests(self.requests)} more"
+        progress = f"{self._read}; about {_more(self.requests)}"
         if self.fits_today:
             return f"{progress}; at the allowed rate finished at {_moment(self.ends_at)}."
         return f"{progress}, and {self.left_today:,} are allowed today: {_days(self.days)}."
 
     def after_the_budget(self, renews_at: datetime | None) -> str:
         """For people, when the day's budget has ended the load."""
-        rest = f"{self.rows:,} of {self.expected:,} rows read"
         when = f"continue after {_moment(renews_at)}" if renews_at else "continue when the budget renews"
-        return f"{rest}; {when}, {_days(self.days)}."
+        return f"{self._read}; {when}, {_days(self.days)}."
+
+    @property
+    def _read(self) -> str:
+        of_all = "" if self.expected is None else f" of {self.expected:,}"
+        return f"{self.rows:,}{of_all} rows read"
 
     def as_json(self) -> dict[str, Any]:
         """For programs."""
@@ -78,31 +82,50 @@ class Forecast:
         }
 
 
+@dataclass(frozen=True)
+class Announced:
+    """What a stream's reader knows of what is to come.
+
+    Attributes:
+        rows: Rows in all.
+        requests: Requests in all.
+    """
+
+    rows: int | None = None
+    requests: int | None = None
+
+    def left(self, rows: int, made: int) -> int:
+        """Requests that are still to be made after some rows and requests; 0 also where nobody knows."""
+        if self.rows is not None:
+            return math.ceil((self.rows - rows) * made / rows) if 0 < rows < self.rows else 0
+        return max(0, (self.requests or 0) - made)
+
+
 def forecast(
-    rows: int, expected: int, *, made: int, seconds: float, limit: RateLimit, left_today: int | None
+    announced: Announced, *, rows: int, made: int, seconds: float, limit: RateLimit, left_today: int | None
 ) -> Forecast | None:
     """What is left of a stream; None before its first rows, and where everything was read.
 
     Args:
+        announced: What is to come in all.
         rows: Rows read so far.
-        expected: Rows in all.
         made: Requests that these rows took.
         seconds: Time that they took.
         limit: What the vendor allows.
         left_today: Requests that the day's budget still allows, where there is one.
     """
-    if rows <= 0 or made <= 0 or expected <= rows:
+    requests = announced.left(rows, made)
+    if made <= 0 or requests <= 0:
         return None
-    requests = math.ceil((expected - rows) * made / rows)
     rate = limit.requests / limit.seconds
     if made >= _ENOUGH_REQUESTS and seconds > 0:
         rate = min(rate, made / seconds)
     ends_at = datetime.now(UTC) + timedelta(seconds=requests / rate)
-    return Forecast(rows, expected, requests, ends_at, left_today, limit.daily)
+    return Forecast(rows, announced.rows, requests, ends_at, left_today, limit.daily)
 
 
-def _requests(number: int) -> str:
-    return f"{number:,} request{'' if number == 1 else 's'}"
+def _more(requests: int) -> str:
+    return f"{requests:,} more request{'' if requests == 1 else 's'}"
 
 
 def _days(days: int | None) -> str:

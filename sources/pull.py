@@ -14,7 +14,7 @@ from dlt.sources.helpers.rest_client.client import RESTClient
 from requests import Request
 
 from millstream.sources.contract import DeclaredSettings, Endpoint, Source, SourceSettings, Stream
-from millstream.sources.forecast import Forecast, forecast
+from millstream.sources.forecast import Announced, Forecast, forecast
 from millstream.sources.stored import StoredRows
 from millstream.state.errors import MalformedAnswerError
 from millstream.state.http import Answer, Budgets, Pacer, RateLimit, Retries, VendorSession
@@ -92,7 +92,7 @@ class Pull:
         self._pacer = pacer
         self._calls_before, self._begun = pacer.calls, monotonic()
         self.expected: int | None = None
-        self.announced: int | None = None
+        self._announced = Announced()
 
     @property
     def stream(self) -> Stream:
@@ -125,6 +125,7 @@ class Pull:
 
     def say_how_long(self, requests: int, *, per_minute: float) -> None:
         """Say until when it will take, in the log and in the run's report, where so many requests take long."""
+        self.expect_requests(requests)
         takes = timedelta(minutes=requests / per_minute)
         if takes > LONG:
             self.warn(
@@ -148,17 +149,21 @@ class Pull:
             rows: How many, by the vendor's count.
             exact: Whether a smaller number read fails the stream; otherwise it is about so many.
         """
-        self.announced = (self.announced or 0) + rows
+        self._announced = replace(self._announced, rows=(self._announced.rows or 0) + rows)
         if exact:
             self.expected = (self.expected or 0) + rows
 
+    def expect_requests(self, requests: int) -> None:
+        """Announce how many (more) requests it will take, where nobody knows how many rows they bring."""
+        known = self._announced.requests
+        made = self._pacer.calls - self._calls_before
+        self._announced = replace(self._announced, requests=(made if known is None else known) + requests)
+
     def forecast(self, rows: int) -> Forecast | None:
         """What is left of the stream after so many rows; None where nothing was announced, or all is here."""
-        if self.announced is None:
-            return None
         return forecast(
-            rows,
-            self.announced,
+            self._announced,
+            rows=rows,
             made=self._pacer.calls - self._calls_before,
             seconds=monotonic() - self._begun,
             limit=self._pacer.limit,

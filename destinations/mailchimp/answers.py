@@ -7,9 +7,11 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from millstream.destinations.contract import Outcome, accepted, rejected, suppressed
+from millstream.destinations.contract import Outcome, accepted, rejected, retry_later, suppressed
+from millstream.destinations.mailchimp.jobs import Result
 from millstream.destinations.rows import masked
 from millstream.state.errors import RefusedError
+from millstream.state.http.session import RETRYABLE_STATUSES
 
 _NOT_ADDRESSABLE = {
     "unsubscribed": "The person unsubscribed from the list.",
@@ -38,6 +40,27 @@ def refusal_of(error: RefusedError, email: str) -> Outcome:
     faults = [f"{fault.get('field')}: {fault.get('message')}" for fault in body.get("errors") or ()]
     text = " ".join([title + ".", str(body.get("detail") or ""), *faults])
     return refusal(re.sub(r"\W+", "_", title.lower()), text, email)
+
+
+def not_on_list() -> Outcome:
+    """The outcome of a change of somebody who is not there."""
+    return rejected("not_on_list", "The person is not on the list, and this mode creates nobody.")
+
+
+def outcome_of_result(result: Result | None, email: str) -> Outcome:
+    """What the answer to one operation of a job means for its row."""
+    if result is None:
+        return retry_later("not_in_results", "The results of the job do not name the row.")
+    if result.status < 400 and isinstance(result.body, dict):
+        return outcome_of(result.body)
+    if result.status == 404:
+        return not_on_list()
+    title = str(result.body.get("title")) if isinstance(result.body, dict) else "no body"
+    what = f"Mailchimp answered HTTP {result.status} to the operation: {title}."
+    if result.status < 400 or result.status in {401, 403, *RETRYABLE_STATUSES}:
+        # Not the row's fault: a throttle, an outage, or a key that ended while the job ran.
+        return retry_later("unavailable", what)
+    return refusal_of(RefusedError(what, status=result.status, body=result.body), email)
 
 
 def refusal(code: str, text: str, email: str) -> Outcome:

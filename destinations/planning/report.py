@@ -55,6 +55,11 @@ class PlanReport:
         return self.adds + self.updates + self.removes
 
     @property
+    def counts(self) -> dict[str, int]:
+        """Rows to send by operation."""
+        return {"add": self.adds, "update": self.updates, "remove": self.removes}
+
+    @property
     def ok(self) -> bool:
         """Whether no guard stands in the way."""
         return not self.guards

@@ -11,7 +11,7 @@ from millstream.destinations.contract import DeliveryRow, Outcome
 from millstream.destinations.modes import Operation, SyncMode
 from millstream.destinations.sending.plan_rows import AnyDestination
 from millstream.destinations.sync import Sync
-from millstream.state.errors import UnavailableError
+from millstream.state.errors import MillstreamError, RefusedError, RetryableError, UnavailableError
 from millstream.state.ledger.journal import Journal
 
 FIRST_WAIT = 0.5
@@ -22,7 +22,15 @@ PATIENCE = 3600.0
 
 
 class StillRunningError(UnavailableError):
-    """A job has not ended: its rows have no outcome yet, and a later run asks again."""
+    """A job has not ended, or cannot be asked after: its rows have no outcome yet, and a later run asks again.
+
+    Attributes:
+        stopped_by: What stands in the way until somebody does something about it, such as a refused credential.
+    """
+
+    def __init__(self, what: str, *, stopped_by: MillstreamError | None = None) -> None:
+        super().__init__(what)
+        self.stopped_by = stopped_by
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,8 +55,9 @@ class Jobs:
         """Submit a job, keep its id, and wait for its outcomes.
 
         Raises:
-            StillRunningError: It has not ended yet.
-            MillstreamError: As the session raises; ``RefusedError`` where the vendor refused the job as a whole.
+            StillRunningError: It has not ended yet, or the vendor cannot be asked now.
+            MillstreamError: Submitting it failed, as the session raises; ``RefusedError`` where the vendor refused the
+                job as a whole.
         """
         job_id = self.destination.submit_job(
             operation,
@@ -62,10 +71,27 @@ class Jobs:
         return self.outcomes(job_id, operation, rows)
 
     def outcomes(self, job_id: str, operation: Operation, rows: Sequence[DeliveryRow]) -> list[Outcome]:
-        """Wait for a job that was submitted, also by an earlier run."""
+        """Wait for a job that was submitted, also by an earlier run.
+
+        Rows of a job are never sent anew while it may still run: it could overtake newer values with its own.
+
+        Raises:
+            StillRunningError: It has not ended yet, or the vendor cannot be asked now.
+            RefusedError: It failed as a whole, or the vendor no longer knows it.
+        """
+        try:
+            self._wait_for(job_id)
+            return self.destination.job_outcomes(job_id, operation, rows)
+        except (RefusedError, StillRunningError):
+            raise
+        except RetryableError as error:
+            raise StillRunningError(f"The job cannot be asked after: {error.what}") from error
+        except MillstreamError as error:
+            raise StillRunningError(f"The job cannot be asked after: {error.what}", stopped_by=error) from error
+
+    def _wait_for(self, job_id: str) -> None:
         wait, until = FIRST_WAIT, time.monotonic() + PATIENCE
         while not self.destination.poll_job(job_id).done:
             if self.stop.wait(wait) or time.monotonic() > until:
                 raise StillRunningError("The vendor has not ended the job yet; the next run asks again.")
             wait = min(wait * 1.5, LONGEST_WAIT)
-        return self.destination.job_outcomes(job_id, operation, rows)

@@ -30,11 +30,15 @@ class Performer:
 
     def perform(self, operation: Operation, rows: Sequence[DeliveryRow]) -> list[Outcome]:
         """One outcome for each row, in order; raises what the session raises."""
+        return self._one_after_the_other(self.steps(operation), rows)
+
+    def steps(self, operation: Operation) -> list[Call]:
+        """What an operation takes, one call after the other."""
         if operation is Operation.REMOVE:
-            return self._one_after_the_other(self._steps_out(), rows)
+            return self._steps_out()
         if operation is Operation.ADD and self._audience is not None:
-            return self._one_after_the_other([self._write, self._enrol], rows)
-        return self.checked(self._write(rows), rows)
+            return [self.write, self._enrol]
+        return [self.write]
 
     def _steps_out(self) -> list[Call]:
         """What it takes to be out: of the audience first, so that nothing is sent to someone half out."""
@@ -54,7 +58,8 @@ class Performer:
         assert self._audience is not None
         return self._destination.remove_members(self._audience, rows)
 
-    def _write(self, rows: Sequence[DeliveryRow]) -> list[Outcome]:
+    def write(self, rows: Sequence[DeliveryRow]) -> list[Outcome]:
+        """Write fields, in the way of the sync's mode."""
         call = self._destination.update if self._sync.mode is SyncMode.UPDATE else self._destination.upsert
         return call(rows, match_key=self._sync.match_key)
 

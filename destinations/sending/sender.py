@@ -101,7 +101,11 @@ class Sender:
         stay without an outcome, which settling takes as unknown.
         """
         for entry in jobs:
-            job_id = entry.job_id or self.destination.find_job(entry.label or "")
+            try:
+                job_id = entry.job_id or self._find(entry)
+            except MillstreamError as error:
+                self._halt(error)
+                continue
             if job_id is None:
                 continue
             operation = Operation(entry.operation)
@@ -113,6 +117,13 @@ class Sender:
                     self._jobs.outcomes(job_id, operation, rows)
                 ),
             )
+
+    def _find(self, entry: BatchEntry) -> str | None:
+        """The id of a job whose submission got no answer, kept as if it had."""
+        job_id = self.destination.find_job(entry.label or "")
+        if job_id is not None:
+            self.journal.job_submitted(entry.batch_id, job_id)
+        return job_id
 
     def _is_over(self) -> bool:
         if self.stop.is_set():
@@ -177,7 +188,7 @@ class Sender:
                 return [rows[:middle], rows[middle:]]
             outcomes = [rejected(str(error.status), error.what)]
         except StillRunningError as error:
-            self._halt(error)
+            self._halt(error.stopped_by or error)
             return []
         except RetryableError as error:
             outcomes = [_same(Status.RETRY_LATER, error)] * len(rows)

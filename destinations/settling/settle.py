@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from millstream.state.store import Connection
 
 _ACCEPTED = (Status.ACCEPTED.value, Status.ACCEPTED_ASYNC.value)
+_UNCERTAIN = (Status.RETRY_LATER.value, Status.UNKNOWN.value)
 _LISTED = (Status.REJECTED.value, Status.SUPPRESSED.value, Status.UNKNOWN.value)
 _UNANSWERED = ("no_answer", "The run ended before the answer came.", "vendor")
 _MOST_CHUNKS = 500
@@ -232,13 +233,14 @@ def _acknowledge(connection: Connection, facts: Mapping[str, object], *, keeps_r
         """,
         {**facts, "keeps_removed": keeps_removed},
     )
-    # Nobody knows whether these are there: the next plan puts them in again, or takes them out.
+    # Nobody knows whether these are there: the next plan puts them in again, or takes them out. Of those that must not
+    # be sent again, the rejected list holds back the same operation with the same hash, and no other.
     connection.execute(
         f"""
         INSERT INTO delivery.acknowledged {columns}
-        SELECT $sync, match_value, profile_id, '', external_id,
-            CASE WHEN operation = 'update' THEN true END, $now, $plan, NULL
-        FROM settling WHERE status = 'retry_later'
+        SELECT $sync, match_value, profile_id, CASE WHEN operation = 'remove' THEN payload_hash ELSE '' END,
+            external_id, CASE WHEN operation = 'update' THEN true END, $now, $plan, NULL
+        FROM settling WHERE status IN {_UNCERTAIN}
         {REPLACE_ACKNOWLEDGED}
         """,
         dict(facts),

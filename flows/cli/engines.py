@@ -17,6 +17,7 @@ from millstream.flows.steps import PipelineReport, Workspace
 from millstream.state.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from millstream.destinations.preview import SavedPlan
     from millstream.flows.project import Project
     from millstream.sources.pull import Window
 
@@ -128,8 +129,10 @@ class Here:
 
         return self._recorded("select", work)
 
-    def activate(self, syncs: Sequence[str], *, override_guards: bool) -> Outcome:
-        """Send syncs side by side."""
+    def activate(self, syncs: Sequence[str], *, override_guards: bool, saved: SavedPlan | None = None) -> Outcome:
+        """Send syncs side by side; with a saved plan, send that of one sync or nothing."""
+        if saved:
+            return self._activate_saved(saved, override_guards=override_guards)
         with shown_progress() as progress:
             return self._recorded(
                 "activate",
@@ -143,6 +146,21 @@ class Here:
                     )
                 ),
             )
+
+    def _activate_saved(self, saved: SavedPlan, *, override_guards: bool) -> Outcome:
+        def work(run: PipelineReport) -> None:
+            report = steps.activate(
+                self._workspace,
+                saved.sync,
+                run_id=run.run_id,
+                override_guards=override_guards,
+                saved=saved,
+                progress=progress,
+            )
+            run.activated.append(report)
+
+        with shown_progress() as progress:
+            return self._recorded("activate", work)
 
     def run(self, sources: Sequence[str] | None, syncs: Sequence[str] | None) -> Outcome:
         """Everything in order."""

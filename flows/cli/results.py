@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from millstream.flows.cli.output import Cell, print_error, print_json, print_note, print_table
 
 if TYPE_CHECKING:
-    from millstream.destinations.planning import PlanReport
     from millstream.flows.cli.engines import Outcome
     from millstream.flows.steps import PipelineReport
     from millstream.state.checks import CheckResult
@@ -134,41 +133,6 @@ _TABLES = {
     "selected": _show_selected,
     "activated": _show_activated,
 }
-
-
-_RARE_IN_PLANS = ("suppressed", "held out", "sent with another", "no match key", "waiting", "merged away")
-
-
-def show_plans(plans: Sequence[PlanReport], *, as_json: bool) -> bool:
-    """Show what would be sent; False when a guard would stop one."""
-    ok = all(plan.ok for plan in plans)
-    if as_json:
-        print_json({"ok": ok, "plans": [plan.as_json() for plan in plans]})
-        return ok
-    rows: list[dict[str, Cell]] = [
-        {
-            "sync": plan.sync,
-            "add": plan.adds,
-            "update": plan.updates,
-            "remove": plan.removes,
-            "same": plan.unchanged,
-            "no consent": plan.held.get("consent", 0),
-            "suppressed": plan.held.get("suppression list", 0),
-            "held out": plan.held.get("holdout", 0),
-            "sent with another": plan.held.get("priority", 0),
-            "no match key": plan.unmatched,
-            "waiting": plan.waiting,
-            "merged away": plan.merged_away,
-        }
-        for plan in plans
-    ]
-    print_table("Nothing is sent; activate would do this", rows, rare=_RARE_IN_PLANS)
-    if any(plan.merged_away for plan in plans):
-        print_note("Ids that were merged away stay where a sync has no list to take them out of: see docs/identity.md.")
-    for plan in plans:
-        for guard in plan.guards:
-            print_error(f"sync {plan.sync}: a guard would stop it: {guard}")
-    return ok
 
 
 def show_checks(results: Sequence[CheckResult], *, as_json: bool) -> bool:

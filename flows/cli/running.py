@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -107,18 +108,33 @@ def plan(
     names: Annotated[
         list[str] | None, typer.Argument(metavar="SYNC", help="Syncs; all enabled ones when none.")
     ] = None,
+    removals: Annotated[int, typer.Option("--removals", metavar="N", min=0, help="Name the first N taken out.")] = 10,
+    clear: Annotated[bool, typer.Option("--clear", help="Name them in clear.")] = False,
+    requests: Annotated[
+        bool,
+        typer.Option("--requests", help="Show one request of each kind, masked. Reads from the destination only."),
+    ] = False,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="FILE", help="Write one sync's plan, for `activate --plan FILE`.")
+    ] = None,
     project: ProjectOption = None,
     as_json: JsonOption = False,
 ) -> bool:
-    """Show what `activate` would send, add and remove. Nothing is sent."""
+    """Show what `activate` would send, add and remove, and what it would take. Nothing is sent."""
+    from millstream.destinations.preview import Look
     from millstream.flows import steps
-    from millstream.flows.cli.results import show_plans
+    from millstream.flows.cli.plans import show_plans
     from millstream.flows.project import load_project
+    from millstream.state.errors import ConfigurationError
 
     loaded = load_project(project)
     chosen = _chosen("sync", names, loaded.syncs, default=steps.enabled_syncs(loaded))
+    if out is not None and len(chosen) != 1:
+        raise ConfigurationError("A plan's file is of one sync.", where="--out", remedy="name the sync.")
     workspace, run_id = steps.Workspace.open(loaded), steps.new_run_id()
-    return show_plans([steps.plan(workspace, name, run_id=run_id) for name in chosen], as_json=as_json)
+    look = Look(removals=removals, in_clear=clear, requests=requests, save_to=out)
+    previews = [steps.plan(workspace, name, run_id=run_id, look=look) for name in chosen]
+    return show_plans(previews, as_json=as_json)
 
 
 @command("activate", panel=RUN)
@@ -128,20 +144,32 @@ def activate(
         list[str] | None, typer.Argument(metavar="SYNC", help="Syncs; all enabled ones when none.")
     ] = None,
     override_guards: GuardsOption = False,
+    plan_file: Annotated[
+        Path | None,
+        typer.Option("--plan", metavar="FILE", help="Send what `plan --out` wrote, or nothing if it changed since."),
+    ] = None,
     project: ProjectOption = None,
     prefect: PrefectOption = False,
     as_json: JsonOption = False,
 ) -> bool:
     """Bring destinations in step with the audiences."""
+    from millstream.destinations.preview import read_plan
     from millstream.flows import steps
-    from millstream.flows.cli.engines import engine_for
+    from millstream.flows.cli.engines import Here, engine_for
     from millstream.flows.cli.results import show_outcome
     from millstream.flows.project import load_project
 
     loaded = load_project(project)
-    chosen = _chosen("sync", names, loaded.syncs, default=steps.enabled_syncs(loaded))
+    saved = read_plan(plan_file) if plan_file else None
+    chosen = _chosen(
+        "sync", names or ([saved.sync] if saved else None), loaded.syncs, default=steps.enabled_syncs(loaded)
+    )
     _require(loaded, (), chosen)
-    outcome = engine_for(loaded, prefect=prefect).activate(chosen, override_guards=override_guards)
+    if saved:
+        # What was looked at here is sent from here.
+        outcome = Here(loaded).activate(chosen, override_guards=override_guards, saved=saved)
+    else:
+        outcome = engine_for(loaded, prefect=prefect).activate(chosen, override_guards=override_guards)
     return show_outcome(outcome, ["activated"], as_json=as_json)
 
 

@@ -117,7 +117,12 @@ class Batches:
         return Answer(None, 204)
 
     def download(self, call: Call) -> Answer:
-        """The results as a gzipped tar. No key is needed, but a link that is not too old."""
+        """The results as a gzipped tar. No key is needed, but a link that is not too old.
+
+        The link leads to a store of files that refuses a request signed to in two ways.
+        """
+        if "authorization" in call.headers:
+            return Answer(b"<Error><Code>InvalidArgument</Code></Error>", 400, {}, "application/xml")
         job = self._job(call)
         issued = job.links.get(call.query.get("signature", ""))
         if job.results is None or issued is None or time.monotonic() - issued > LINK_SECONDS:

@@ -149,10 +149,8 @@ def read_detail(pull: Pull, settings: MailchimpSettings, reports: list[Report], 
     def read(piece: _Piece) -> Page | None:
         return _rows(pull, settings, piece, detail)
 
-    if detail.a_recipient and not detail.by_time:
-        due = [report for report in reports if _may_have_rows(pull, settings, report, detail, places.get(_id(report)))]
-        pull.expect(sum(int(report.get("emails_sent") or 0) for report in due), exact=False)
-    pieces = (piece for report in reports for piece in _pieces(pull, settings, report, detail, dict(places)))
+    pieces = [piece for report in reports for piece in _pieces(pull, settings, report, detail, places)]
+    pull.expect_requests(len(pieces))
     for piece, rows in in_order(read, pieces, at_once=settings.connections):
         campaign = _id(piece.report)
         if rows is None:

@@ -110,6 +110,9 @@ def read_opportunities(pull: Pull, org: Org, known: SObject, contacts: PrimaryCo
         found = contacts.find(pull, {str(row.get("id")) for row in rows})
         return [shape_opportunity(row, found.get(str(row.get("id"))), org.settings) for row in rows]
 
+    begun = org.begun.pop(known.api_name, None)
+    if begun is not None and query.since is None:
+        pull.state["job"] = begun  # kept while waiting, so that whoever kills the pull does not lose it
     yield from _until_the_roles_are_read(pull, contacts, is_first=query.since is None)
     changed = _changed_roles(pull, org, contacts, query)
     for page in read_records(pull, org, query):

@@ -5,7 +5,7 @@ Documentation: https://www.twilio.com/docs/segment/unify/profile-api
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -16,7 +16,9 @@ from requests.auth import AuthBase
 
 from millstream.sources.contract import Column, Page, Row, Stream
 from millstream.sources.parallel import in_order
+from millstream.sources.segment import profile_events
 from millstream.sources.segment.rows import text
+from millstream.sources.segment.settings import EVENT_DAYS
 from millstream.sources.segment.users import trait_column, trait_type
 from millstream.state.errors import (
     AuthenticationError,
@@ -37,6 +39,9 @@ if TYPE_CHECKING:
 AT_ONCE = 8
 A_PART = 2_000
 """Profiles after which those asked for are loaded, so that a pull that is killed goes on there."""
+
+LOOKBACK = timedelta(hours=1)
+"""Events may reach a profile late."""
 
 _TRAITS_A_REQUEST = 200
 _IDS_A_REQUEST = 100
@@ -69,9 +74,16 @@ class ProfileReader:
 
     def __init__(self, settings: SegmentSettings) -> None:
         self._settings = settings
+        self._wanted: list[tuple[str, datetime | None]] | None = None
+        selected = settings.streams is None or profile_events.NAME in settings.streams
+        self._events_read = not (settings.profile_events and selected)
 
     def streams(self) -> tuple[Stream, ...]:
-        """The profiles."""
+        """What profiles did, and the profiles; these last, since they say from when on the others are read."""
+        events = profile_events.stream(self._read_events, self._settings) if self._settings.profile_events else None
+        return (*filter(None, [events]), self._profiles())
+
+    def _profiles(self) -> Stream:
         columns = (
             Column("profile_id", description="As it was asked for: user_id:u-42.", required=True),
             Column("asked_at", "timestamp", required=True),
@@ -81,7 +93,7 @@ class ProfileReader:
             Column("external_ids", "json", "All, with their types.", optional=True),
             *(Column(trait_column(name), optional=True) for name in self._settings.traits),
         )
-        stream = Stream(
+        return Stream(
             name="profiles",
             description="One row a profile that was asked for.",
             primary_key=("profile_id",),
@@ -90,7 +102,6 @@ class ProfileReader:
             resumable=True,
             people=self._people(),
         )
-        return (stream,)
 
     def _people(self) -> People:
         kinds = {**{kind: kind for kind in _JOINING}, "user_id": self._settings.user_id_kind}
@@ -115,22 +126,40 @@ class ProfileReader:
     def _read(self, pull: Pull) -> Iterator[Page]:
         if pull.is_backfill:
             return
-        if pull.stored is not None:
-            yield pull.until_loaded()  # users who were first heard of in this pull
-        # With empty notes everything is asked for: so it is at first, and when all is to be read again.
-        due = self._due(pull, all_of_them="begun" not in pull.state)
-        pull.state["begun"] = True
-        wanted = due[: self._settings.profiles_a_pull]
-        if len(due) > len(wanted):
-            pull.warn(f"{len(due) - len(wanted)} profiles are left to the next pulls (profiles_a_pull).")
-        for start in range(0, len(wanted), A_PART):
-            part = wanted[start : start + A_PART]
-            asked = in_order(lambda profile_id: self._profile(pull, profile_id), part, at_once=AT_ONCE)
-            yield [row for _, row in asked]
-            if pull.stored is not None and start + A_PART < len(wanted):
+        wanted = yield from self._those_wanted(pull)
+        if not self._events_read:
+            pull.warn("profiles are not asked for before their events could be read.")
+            return
+        ids = [profile_id for profile_id, _ in wanted]
+        for start in range(0, len(ids), A_PART):
+            part = ids[start : start + A_PART]
+            yield [row for _, row in in_order(lambda one: self._profile(pull, one), part, at_once=AT_ONCE)]
+            if pull.stored is not None and start + A_PART < len(ids):
                 yield pull.until_loaded()
 
-    def _due(self, pull: Pull, *, all_of_them: bool) -> list[str]:
+    def _read_events(self, pull: Pull) -> Iterator[Page]:
+        if pull.is_backfill:
+            return
+        wanted = yield from self._those_wanted(pull)
+        for _, rows in in_order(lambda one: self._events(pull, *one), wanted, at_once=AT_ONCE):
+            yield rows
+        self._events_read = True
+
+    def _those_wanted(self, pull: Pull) -> Generator[Page, None, list[tuple[str, datetime | None]]]:
+        """The profiles to ask for in this pull, the same for both streams; and when each was asked for before."""
+        # With empty notes everything is asked for: so it is at first, and when all is to be read again.
+        anew = "begun" not in pull.state
+        pull.state["begun"] = True
+        if pull.stored is not None:
+            yield pull.until_loaded()  # users who were first heard of in this pull
+        if self._wanted is None:
+            due = self._due(pull, anew=anew)
+            self._wanted = due[: self._settings.profiles_a_pull]
+            if len(due) > len(self._wanted):
+                pull.warn(f"{len(due) - len(self._wanted)} profiles are left to the next pulls (profiles_a_pull).")
+        return self._wanted
+
+    def _due(self, pull: Pull, *, anew: bool) -> list[tuple[str, datetime | None]]:
         """Profiles that were never asked for, or long ago: these last, and the oldest of them first."""
         ids = dict.fromkeys(self._settings.profile_ids)
         asked: dict[str, datetime] = {}
@@ -141,8 +170,10 @@ class ProfileReader:
             asked = {row["profile_id"]: _aware(row["asked_at"]) for row in known}
         fresh = pull.pulled_at - timedelta(days=self._settings.profile_refresh_days)
         never = datetime.min.replace(tzinfo=UTC)
-        due = (one for one in ids if all_of_them or asked.get(one, never) <= fresh)
-        return sorted(due, key=lambda one: asked.get(one, never))
+        due = sorted(
+            (one for one in ids if anew or asked.get(one, never) <= fresh), key=lambda one: asked.get(one, never)
+        )
+        return [(one, None if anew else asked.get(one)) for one in due]
 
     # -- one of them -------------------------------------------------------------------------------------------
 
@@ -180,8 +211,27 @@ class ProfileReader:
             found += [one for one in ids if isinstance(one, dict)]
         return found
 
-    def _answers(self, pull: Pull, profile_id: str, what: str, limit: int) -> Iterator[Mapping[str, Any]]:
-        params: dict[str, Any] = {"limit": limit}
+    def _events(self, pull: Pull, profile_id: str, before: datetime | None) -> list[Row]:
+        """What a profile did since it was asked for the last time, and a little more."""
+        earliest = pull.pulled_at - timedelta(days=EVENT_DAYS)
+        since = max(earliest, before - LOOKBACK) if before else earliest
+        window = {"start": since.isoformat(timespec="seconds").replace("+00:00", "Z"), "sort": "asc"}
+        rows: list[Row] = []
+        try:
+            for body in self._answers(pull, profile_id, "events", _IDS_A_REQUEST, window):
+                found = body.get("data")
+                if not isinstance(found, list):
+                    raise MalformedAnswerError("A profile's events came without `data`.", remedy="check the base_url.")
+                rows += profile_events.rows(profile_id, found)
+        except NotFoundError:
+            return []
+        return rows
+
+    def _answers(
+        self, pull: Pull, profile_id: str, what: str, limit: int, more: Mapping[str, str] | None = None
+    ) -> Iterator[Mapping[str, Any]]:
+        asked = {"limit": limit, **(more or {})}
+        params: dict[str, Any] = dict(asked)
         used: set[str] = set()
         while True:
             body = pull.get(self._path(profile_id, what), params)
@@ -195,7 +245,7 @@ class ProfileReader:
             if following in used:
                 raise MalformedAnswerError("A profile's pages lead in a circle.")
             used.add(following)
-            params = {"limit": limit, "next": following}
+            params = {**asked, "next": following}
 
     def _path(self, profile_id: str, what: str) -> str:
         """Ids are written in small letters, and everything odd in them is escaped."""

@@ -13,6 +13,8 @@ from millstream.sources.receiving import ReceiverSettings
 from millstream.sources.segment.webhooks import WebhookSettings
 
 PROFILES_URL = "https://profiles.segment.com"
+EVENT_DAYS = 14
+"""How long the Profile API has events."""
 
 
 class ConsentCategory(BaseModel):
@@ -69,6 +71,10 @@ class SegmentSettings(SourceSettings, ReceiverSettings):
     profiles_a_pull: int = Field(
         default=20_000, ge=1, description="Profile API: most profiles asked for in one pull; the next goes on."
     )
+    profile_events: bool = Field(
+        default=False,
+        description="Profile API: read what profiles did in the last 14 days; not beside events that are received.",
+    )
     requests_per_second: int = Field(default=100, ge=1, description="Profile API: the space's limit.")
 
     @property
@@ -80,6 +86,8 @@ class SegmentSettings(SourceSettings, ReceiverSettings):
     def _fits(self) -> Self:
         if (self.profile_token is None) != (self.profile_space is None):
             raise ValueError("the Profile API needs both `profile_token` and `profile_space`")
+        if self.profile_events and self.profile_refresh_days >= EVENT_DAYS:
+            raise ValueError(f"events are there for {EVENT_DAYS} days: set `profile_refresh_days` to less")
         if wrong := [one for one in self.profile_ids if not all(one.partition(":"))]:
             raise ValueError(f"{wrong[0]!r} is no profile: write its id type before it, as user_id:u-42")
         for what, names in (("trait", {**self.traits, **self.identifiers}), ("category", self.consents)):

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 LISTING = Listing(path="Orders", key="OrderID")
 _FIELDS = {
-    "OrderID": "id",
+    "OrderID": "order_id",
     "BillingEmail": "email",
     "BillingPhoneNumber": "phone",
     "BillingFirstName": "first_name",
@@ -43,7 +43,7 @@ _ITEM_FIELDS = {
     "CatalogID": "product_id",
     "ItemID": "sku",
     "ItemDescription": "name",
-    "ItemOptions": "options",
+    "ItemOptions": "variant",
     "ItemQuantity": "quantity",
     "ItemUnitPrice": "price",
 }
@@ -62,7 +62,7 @@ _TRANSACTION_FIELDS = {
     "TransactionCaptured": "captured",
 }
 COLUMNS = (
-    Column("id", description="Order id.", required=True),
+    Column("order_id", required=True),
     Column("invoice", description="Invoice number with its prefix.", optional=True),
     Column("customer_id", description="The customer's id; none of a guest."),
     Column("status_id", description="Order status."),
@@ -89,14 +89,14 @@ COLUMNS = (
     Column("tax", "double", "All sales taxes.", optional=True),
     Column("discount", "double", optional=True),
     Column("currency", description="By setting: the API does not say it.", optional=True),
-    Column("items", "json", "Products with id, sku, name, options, quantity and price."),
+    Column("products", "json", "What was bought: product_id, sku, name, variant, quantity and price of each."),
     Column("shipments", "json", "Shipments with method, status, date and tracking code.", optional=True),
     Column("transactions", "json", "Payments and refunds with type, method, amount and time.", optional=True),
     Column("alternate_order_id", description="The order's id in another system.", optional=True),
     Column("order_type", optional=True),
     Column("referer", description="Page that led to the shop.", optional=True),
 )
-_PROPERTIES = ("id", "invoice", "status", "items", "tax", "discount", "payment_method")
+_PROPERTIES = ("order_id", "invoice", "status", "products", "tax", "discount", "payment_method")
 PEOPLE = People(
     identifiers=(
         Identifier(kind="email", column="email"),
@@ -156,7 +156,7 @@ def shape_order(order: Mapping[str, Any], settings: Shift4ShopSettings, statuses
         row["placed"] = status not in settings.unfinished_statuses
         row["status"] = statuses.get(str(status))
     if "OrderItemList" in order:
-        row["items"] = _listed(order, "OrderItemList", _ITEM_FIELDS)
+        row["products"] = _listed(order, "OrderItemList", _ITEM_FIELDS)
     transactions = [_transaction(one, settings) for one in order.get("TransactionList") or ()]
     return row | {
         "invoice": f"{order.get('InvoiceNumberPrefix') or ''}{order.get('InvoiceNumber') or ''}" or None,

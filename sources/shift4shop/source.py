@@ -113,7 +113,7 @@ class Shift4Shop(Source[Shift4ShopSettings]):
             Stream(
                 name="orders",
                 description="An order, of a customer or of a guest.",
-                primary_key=("id",),
+                primary_key=("order_id",),
                 columns=orders.COLUMNS,
                 read=self._read_orders,
                 resumable=True,

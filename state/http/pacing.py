@@ -35,7 +35,8 @@ class RateLimit:
         allowed: Header with the requests allowed in the short window; what it says takes the place of ``requests``.
         remaining: Header with the requests left in the short window.
         reset: Header that says when the short window renews.
-        daily: Requests allowed in each day (UTC), where no header counts them.
+        daily: Requests that may be made in each day (UTC), counted by ourselves; over all runs where a journal is kept.
+            What headers say of the day holds besides.
         daily_remaining: Header with the requests left today.
         daily_reset: Header that says when the day's budget renews.
         adaptive: ``requests`` is a guess, which nothing documents: it rises while all goes well, and falls when the
@@ -98,8 +99,9 @@ class Pacer:
         self._clock = clock
         self._longest_pause = longest_pause
         self._day = DayCount()
-        self._daily_left = limit.daily
-        self._daily_renews = None if limit.daily is None else clock() + seconds_to_midnight()
+        self._daily_renews: float | None = None
+        self._declared_left = limit.daily
+        self._midnight = clock() + seconds_to_midnight()
         self._window = SlidingWindow(limit.requests, limit.seconds, margin=margin_of(limit))
         self._pace = AdaptivePace(limit.requests, clock())
         self._headroom = Headroom(limit.slack)
@@ -111,8 +113,10 @@ class Pacer:
 
     @property
     def daily_left(self) -> int | None:
-        """Requests left today by the vendor's own count, or None before it said so."""
-        return self._budget.daily_left if self._budget else self._daily_left
+        """Requests left today by the vendor's own count or ours, or None before there is one."""
+        if self._budget:
+            return self._budget.daily_left
+        return min((left for left in (self._day.left, self._declared_left) if left is not None), default=None)
 
     def __enter__(self) -> Pacer:
         """Wait for a free slot and for the window; leaving frees the slot."""
@@ -128,8 +132,8 @@ class Pacer:
         with self._lock:
             self._in_flight -= 1
             self._window.end(self._mine.number, self._clock())
-            if self._daily_left is not None and self._day.left is None:
-                self._daily_left -= 1
+            if self._declared_left is not None:
+                self._declared_left -= 1
         place, self._mine.place = self._mine.place, None
         if self._budget and place:
             self._budget.answered(place)
@@ -184,13 +188,16 @@ class Pacer:
         """Whether the day's budget has room. What is on its way may have used up what was left when last heard of."""
         if self._daily_renews is not None and now >= self._daily_renews:
             self._day.renew()
-            self._daily_left = self.limit.daily
-            self._daily_renews = None if self.limit.daily is None else now + seconds_to_midnight()
-        if self._daily_left is None or self._daily_left > self._in_flight:
-            return 0.0
-        if self._in_flight and self._daily_left > 0:
-            return SOON
-        raise used_up(self._daily_renews - now if self._daily_renews is not None else None)
+            self._daily_renews = None
+        if now >= self._midnight:
+            self._declared_left, self._midnight = self.limit.daily, now + seconds_to_midnight()
+        for left, renews in ((self._day.left, self._daily_renews), (self._declared_left, self._midnight)):
+            if left is None or left > self._in_flight:
+                continue
+            if self._in_flight and left > 0:
+                return SOON
+            raise used_up(None if renews is None else renews - now)
+        return 0.0
 
     def _begin(self) -> int:
         self._in_flight += 1
@@ -224,7 +231,6 @@ class Pacer:
         limit = self.limit
         if said.daily_remaining is not None:
             self._day.heard(said.daily_remaining, now)
-            self._daily_left = self._day.left
             self._daily_renews = None if said.daily_resets_in is None else now + said.daily_resets_in
         if said.allowed:
             self._window.capacity = said.allowed

@@ -13,22 +13,23 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, suppress
-from dataclasses import dataclass
+from dataclasses import replace
 
 import sqlalchemy as sa
 from pydantic import BaseModel
 
 from millstream.state.errors import UnavailableError
-from millstream.state.http.adaptive import AdaptivePace
-from millstream.state.http.budget import Place, Wait, credential_key, used_up
-from millstream.state.http.day import FRESH, DayCount
+from millstream.state.http.budget import Place, Wait, credential_key
 from millstream.state.http.headroom import Headroom, Own
 from millstream.state.http.limit_headers import Said
-from millstream.state.http.pacing import RateLimit, margin_of, seconds_to_midnight
+from millstream.state.http.pacing import RateLimit, margin_of
 from millstream.state.http.pause import SOON
 from millstream.state.http.window import SlidingWindow
 from millstream.state.ledger import shares
+from millstream.state.ledger.budget_day import SharedDay
+from millstream.state.ledger.budget_news import News, may_probe, tell
 from millstream.state.ledger.budget_rows import BudgetRows
+from millstream.state.ledger.capped_budget import CappedBudget
 from millstream.state.ledger.holders import is_gone, this_process
 from millstream.state.ledger.shares import Slice, State
 
@@ -38,20 +39,8 @@ LEASE = 5.0
 FIRST_SLICE = 10
 """A process begins with one part in so many of the window."""
 
-PROBE = 30.0
-"""Seconds that one process has for the first request after a pause."""
-
-
-@dataclass
-class _News:
-    """What the journal should hear of with the next visit."""
-
-    allowed: int | None = None
-    throttled: bool = False
-    taken: bool = False
-    paused: float | None = None
-    daily_renews_in: float | None = None
-    urgent: bool = False
+BY_DAY = RateLimit(requests=100_000, seconds=5.0)
+"""Of a budget that only counts days."""
 
 
 class SharedBudget:
@@ -87,19 +76,15 @@ class SharedBudget:
         self._most_connections: int | None = limit.connections
         self._paused_until = 0.0
         self._probing = self._is_prober = False
-        self._daily: int | None = None
-        self._day = DayCount()
-        self._daily_left: int | None = None
-        self._daily_renews: float | None = None
-        self._spent = 0
-        self._news = _News()
+        self._day = SharedDay(limit.daily)
+        self._news = News()
 
     # -- what a pacer asks ---------------------------------------------------------------------------------------
 
     @property
     def daily_left(self) -> int | None:
         """Requests left today, as far as this process knows."""
-        return self._daily_left
+        return self._day.left
 
     def take(self) -> Place | Wait:
         """Ask for one request."""
@@ -124,6 +109,14 @@ class SharedBudget:
                 return math.inf
             self._keep_up(self._clock())
             return self._look_every()
+
+    def refund(self, place: Place) -> None:
+        """The request was not made after all."""
+        with self._lock:
+            self._in_flight -= 1
+            self._unheard.discard(place.number)
+            self._window.cancel(place.number)
+            self._day.refund()
 
     def answered(self, place: Place) -> None:
         """The request was answered, or never will be."""
@@ -179,8 +172,11 @@ class SharedBudget:
     # -- what needs no journal -----------------------------------------------------------------------------------
 
     def _place(self, now: float) -> Place | Wait:
-        if self._day_is_over(now):  # first: it may visit, which changes all the rest
-            return Wait(SOON)
+        if self._day.needs_more:
+            self._visit()  # first of all: it changes all the rest
+            if self._day.needs_more and self._in_flight:
+                return Wait(SOON)  # those on their way may yet show that there is more
+            self._day.check(now)
         if self._probing:
             if not self._is_prober:
                 return Wait(self._look_every(), paused=True)
@@ -194,7 +190,7 @@ class SharedBudget:
         if wait := self._window.delay(now):
             self._starved = True
             return Wait(min(wait, self._look_every()))
-        self._spend_day()
+        self._day.spend()
         self._begun += 1
         self._in_flight += 1
         self._peak_in_flight = max(self._peak_in_flight, self._in_flight)
@@ -203,35 +199,15 @@ class SharedBudget:
         self._peak = max(self._peak, self._window.used(now))
         return Place(number)
 
-    def _day_is_over(self, now: float) -> bool:
-        """Whether the day has no request left for us now; those on their way may yet show that it has."""
-        if self._daily is not None and self._daily <= 0:
-            self._visit()
-        if self._daily is not None and self._daily <= 0:
-            if self._in_flight:
-                return True
-            raise used_up(None if self._daily_renews is None else max(0.0, self._daily_renews - now))
-        return False
-
-    def _spend_day(self) -> None:
-        if self._daily is not None:
-            self._daily -= 1
-        if self._daily_left is not None:
-            self._daily_left -= 1
-        self._spent += 1
-
     def _note(self, said: Said, throttled: bool, now: float) -> None:
         news = self._news
+        news.urgent = self._day.heard(said, now) or news.urgent
         if said.allowed and said.allowed != self._allowed:
             news.allowed, news.urgent = said.allowed, True
-        if said.daily_remaining is not None:
-            self._day.heard(said.daily_remaining, now)
-            news.daily_renews_in = said.daily_resets_in
-            self._daily_left = self._day.left
-            news.urgent = news.urgent or self._daily is None or said.daily_remaining <= 0 < self._daily
         if throttled:
             self._window.margin = min(self._window.seconds, self._window.margin * 2)
-            news.throttled = news.urgent = news.urgent or self.limit.adaptive
+            if self.limit.adaptive:
+                news.throttled = news.urgent = True
         elif self._probing and self._is_prober and now >= self._paused_until:
             news.taken = news.urgent = True
 
@@ -280,7 +256,7 @@ class SharedBudget:
         self._look_at = self._clock() + self._look_every()
         if state is None:
             return
-        shares.tidy(state, wall, is_gone)
+        self._tidy(state, wall)
         if self.holder not in state.slices:
             self._visit()
             return
@@ -288,7 +264,7 @@ class SharedBudget:
         if (
             shares.places_to_take(state, self.holder)
             or shares.connections_to_take(state, self.holder)
-            or (state.probing and self._may_probe(state, wall))
+            or may_probe(state, self.holder, wall)
         ):
             self._visit()
             return
@@ -298,13 +274,14 @@ class SharedBudget:
         """Tell the journal the news, and take or give back what the shares say."""
         with self._rows.changing(self._budget, self._first()) as (state, wall):
             self._ahead = wall - self._clock()
-            shares.tidy(state, wall, is_gone)
+            self._tidy(state, wall)
             mine = state.slices.get(self.holder)
             if mine is None:
                 self._lose()
                 mine = state.slices[self.holder] = Slice()
             self._agree(state, mine, wall)
-            self._tell(state, wall)
+            self._news.full = self._starved
+            tell(state, self._news, self.limit, self.holder, wall)
             self._report_day(state, mine, wall)
             self._ask(state, wall)
             self._trade(state, mine, wall)
@@ -312,12 +289,15 @@ class SharedBudget:
             self._take_over(state)
         self._wanted, self._wanted_connections = mine.wanted, mine.connections_wanted
         self._begun_before = self._begun
-        self._news = _News()
+        self._news = News()
         self._starved = self._squeezed = False
         self._peak, self._peak_in_flight = self._window.used(self._clock()), self._in_flight
         self._held_until = mine.expires - self._ahead
         self._renew_at = self._held_until - LEASE / 2
         self._look_at = self._clock() + self._look_every()
+
+    def _tidy(self, state: State, wall: float) -> None:
+        shares.tidy(state, wall, is_gone, we_count_days=self.limit.daily is not None)
 
     def _agree(self, state: State, mine: Slice, wall: float) -> None:
         """Where the last visit failed in the middle: have no more than both sides know of."""
@@ -328,64 +308,8 @@ class SharedBudget:
             shares.cool(state, [free_at] * (mine.places - self._window.capacity))
         mine.places = self._window.capacity
 
-    def _tell(self, state: State, wall: float) -> None:
-        """What this process knows of the limit and of pauses."""
-        news, limit = self._news, self.limit
-        alone = len(state.slices) == 1
-        if limit.adaptive:
-            pace = AdaptivePace(state.allowed, state.changed_at, state.worst)
-            full = self._starved and sum(its.places for its in state.slices.values()) >= state.allowed
-            if news.throttled:
-                pace = pace.throttled(wall, state.seconds)
-            elif full:
-                pace = pace.well(wall, state.seconds)
-            state.allowed, state.changed_at, state.worst = pace.allowed, pace.changed_at, pace.worst
-        elif news.allowed is not None:
-            state.allowed, state.seconds = news.allowed, limit.seconds
-        elif (alone and limit.allowed is None) or limit.requests / limit.seconds > state.allowed / state.seconds:
-            state.allowed, state.seconds = limit.requests, limit.seconds
-        if alone or limit.connections is not None:
-            state.connections = limit.connections
-        if news.paused is not None:
-            state.paused_until = max(state.paused_until, wall + news.paused)
-            state.probing, state.prober = True, None
-        elif news.taken:
-            state.probing, state.prober = False, None
-        if state.probing and self._may_probe(state, wall):
-            state.prober, state.prober_until = self.holder, wall + PROBE
-
-    def _may_probe(self, state: State, wall: float) -> bool:
-        if state.paused_until > wall or state.prober == self.holder:
-            return False
-        if state.prober is None or state.prober not in state.slices:
-            return True
-        return state.prober_until is not None and state.prober_until <= wall
-
     def _report_day(self, state: State, mine: Slice, wall: float) -> None:
-        """Count what was spent of the day, by the vendor's own word where there is one, and get more if need be."""
-        shares.renew_day(state, wall, self.limit.daily, wall + seconds_to_midnight())
-        if self._daily_renews is not None and self._clock() >= self._daily_renews:
-            self._day.renew()
-            self._daily = self._daily_renews = None
-        if self._day.left is not None:
-            # Of two processes' counts the lower one is the later one.
-            left = self._day.left
-            if state.daily_left is None or left < state.daily_left or wall - (state.daily_at or 0.0) > FRESH:
-                state.daily_left, state.daily_at = left, wall
-            if self._news.daily_renews_in is not None:
-                state.daily_renews = wall + self._news.daily_renews_in
-        elif state.daily_left is not None:
-            state.daily_left = max(0, state.daily_left - self._spent)
-        self._spent = 0
-        if state.daily_left is None:
-            mine.daily, self._daily = 0, None
-            return
-        self._daily = min(self._daily or 0, state.daily_left)
-        # Requests on their way may not be in the count yet.
-        mine.daily = self._daily + len(self._unheard)
-        if self._daily == 0:
-            self._daily = shares.daily_slice(state)
-            mine.daily += self._daily
+        self._day.report(state, mine, wall=wall, ahead=self._ahead, unheard=len(self._unheard))
 
     def _ask(self, state: State, wall: float) -> None:
         mine = state.slices[self.holder]
@@ -420,8 +344,7 @@ class SharedBudget:
         self._window.seconds = state.seconds
         self._paused_until = state.paused_until - self._ahead
         self._probing, self._is_prober = state.probing, state.prober == self.holder
-        self._daily_left = state.daily_left if self._daily_left is None else self._daily_left
-        self._daily_renews = None if state.daily_renews is None else state.daily_renews - self._ahead
+        self._day.take_over(state, self._ahead)
         self._most_connections = state.connections
         self._connections = None if state.connections is None else state.slices[self.holder].connections
 
@@ -445,16 +368,23 @@ class JournalBudgets:
     def __init__(self, engine: sa.Engine, writing: Callable[[], AbstractContextManager[sa.Connection]]) -> None:
         self._rows = BudgetRows(engine, writing)
         self._lock = threading.Lock()
-        self._known: dict[tuple[str, RateLimit], SharedBudget] = {}
+        self._known: dict[tuple[str, RateLimit], SharedBudget | CappedBudget] = {}
 
-    def of(self, system: str, settings: BaseModel, limit: RateLimit) -> SharedBudget:
+    def of(self, system: str, settings: BaseModel, limit: RateLimit) -> SharedBudget | CappedBudget:
         """The budget of the credential in a connector's settings."""
         key = credential_key(system, settings)
         with self._lock:
             known = self._known.get((key, limit))
             if known is None:
-                known = self._known[key, limit] = SharedBudget(self._rows, key, limit)
+                known = self._known[key, limit] = self._made(key, limit)
             return known
+
+    def _made(self, key: str, limit: RateLimit) -> SharedBudget | CappedBudget:
+        vendors = SharedBudget(self._rows, key, replace(limit, daily=None))
+        if limit.daily is None:
+            return vendors
+        a_day = replace(BY_DAY, daily=limit.daily)
+        return CappedBudget(vendors, SharedBudget(self._rows, f"{key}/{limit.daily}", a_day))
 
     def close(self) -> None:
         """Give back what this process holds."""

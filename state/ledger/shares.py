@@ -63,15 +63,22 @@ class State:
     slices: dict[str, Slice] = field(default_factory=dict)
 
 
-def tidy(state: State, now: float, is_gone: Callable[[str], bool]) -> None:
-    """Take from holders that are gone or were not heard of what they held, and from the list what is free again."""
+def tidy(state: State, now: float, is_gone: Callable[[str], bool], *, we_count_days: bool = False) -> None:
+    """Take from holders that are gone or were not heard of what they held, and from the list what is free again.
+
+    Args:
+        state: The budget.
+        now: The journal's time.
+        is_gone: Whether a holder's process is known to have ended.
+        we_count_days: The vendor does not count a day's requests: what a holder had of them counts as spent.
+    """
     for holder, its in list(state.slices.items()):
         last_used = its.expires if its.expires <= now else now if is_gone(holder) else None
         if last_used is None:
             continue
         cool(state, [last_used + state.seconds * (1 + MARGIN)] * its.places)
-        if state.daily_left is not None:
-            state.daily_left -= its.daily
+        if state.daily_left is not None and we_count_days:
+            state.daily_left = max(0, state.daily_left - its.daily)
         del state.slices[holder]
     state.cooling = [(moment, places) for moment, places in state.cooling if moment > now]
 
@@ -142,8 +149,8 @@ def taken_from_pool(state: State, places: int) -> tuple[int, list[float]]:
     return free, moments
 
 
-def renew_day(state: State, now: float, declared: int | None, midnight: float) -> None:
-    """Begin a new day where the old one is over."""
+def renew_day(state: State, now: float, declared: int | None, midnight: float) -> bool:
+    """Begin a new day where the old one is over; gives whether it was."""
     over = state.daily_renews is not None and now >= state.daily_renews
     used_up = state.daily_left is not None and state.daily_left <= 0
     if used_up and state.daily_renews is None and now - (state.daily_at or 0.0) > FORGET_AFTER:
@@ -154,6 +161,7 @@ def renew_day(state: State, now: float, declared: int | None, midnight: float) -
             its.daily = 0
     if state.daily_left is None and declared is not None:
         state.daily_left, state.daily_renews, state.daily_at = declared, midnight, now
+    return over
 
 
 def daily_slice(state: State) -> int:

@@ -50,7 +50,7 @@ class Witness(RequestLog):
         super().add(system, call, status, seconds)
         with self._lock:
             self.requests += 1
-            self.faults.update(call.strike.orders)
+            self.faults.update(list(call.strike.orders))
             self._sent += [
                 Sent(system, key, fields, _refused(call, status), _answered(call, status))
                 for key, fields in _rows(call, self._addresses)
@@ -97,6 +97,14 @@ def _rows(call: Call, addresses: dict[str, str]) -> Iterator[tuple[str, Fields]]
             yield row["email_address"], _fields(row.get("merge_fields") or {})
     elif call.method in {"PUT", "PATCH"} and call.route.template.endswith("/members/{member}"):
         yield addresses[call.params["member"]], _fields(_body(call).get("merge_fields") or {})
+
+
+    elif call.method == "POST" and call.path == "/3.0/batches":
+        for operation in _body(call)["operations"]:
+            member = str(operation["path"]).partition("/members/")[2]
+            if operation["method"] in {"PUT", "PATCH"} and member in addresses:
+                written = orjson.loads(str(operation["body"]))
+                yield addresses[member], _fields(written.get("merge_fields") or {})
 
 
 def _body(call: Call) -> dict[str, list[dict[str, dict[str, str]]]]:  # as loose as JSON is

@@ -124,9 +124,10 @@ class World:
         self.sandbox.environment.faults.clear()
 
     def let_settle(self) -> None:
-        """Wait until the vendors have worked off what they have taken in: nobody can call that back."""
+        """Wait until the vendors have worked off all that was sent to them: nobody can call that back."""
+        requests.get(f"{self.sandbox.url}/_sandbox/health", timeout=10)  # whoever came before is accepted now
         until = time.monotonic() + 20
-        while any(self.sandbox.systems[name].in_flight for name in ("hubspot", "mailchimp")):
+        while not self.sandbox.is_idle:
             assert time.monotonic() < until
             time.sleep(0.005)
 

@@ -187,7 +187,7 @@ def test_a_row_that_does_not_fit_its_field_is_not_sent(a_bench: MakeBench) -> No
 def test_a_plan_sends_nothing_and_leaves_nothing(a_bench: MakeBench) -> None:
     with a_bench() as bench:
         bench.want({PEOPLE[0]: "Ann"})
-        report = bench.delivery.plan("run")
+        report = bench.delivery.plan("run").plan
         assert (report.adds, bench.memory.calls, list(bench.delivery.plans.glob("*"))) == (1, 0, [])
         assert bench.journal.unsettled_plans("sync") == []
 

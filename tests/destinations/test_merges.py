@@ -170,7 +170,7 @@ def test_a_sync_without_an_audience_says_which_ids_it_leaves_behind(shop: Shop) 
     delivery = shop.delivery("upsert", into=None)
     delivery.activate("first")
     shop.merge(shop.profile("ana"), shop.profile("ben"))
-    planned = delivery.plan("second")
+    planned = delivery.plan("second").plan
     assert (planned.removes, planned.merged_away) == (0, 1)
     assert delivery.activate("second").ok
 

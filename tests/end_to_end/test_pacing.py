@@ -18,12 +18,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
+from millstream.sources.pull import Pull, client_of
+from millstream.state.http.budget import credential_key
+from millstream.state.ledger.tables import budget_slices
+from tests.end_to_end.world import demo_world
 from tests.metered import Limits, Metered, metered
 
 log = logging.getLogger(__name__)
 CALLER = Path(__file__).with_name("caller.py")
-SECONDS = float(os.environ.get("MILLSTREAM_PACING_SECONDS", "11"))
+SECONDS = float(os.environ.get("MILLSTREAM_PACING_SECONDS", "10"))
 HEADERS = {"remaining": "X-Left", "reset": "X-Reset"}
 DAILY = {"daily_remaining": "X-Day-Left", "daily_reset": "X-Day-Reset"}
 
@@ -64,8 +69,8 @@ def calling(folder: Path, limits: Limits) -> Iterator[tuple[Metered, Callers]]:
                 process.communicate()
 
 
-@pytest.mark.parametrize("processes", [1, 4])
-@pytest.mark.parametrize("fixed", [False, True], ids=["sliding", "fixed"])
+@pytest.mark.slow
+@pytest.mark.parametrize(("processes", "fixed"), [(1, False), (4, False), (4, True)])
 def test_the_allowed_rate_is_used_and_not_exceeded(tmp_path: Path, processes: int, fixed: bool) -> None:
     limits = Limits(requests=30, seconds=1.5, fixed=fixed)
     with calling(tmp_path, limits) as (vendor, callers):
@@ -152,6 +157,22 @@ def test_a_used_up_day_ends_all_runs_and_says_when_it_renews(tmp_path: Path) -> 
     assert all("It renews in 1 h" in error for result in results for error in result["errors"])
     assert later["calls"] == 0, "the next run knows without asking"
     assert "It renews in 1 h" in later["errors"][0]
+
+
+def test_a_projects_source_and_destination_spend_from_one_budget(tmp_path: Path) -> None:
+    with demo_world(tmp_path, people=20) as world:
+        workspace = world.open()
+        source, destination = workspace.project.source("hubspot"), workspace.destination("hubspot")
+        assert credential_key("hubspot", source.settings) == credential_key("hubspot", destination.settings)
+        client, pacer = client_of(source, budgets=workspace.journal.budgets)
+        source.probe(Pull(None, client, pacer=pacer))
+        destination.probe()
+        with workspace.journal.engine.connect() as connection:
+            holders = connection.execute(sa.select(budget_slices.c.budget, budget_slices.c.places)).all()
+        workspace.journal.close()
+    assert len(holders) == 2
+    assert len({budget for budget, _ in holders}) == 1
+    assert all(places > 0 for _, places in holders)
 
 
 def test_connections_are_shared(tmp_path: Path) -> None:

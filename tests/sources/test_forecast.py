@@ -14,7 +14,7 @@ from pydantic import SecretStr
 
 from millstream.sandbox import Sandbox
 from millstream.sources.dlt_source import SourcePull
-from millstream.sources.forecast import Forecast, forecast
+from millstream.sources.forecast import Announced, Forecast, forecast
 from millstream.sources.ingest import IngestReport, ingest
 from millstream.sources.pull import pace_of
 from millstream.sources.shift4shop import Shift4Shop, Shift4ShopSettings
@@ -30,14 +30,14 @@ LIMIT = RateLimit(requests=2, seconds=1.0)
 
 class TestForecast:
     def test_it_goes_by_what_a_request_brought_and_the_allowed_rate(self) -> None:
-        left = forecast(200, 1_000, made=2, seconds=0.1, limit=LIMIT, left_today=None)
+        left = forecast(Announced(rows=1_000), rows=200, made=2, seconds=0.1, limit=LIMIT, left_today=None)
         assert left
         assert (left.requests, left.fits_today, left.days) == (8, True, 0)
         assert timedelta(seconds=3) < left.ends_at - datetime.now(UTC) <= timedelta(seconds=4)
         assert not left.is_worth_saying
 
     def test_it_goes_by_the_load_itself_where_that_is_slower(self) -> None:
-        left = forecast(1_000, 101_000, made=10, seconds=20.0, limit=LIMIT, left_today=None)
+        left = forecast(Announced(rows=101_000), rows=1_000, made=10, seconds=20.0, limit=LIMIT, left_today=None)
         assert left
         assert left.ends_at - datetime.now(UTC) > timedelta(seconds=1_990)
         assert left.is_worth_saying
@@ -48,7 +48,7 @@ class TestForecast:
 
     def test_a_budget_that_is_not_enough_says_for_how_many_days(self) -> None:
         limit = RateLimit(requests=2, seconds=1.0, daily=100)
-        left = forecast(1_000, 30_000, made=10, seconds=5.0, limit=limit, left_today=90)
+        left = forecast(Announced(rows=30_000), rows=1_000, made=10, seconds=5.0, limit=limit, left_today=90)
         assert left
         assert (left.requests, left.fits_today, left.days, left.is_worth_saying) == (290, False, 2, True)
         assert str(left) == (
@@ -57,14 +57,21 @@ class TestForecast:
         assert left.as_json()["ends_at"] is None
 
     def test_nobody_knows_the_days_where_nobody_knows_the_budget(self) -> None:
-        left = forecast(1, 10, made=1, seconds=1.0, limit=LIMIT, left_today=3)
+        left = forecast(Announced(rows=10), rows=1, made=1, seconds=1.0, limit=LIMIT, left_today=3)
         assert left
         assert left.days is None
         assert str(left).endswith("and 3 are allowed today: over more than one day.")
 
     @pytest.mark.parametrize(("rows", "expected", "made"), [(0, 10, 3), (10, 10, 3), (11, 10, 3), (5, 10, 0)])
     def test_there_is_none_before_the_first_rows_and_after_the_last(self, rows: int, expected: int, made: int) -> None:
-        assert forecast(rows, expected, made=made, seconds=1.0, limit=LIMIT, left_today=None) is None
+        assert forecast(Announced(expected), rows=rows, made=made, seconds=1.0, limit=LIMIT, left_today=None) is None
+
+    def test_it_goes_by_requests_where_nobody_knows_how_many_rows_they_bring(self) -> None:
+        left = forecast(Announced(requests=500), rows=7, made=4, seconds=2.0, limit=LIMIT, left_today=None)
+        assert left
+        assert (left.expected, left.requests) == (None, 496)
+        assert str(left).startswith("7 rows read; about 496 more requests; at the allowed rate finished at ")
+        assert forecast(Announced(requests=4), rows=7, made=4, seconds=2.0, limit=LIMIT, left_today=None) is None
 
     def test_the_end_of_a_budget_names_the_moment_to_go_on(self) -> None:
         left = Forecast(412_000, 1_000_000, 5_880, datetime.now(UTC), left_today=0, a_day=3_000)
@@ -167,7 +174,7 @@ class TestDaysBudget:
             assert pace_of(Metered(world.source(requests_per_day=given).settings)).daily == expected
 
     def test_whoever_draws_progress_is_told_with_every_page(self, sandbox: Sandbox, tmp_path: Path) -> None:
-        world, told = World(tmp_path, sandbox), list[tuple[str, int, int]]()
+        world, told = World(tmp_path, sandbox), list[tuple[str, int, int | None]]()
         pull = SourcePull(
             world.source(),
             retries=QUICK,

@@ -144,43 +144,35 @@ class TestFirstPulls:
 
 
 class TestSweeps:
-    def pull(self, sandbox: Sandbox, pulled: Pulled, monkeypatch: pytest.MonkeyPatch, *gone: str, **more: Any) -> Any:
-        """A pull a month after the last one, of an organization that knows nothing of some contacts any more."""
+    def test_what_was_deleted_for_good_is_found_after_a_long_time_unless_it_is_too_much(
+        self, sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        pulled, gone = Pulled(tmp_path), set[str]()
 
         def without(body: Any, endpoint: Any) -> list[Any]:
             body["records"] = [record for record in body["records"] if record["Id"] not in gone]
             body["totalSize"] = len(body["records"])
             return records_at(body, endpoint)
 
+        def pull(days: int) -> IngestReport:
+            later = datetime.now(UTC) + timedelta(days=days)
+            return pulled.pull(source(sandbox, streams=("contacts",)), pulled_at=later)
+
+        def standing(mark: str) -> list[str]:
+            with pulled.store.open() as connection:
+                rows = connection.execute(f"SELECT id FROM raw_salesforce.contacts WHERE {mark} ORDER BY id").fetchall()
+            return [key for (key,) in rows]
+
         monkeypatch.setattr("millstream.sources.salesforce.query.records_at", without)
-        later = datetime.now(UTC) + timedelta(days=31)
-        return pulled.pull(source(sandbox, streams=("contacts",)), pulled_at=later, **more)
-
-    def standing(self, pulled: Pulled, mark: str) -> list[str]:
-        with pulled.store.open() as connection:
-            rows = connection.execute(f"SELECT id FROM raw_salesforce.contacts WHERE {mark} ORDER BY id").fetchall()
-        return [key for (key,) in rows]
-
-    def test_what_was_deleted_for_good_is_found_after_a_long_time(
-        self, sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        pulled = Pulled(tmp_path)
-        pulled.pull(source(sandbox, streams=("contacts",)))
-        here, before = self.standing(pulled, "NOT deleted"), self.standing(pulled, "gone")
-        report = self.pull(sandbox, pulled, monkeypatch, *here[:2])
-        assert problems(report) == []
-        assert self.standing(pulled, "gone") == sorted([*here[:2], *before])
-        assert self.standing(pulled, "NOT deleted") == here[2:]
-
-    def test_too_many_are_left_as_they_are(
-        self, sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        pulled = Pulled(tmp_path)
-        pulled.pull(source(sandbox, streams=("contacts",)))
-        here = self.standing(pulled, "NOT deleted")
-        report = self.pull(sandbox, pulled, monkeypatch, *here)
-        assert "no longer to be seen" in report.streams[0].warnings[0]
-        assert self.standing(pulled, "NOT deleted") == here
+        assert problems(pull(0)) == []
+        here, before = standing("NOT deleted"), standing("gone")
+        gone.update(here)
+        assert "no longer to be seen" in pull(31).streams[0].warnings[0]
+        assert standing("NOT deleted") == here
+        gone.difference_update(here[2:])
+        assert problems(pull(62)) == []
+        assert standing("gone") == sorted([*here[:2], *before])
+        assert standing("NOT deleted") == here[2:]
 
 
 @dataclass
@@ -205,11 +197,12 @@ def history(company: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Histo
     folder = tmp_path_factory.mktemp("salesforce")
     pulled, anew = Pulled(folder / "pulled"), Pulled(folder / "anew")
     # Numbers join nobody here, so that they cannot hide a link between records that is missing.
-    made = source(company, business_phones="kept_only")
+    facts: dict[str, Any] = {"business_phones": "kept_only", "streams": (*DEALS, "leads", "campaign_members", "tasks")}
+    made = source(company, **facts)
     first = pulled.pull(made)
     change = {"share": 0.5, "seed": 4}
     requests.post(f"{company.url}/_sandbox/advance", json=change, timeout=10).raise_for_status()
-    second = pulled.pull(source(company, business_phones="kept_only"))
+    second = pulled.pull(source(company, **facts))
     anew.pull(source(company, streams=DEALS))
     return History(first, second, pulled, anew, _resolved(pulled.store, made))
 
@@ -218,7 +211,7 @@ def _resolved(store: DuckDBStore, made: Salesforce) -> dict[tuple[str, str], str
     """Profiles by stream and record, of the people whom a pull brought."""
     rules, now = IdentityRules(), datetime.now(UTC)
     with store.open() as connection:
-        build_model(connection, "salesforce", made.streams(), plan=TrackingPlan(), rules=rules, now=now)
+        build_model(connection, "salesforce", made.selected_streams(), plan=TrackingPlan(), rules=rules, now=now)
         resolve(connection, rules, run_id="run", now=now)
         rows = connection.execute(
             "SELECT r.stream, r.source_key, p.profile_id FROM customers.records r JOIN customers.members p "

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 import responses
+from pydantic import ValidationError
 from responses import matchers
 
 from millstream.sandbox import Sandbox
@@ -114,8 +117,6 @@ def test_a_profile_is_asked_for_again_when_it_is_old(place: Place, api: response
     assert {one.stream: one.rows for one in pull(place, profile_ids=ids).streams}["profiles"] == 1
     assert profiles(place, "found") == [(True,), (True,), (False,)]
     asked = len(api.calls)
-    pull(place, profile_ids=ids)
-    assert len(api.calls) == asked
     pull(place, profile_ids=ids, profile_refresh_days=0, profiles_a_pull=1)
     assert len(api.calls) == asked + 2
     place.pull(place.source(profile_ids=ids), full=True)
@@ -161,6 +162,57 @@ def test_a_token_is_checked_by_somebody_who_is_not_there(
     assert (result.ok, result.problem) == (problem is None, problem)
 
 
+def event(key: str, **facts: Any) -> dict[str, Any]:
+    ids = [{"type": "anonymous_id", "id": "a-1"}, {"type": "user_id", "id": "u-1"}]
+    said = {"type": "track", "event": "Bought", "message_id": key, "timestamp": "2026-03-01T10:00:00Z"}
+    return {**said, "external_ids": ids, "properties": {"revenue": 5}, **facts}
+
+
+class TestEvents:
+    @pytest.fixture
+    def place(self, place: Place) -> Place:
+        place.settings |= {"profile_events": True, "streams": ["profiles", "profile_events"]}
+        place.settings |= {"profile_ids": ["user_id:u-1"]}
+        return place
+
+    def events(self, api: responses.RequestsMock, *found: Any, status: int = 200) -> None:
+        body = {"data": list(found), "cursor": LAST} if status == 200 else {"error": {"code": "invalid_request_error"}}
+        api.get(f"{ROOT}/user_id:u-1/events", json=body, status=status)
+
+    def starts(self, api: responses.RequestsMock) -> list[datetime]:
+        asked = [str(call.request.url) for call in api.calls if "/events" in str(call.request.url)]
+        return [datetime.fromisoformat(parse_qs(urlsplit(url).query)["start"][0]) for url in asked]
+
+    def test_they_are_read_since_the_profile_was_last_asked_for(
+        self, place: Place, api: responses.RequestsMock
+    ) -> None:
+        self.events(api, event("m-1"), event("m-2", type="page", event=None), event("m-3", timestamp="?"), 7, {})
+        profile(api, "user_id:u-1", {})
+        place.people()
+        events = place.rows("SELECT original_name, value FROM customers.events ORDER BY 1")
+        assert events == [("Bought", 5.0), ("Page Viewed", 5.0)]
+        assert place.rows("SELECT count(DISTINCT profile_id) FROM customers.members") == [(1,)]
+        pull(place, profile_refresh_days=0)
+        now = datetime.now(UTC)
+        ages = [round((now - start) / timedelta(hours=1)) for start in self.starts(api)]
+        assert ages == [14 * 24, 1]
+
+    def test_a_profile_counts_as_asked_for_only_with_its_events(
+        self, place: Place, api: responses.RequestsMock
+    ) -> None:
+        self.events(api, status=400)
+        assert "invalid_request_error" in str(error(place))
+        assert [one.rows for one in place.pull().streams] == [0, 0]
+
+    def test_profiles_without_events_are_profiles(self, place: Place, api: responses.RequestsMock) -> None:
+        api.get(f"{ROOT}/user_id:u-1/events", json={"error": {"code": "not_found"}}, status=404)
+        assert read(pull_of(place.source(), "profile_events")) == []
+
+    def test_they_are_not_older_than_the_vendor_has_them(self, place: Place) -> None:
+        with pytest.raises(ValidationError, match="events are there for 14 days"):
+            place.source(profile_refresh_days=14)
+
+
 class TestAgainstTheSandbox:
     @pytest.fixture
     def stand_in(self, sandbox: Sandbox) -> Iterator[SandboxStandIn]:
@@ -192,6 +244,11 @@ class TestAgainstTheSandbox:
         assert any(emails for *_, emails in found)
         stand_in.clear()
         assert (pull(place).rows, stand_in.requests_seen()) == (0, 0)
+
+    def test_their_events_come_too(self, place: Place) -> None:
+        found = read(pull_of(place.source(profile_events=True, streams=["profile_events"]), "profile_events"))
+        assert found
+        assert all(row["event"] and row["user_id"] and row["timestamp"] for row in found)
 
     def test_faults_on_the_way_change_nothing_in_the_end(self, place: Place, stand_in: SandboxStandIn) -> None:
         ids = ("user_ids", "anonymous_ids", "emails", "traits", "external_ids")

@@ -15,7 +15,7 @@ from millstream.flows.steps import Workspace, ingest, resolve
 PAGE = Path(__file__).parents[2] / "docs" / "sources" / "segment.md"
 SAMPLES = re.findall(r"^( *)```yaml\n(.*?)^ *```", PAGE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
 WHOLE = [re.sub(rf"^{indent}", "", text, flags=re.MULTILINE) for indent, text in SAMPLES if "connections:" in text]
-[PROFILES] = [text for _, text in SAMPLES if "connections:" not in text]
+[PROFILES] = [text for _, text in SAMPLES if "segment_profiles:" in text]
 
 COMMON = "id TEXT, received_at DATETIME, uuid_ts DATETIME, user_id TEXT, anonymous_id TEXT, timestamp DATETIME"
 TIMES = "'2026-03-01 10:00:00.000000', '2026-03-01 11:00:00.000000'"

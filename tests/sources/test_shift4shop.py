@@ -138,9 +138,9 @@ class TestPages:
         pull = pull_of(shop(page_size=10), "orders")
         assert pull.stream.read
         pages = iter(pull.stream.read(pull))
-        seen = [row["id"] for row in next(pages)]
+        seen = [row["order_id"] for row in next(pages)]
         del vendor.rows[0]  # so the next page begins one row too late
-        seen += [row["id"] for rows in pages for row in rows]
+        seen += [row["order_id"] for rows in pages for row in rows]
         assert set(seen) == set(range(1, 31))
 
     def test_rows_that_are_counted_and_never_come_stop_the_stream(self, mock: Any) -> None:
@@ -153,7 +153,7 @@ class TestPages:
 
     def test_rows_without_a_last_change_are_found_by_reading_everything(self, mock: Any) -> None:
         Vendor(mock, ORDERS, [an_order(1), an_order(2, LastUpdate=None)])
-        assert {row["id"] for row in read(pull_of(shop(), "orders"))} == {1, 2}
+        assert {row["order_id"] for row in read(pull_of(shop(), "orders"))} == {1, 2}
 
     def test_something_else_than_a_list_is_malformed(self, mock: Any) -> None:
         mock.get(ORDERS, json={"orders": []})
@@ -172,7 +172,7 @@ class TestChanges:
         vendor = Vendor(mock, ORDERS, rows)
         pull = pull_of(shop(), "orders")
         found = read(pull)
-        assert {row["id"] for row in found} == set(range(1, 101))
+        assert {row["order_id"] for row in found} == set(range(1, 101))
         assert pull.expected == 100
         assert len([query for query in vendor.asked if "lastupdateend" in query]) > 5
 
@@ -190,7 +190,7 @@ class TestChanges:
         Vendor(mock, ORDERS, [an_order(number, LastUpdate=at) for number, at in enumerate(changes)])
         since = datetime(2026, 2, 2, tzinfo=UTC)
         found = read(pull_of(shop(), "orders", since=since, until=since + timedelta(days=1)))
-        assert [row["id"] for row in found] == [1]
+        assert [row["order_id"] for row in found] == [1]
 
     def test_times_are_the_stores_clock(self, mock: Any) -> None:
         Vendor(
@@ -219,7 +219,7 @@ class TestOrders:
     def test_an_order_says_what_was_bought_and_for_how_much(self, mock: Any) -> None:
         row = self.one(mock, {"currency": "USD"})
         assert (row["invoice"], row["status"], row["total"], row["tax"]) == ("AB-1", "Shipped", 59.9, 4.9)
-        assert row["items"] == [{"product_id": 12, "sku": "SKU-1", "quantity": 1, "price": 55.0}]
+        assert row["products"] == [{"product_id": 12, "sku": "SKU-1", "quantity": 1, "price": 55.0}]
         assert (row["placed"], row["currency"], row["cancelled_at"], row["refunded_at"]) == (True, "USD", None, None)
 
     def test_a_guest_has_no_customer_id(self, mock: Any) -> None:
@@ -254,6 +254,24 @@ class TestCustomers:
         (row,) = read(pull_of(source, "customers"))
         assert row["additional_field1"] == "C-1"
         assert "secret" not in str(row)
+
+    def test_a_first_load_that_was_ended_is_no_sweep_that_begins_anew(
+        self, mock: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(lists, "ROWS_A_STRETCH", 10)
+        days = [date(2026, 1, 1) + timedelta(days=number) for number in range(40)]
+        rows = [a_customer(number, LastUpdate=f"{day}T12:00:00") for number, day in enumerate(days, start=1)]
+        vendor = Vendor(mock, CUSTOMERS, rows)
+        state: dict[str, Any] = {}
+        pull = pull_of(shop(), "customers", state=state)
+        assert pull.stream.read
+        for _ in pull.stream.read(pull):
+            if state.get("reached", "") > "2026-01-05":
+                break
+        vendor.asked.clear()
+        rest = read(pull_of(shop(), "customers", state=state))
+        assert 0 < len({row["id"] for row in rest}) < 40
+        assert "01/01/1997" not in {query.get("lastupdatestart") for query in vendor.asked}
 
     def test_customers_whose_last_change_is_not_told_still_have_a_place(self, mock: Any) -> None:
         Vendor(mock, CUSTOMERS, [a_customer(1)])
@@ -352,7 +370,7 @@ class TestSandbox:
     def test_a_first_load_that_is_killed_goes_on_where_it_was_stored(
         self, sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(lists, "ROWS_A_STRETCH", 50)
+        monkeypatch.setattr(lists, "ROWS_A_STRETCH", 100)
         whole, broken = Pulled(tmp_path / "whole"), Pulled(tmp_path / "broken")
         source = self.source(sandbox, streams=("orders",))
         whole.pull(source)
@@ -361,7 +379,7 @@ class TestSandbox:
             pass
 
         def kill(_: str, rows: int) -> None:
-            if rows >= 120:
+            if rows >= 180:
                 raise Killed
 
         pull = SourcePull(self.source(sandbox, streams=("orders",)), retries=QUICK, progress=kill)
@@ -403,7 +421,9 @@ class TestSandbox:
 
     def _orders(self, pulled: Pulled) -> list[tuple[Any, ...]]:
         with pulled.store.open() as connection:
-            query = "SELECT id, status_id, updated_at, total, items FROM raw_shift4shop.orders ORDER BY id"
+            query = (
+                "SELECT order_id, status_id, updated_at, total, products FROM raw_shift4shop.orders ORDER BY order_id"
+            )
             return connection.execute(query).fetchall()
 
     def _deleted(self, pulled: Pulled) -> list[str]:

@@ -8,22 +8,22 @@ import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 from pydantic import BaseModel, SecretStr
 
-from millstream.state.errors import UnavailableError
-from millstream.state.http import RateLimit
+from millstream.state.errors import QuotaExhaustedError, UnavailableError
+from millstream.state.http import Budget, RateLimit
 from millstream.state.http.budget import Place, Wait
 from millstream.state.http.limit_headers import Said
-from millstream.state.ledger.budgets import SharedBudget
 from millstream.state.ledger.journal import Journal
 from millstream.state.ledger.tables import budget_slices, budgets
 from tests.postgres import Server
 
-LIMIT = RateLimit(requests=40, seconds=30.0, daily=1000)
+LIMIT = RateLimit(requests=40, seconds=30.0)
 
 
 class Settings(BaseModel):
@@ -50,14 +50,14 @@ def journals(url: str, tmp_path: Path) -> Iterator[list[Journal]]:
         journal.close()
 
 
-def spend(budget: SharedBudget) -> int:
+def spend(budget: Budget) -> int:
     """Make requests until there is no place left; gives how many."""
-    made = 0
+    made, said = 0, Said()
     for _ in range(200):
         answer = budget.take()
         if isinstance(answer, Wait):
             break
-        budget.heard(answer, Said(), throttled=False)
+        budget.heard(answer, said, throttled=False)
         budget.answered(answer)
         made += 1
     return made
@@ -76,11 +76,25 @@ def test_one_credential_has_one_budget_and_no_secret_is_kept(journals: list[Jour
     first = journals[0].budgets.of("shop", Settings(), LIMIT)
     assert first is journals[0].budgets.of("shop", Settings(), LIMIT)
     assert spend(first) == 40
-    journals[0].close()
     with journals[1].engine.connect() as connection:
         (row,) = connection.execute(budgets.select())
     assert "secret" not in repr(row)
-    assert row.daily_left == 960
+
+
+def test_a_connectors_own_number_of_requests_a_day_is_counted_from_run_to_run(journals: list[Journal]) -> None:
+    limit = replace(LIMIT, daily=30, daily_remaining="X-Day")
+    one, other = (journal.budgets.of("shop", Settings(), limit) for journal in journals)
+    free = journals[1].budgets.of("shop", Settings(), LIMIT)
+    for _ in range(20):
+        place = one.take()
+        assert isinstance(place, Place)
+        one.heard(place, Said(daily_remaining=5000), throttled=False)
+        one.answered(place)
+    assert one.daily_left == 10
+    journals[0].close()
+    with pytest.raises(QuotaExhaustedError, match="It renews in"):
+        spend(other)
+    assert spend(free) > 0, "what is declared for one does not bind the other"
 
 
 def test_a_pause_reaches_the_other_journal(journals: list[Journal]) -> None:

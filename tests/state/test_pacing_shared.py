@@ -15,7 +15,7 @@ from millstream.state.http.budget import Place, Wait, credential_key
 from millstream.state.http.limit_headers import Said
 from millstream.state.ledger.budgets import LEASE, SharedBudget
 from millstream.state.ledger.shares import Slice, State, cool, fair_shares, taken_from_pool
-from millstream.state.ledger.tables import budget_slices
+from millstream.state.ledger.tables import budget_slices, budgets
 from tests.state.pacing_world import AT_FIRST, Vendor, World, journal_in_memory
 
 HEADERS = {"remaining": "X-Left", "reset": "X-Reset"}
@@ -254,6 +254,31 @@ def test_a_declared_day_is_counted_from_run_to_run(engine: sa.Engine) -> None:
     world.run(10.0)
     assert len(world.vendor.accepted) == 50
     assert world.ended[0].resets_in is not None
+
+
+def test_a_new_day_is_not_taken_for_an_old_count(engine: sa.Engine) -> None:
+    """Where the vendor does not say when the day ends, one process sees the new one first."""
+    world = World(engine, Vendor(100, 1.0))
+    limit = RateLimit(requests=100, seconds=1.0, daily_remaining="X-Day")
+    one, other = world.budget(limit), world.budget(limit)
+
+    def hear(budget: SharedBudget, left: int) -> None:
+        place = budget.take()
+        assert isinstance(place, Place)
+        budget.heard(place, Said(daily_remaining=left), throttled=False)
+        budget.answered(place)
+
+    hear(one, 40)
+    hear(other, 39)
+    world.now += 20.0
+    hear(one, 5000)
+    world.now += 3.0
+    assert isinstance(one.take(), Place)
+    world.now += 17.0
+    assert isinstance(other.take(), Place)
+    with engine.connect() as connection:
+        left = connection.execute(sa.select(budgets.c.daily_left)).scalar_one()
+    assert left == pytest.approx(5000, abs=2)
 
 
 def test_connections_are_shared(engine: sa.Engine) -> None:
