@@ -145,9 +145,12 @@ class Destination(ABC, Generic[SettingsT]):
         membership_batch_size: Most rows in one ``add_members`` or ``remove_members``.
         idempotent: Operations that may be sent again when nobody knows whether they were carried out.
         leavings: What can happen to people who left.
+        leaving_warnings: What cannot be undone about one of them, said wherever a plan does it.
         jobs: Operations that can go as a job: uploaded in one piece, worked off by the vendor, asked after.
         job_from: Rows of one operation from which a plan uses jobs.
         job_size: Most rows in one job.
+        job_requests: Requests of one job at the least: to submit it, to look whether it ended, to fetch its results.
+        one_by_one: Operations, and what removals can be, that take a request for each row.
     """
 
     name: ClassVar[str]
@@ -163,10 +166,13 @@ class Destination(ABC, Generic[SettingsT]):
     batch_size: ClassVar[int]
     membership_batch_size: ClassVar[int]
     idempotent: ClassVar[frozenset[Operation]]
-    leavings: ClassVar[frozenset[Leaving]] = frozenset({Leaving.LEAVE_AUDIENCE, Leaving.CLEAR_FIELDS})
+    leavings: ClassVar[frozenset[Leaving]] = frozenset({Leaving.LEAVE_AUDIENCE})
+    leaving_warnings: ClassVar[Mapping[Leaving, str]] = {}
     jobs: ClassVar[frozenset[Operation]] = frozenset()
     job_from: ClassVar[int] = 1_000
     job_size: ClassVar[int] = 10_000
+    job_requests: ClassVar[int] = 3
+    one_by_one: ClassVar[frozenset[Operation | Leaving]] = frozenset({Leaving.ARCHIVE, Leaving.DELETE})
 
     def __init__(self, settings: SettingsT) -> None:
         self.settings = settings
@@ -278,19 +284,29 @@ class Destination(ABC, Generic[SettingsT]):
         """One outcome for each row of a job that is done, in the same order."""
         raise MillstreamError(f"{self.title} has no jobs.", where=f"destination {self.name}")
 
-    def requests_for(self, operation: Operation, rows: int, *, in_audience: bool) -> int:
+    def requests_for(
+        self, operation: Operation, rows: int, *, in_audience: bool, leaving: Leaving = Leaving.LEAVE_AUDIENCE
+    ) -> int:
         """The least requests that so many rows of an operation take, for forecasts and benchmarks.
 
         Args:
             operation: What is done.
             rows: How many.
             in_audience: Whether the sync keeps an audience.
+            leaving: What a removal is.
         """
-        members = -(-rows // self.membership_batch_size)
-        if operation is Operation.REMOVE:
-            return members
-        fields = -(-rows // self.batch_size)
-        return fields + members if operation is Operation.ADD and in_audience else fields
+        if operation in self.jobs and rows >= self.job_from:
+            return -(-rows // self.job_size) * self.job_requests
+        if operation is Operation.REMOVE and leaving is Leaving.LEAVE_AUDIENCE:
+            return -(-rows // self.membership_batch_size)
+        batches, rest = divmod(rows, self.batch_size)
+        work = leaving if operation is Operation.REMOVE else operation
+        requests = rows if work in self.one_by_one else batches + bool(rest)
+        if in_audience and operation is not Operation.UPDATE:
+            # Membership goes with each batch of the rest, not in batches of its own.
+            each, last = (-(-size // self.membership_batch_size) for size in (self.batch_size, rest))
+            requests += batches * each + last
+        return requests
 
     def read_back(self, audience_id: str) -> Iterator[str]:
         """Match values (or external ids) of an audience's members as the vendor has them now."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
-from urllib.parse import quote
+from functools import cached_property
+from typing import Any, ClassVar
 
 from requests.auth import AuthBase
 
@@ -18,8 +18,9 @@ from millstream.destinations.contract import (
     rejected,
 )
 from millstream.destinations.hubspot.answers import BatchOutcomes, problem_of
+from millstream.destinations.hubspot.lists import Lists
 from millstream.destinations.hubspot.settings import HubSpotSettings
-from millstream.destinations.modes import Operation, SyncMode
+from millstream.destinations.modes import Leaving, Operation, SyncMode
 from millstream.destinations.rows import in_order, last_of_each, match_of, send_each, text_values
 from millstream.state.errors import (
     ConfigurationError,
@@ -33,8 +34,6 @@ from millstream.state.http import Answer, RateLimit
 from millstream.state.http.pacing import retry_after
 
 _CONTACTS = "/crm/v3/objects/contacts"
-_LISTS = "/crm/v3/lists"
-_CONTACT_TYPE = "0-1"
 _READ_SIZE = 100
 _MIGRATING = 477
 """HubSpot's own status: the account is being moved between data centres."""
@@ -80,6 +79,12 @@ class HubSpot(Destination[HubSpotSettings]):
     batch_size = 100
     membership_batch_size = 1000
     idempotent = frozenset(Operation)
+    leavings = frozenset(Leaving)
+    one_by_one = frozenset({Leaving.DELETE})
+    leaving_warnings: ClassVar[Mapping[Leaving, str]] = {
+        Leaving.ARCHIVE: "HubSpot deletes a contact, with its history, 90 days after it was moved to the bin.",
+        Leaving.DELETE: "HubSpot deletes the contact with its history at once, and never takes the address back.",
+    }
 
     def auth(self) -> AuthBase:
         """A fixed token, or access tokens of an OAuth app."""
@@ -95,24 +100,7 @@ class HubSpot(Destination[HubSpotSettings]):
 
     def ensure_audience(self, audience: str) -> str:
         """The id of the static list."""
-        found = self._find_list(audience)
-        if found is None:
-            body = {"name": audience, "objectTypeId": _CONTACT_TYPE, "processingType": "MANUAL"}
-            try:
-                found = self.http.post(_LISTS, body)["list"]
-            except RefusedError:
-                # Names are unique: refused when another process, or a request whose answer was lost, made it, or
-                # when the look-up by name did not find it: a slash in a path does not come through everywhere.
-                found = self._search_list(audience)
-                if found is None:
-                    raise
-        if found.get("processingType") == "DYNAMIC":
-            raise ConfigurationError(
-                f"HubSpot's list {audience!r} is dynamic: it fills itself, nobody can be put into it.",
-                where=self.name,
-                remedy="give the sync another name in 'into', or rename the list in HubSpot.",
-            )
-        return str(found["listId"])
+        return self._lists.ensure(audience)
 
     def upsert(self, rows: Sequence[DeliveryRow], *, match_key: str) -> list[Outcome]:
         """Create or change contacts by e-mail address.
@@ -140,7 +128,7 @@ class HubSpot(Destination[HubSpotSettings]):
     def add_members(self, audience_id: str, rows: Sequence[DeliveryRow]) -> list[Outcome]:
         """Put contacts into a static list, by record id."""
         outcomes, sent = self._with_record_ids(last_of_each(rows), "email")
-        missing = self._change_list(audience_id, "add", sent)
+        missing = self._lists.change(audience_id, "add", [record_id for _, record_id in sent])
         gone = rejected("record_missing", "HubSpot no longer has the contact with the record id we know.")
         for row, record_id in sent:
             outcomes[match_of(row)] = gone if record_id in missing else accepted(record_id)
@@ -150,13 +138,21 @@ class HubSpot(Destination[HubSpotSettings]):
         """Take contacts out of a static list; who is not there any more counts as out."""
         latest = last_of_each(rows)
         _, sent = self._with_record_ids(latest, "email")
-        self._change_list(audience_id, "remove", sent)
+        self._lists.change(audience_id, "remove", [record_id for _, record_id in sent])
         ids = {match_of(row): record_id for row, record_id in sent}
         return in_order(rows, {match_of(row): accepted(ids.get(match_of(row))) for row in latest})
 
+    def archive(self, rows: Sequence[DeliveryRow]) -> list[Outcome]:
+        """Move contacts to the bin, by record id; opt-outs belong to the address and stay."""
+        latest = last_of_each(rows)
+        _, sent = self._with_record_ids(latest, "email")
+        for chunk in _chunks([record_id for _, record_id in sent], self.batch_size):
+            self.http.post(f"{_CONTACTS}/batch/archive", {"inputs": [{"id": record_id} for record_id in chunk]})
+        return in_order(rows, {match_of(row): accepted(row.external_id) for row in latest})
+
     def read_back(self, audience_id: str) -> Iterator[str]:
         """E-mail addresses of a list's members; the record id of a contact without one."""
-        for record_ids in _chunks(list(self._member_ids(audience_id)), _READ_SIZE):
+        for record_ids in _chunks(list(self._lists.members(audience_id)), _READ_SIZE):
             emails = {str(found["id"]): _email_of(found) for found in self._read(record_ids, None)}
             yield from (emails.get(record_id) or record_id for record_id in record_ids)
 
@@ -175,6 +171,10 @@ class HubSpot(Destination[HubSpotSettings]):
         except MalformedAnswerError:
             return None
         return problem_of(answer.status_code, body) if isinstance(body, dict) else None
+
+    @cached_property
+    def _lists(self) -> Lists:
+        return Lists(self.http)
 
     def _write(
         self, action: str, sent: Sequence[tuple[DeliveryRow, str]], id_property: str | None
@@ -222,43 +222,6 @@ class HubSpot(Destination[HubSpotSettings]):
             body["idProperty"] = id_property
         results: Sequence[Mapping[str, Any]] = self.http.post(f"{_CONTACTS}/batch/read", body)["results"]
         return results
-
-    def _change_list(self, audience_id: str, action: str, sent: Sequence[tuple[DeliveryRow, str]]) -> set[str]:
-        """Add to or remove from a list, and give the record ids that HubSpot does not have."""
-        if not sent:
-            return set()
-        path = f"{_LISTS}/{audience_id}/memberships/{action}"
-        answer = self.http.request("PUT", path, body=list(dict.fromkeys(record_id for _, record_id in sent)))
-        return {str(record_id) for record_id in (answer or {}).get("recordIdsMissing") or ()}
-
-    def _find_list(self, name: str) -> Mapping[str, Any] | None:
-        try:
-            answer = self.http.get(f"{_LISTS}/object-type-id/{_CONTACT_TYPE}/name/{quote(name, safe='')}")
-        except NotFoundError:
-            return None
-        found: Mapping[str, Any] = answer["list"]
-        return found
-
-    def _search_list(self, name: str) -> Mapping[str, Any] | None:
-        offset = 0
-        while True:
-            answer = self.http.post(f"{_LISTS}/search", {"query": name, "count": 500, "offset": offset})
-            lists: Sequence[Mapping[str, Any]] = answer["lists"]
-            contact_lists = (one for one in lists if one.get("objectTypeId", _CONTACT_TYPE) == _CONTACT_TYPE)
-            found = next((one for one in contact_lists if str(one["name"]).casefold() == name.casefold()), None)
-            if found is not None or not answer.get("hasMore"):
-                return found
-            offset = int(answer["offset"])
-
-    def _member_ids(self, audience_id: str) -> Iterator[str]:
-        after: str | None = None
-        while True:
-            query = {"limit": 250} | ({"after": after} if after else {})
-            answer = self.http.get(f"{_LISTS}/{audience_id}/memberships", query)
-            yield from (str(member["recordId"]) for member in answer["results"])
-            after = ((answer.get("paging") or {}).get("next") or {}).get("after")
-            if not after:
-                return
 
     def _erase(self, row: DeliveryRow) -> Outcome:
         by_email = {"objectId": row.match_value, "idProperty": "email"}

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 from requests.auth import AuthBase
 
@@ -69,10 +69,15 @@ class Mailchimp(Destination[MailchimpSettings]):
     membership_batch_size = 500
     idempotent = frozenset(Operation)
     leavings = frozenset(Leaving)
+    leaving_warnings: ClassVar[Mapping[Leaving, str]] = {
+        Leaving.DELETE: "Mailchimp never takes the address of a deleted person back by its API.",
+    }
     # People who are new go 500 in a request; those who are known take a request each, so many of them are a job.
     jobs = frozenset({Operation.UPDATE})
     job_from = 500
     job_size = MOST_OPERATIONS
+    job_requests = REQUESTS_FOR_ONE
+    one_by_one = frozenset({Operation.UPDATE, Leaving.CLEAR_FIELDS, Leaving.ARCHIVE, Leaving.DELETE})
 
     def __init__(self, settings: MailchimpSettings) -> None:
         super().__init__(settings.model_copy(update={"base_url": settings.root}))
@@ -191,11 +196,12 @@ class Mailchimp(Destination[MailchimpSettings]):
             rows, {match_of(row): outcome_of_result(results.get(row.number), row.match_value) for row in latest}
         )
 
-    def requests_for(self, operation: Operation, rows: int, *, in_audience: bool) -> int:
-        """As every destination, but that people who are known take a request each, or go as jobs."""
-        if operation is not Operation.UPDATE:
-            return super().requests_for(operation, rows, in_audience=in_audience)
-        return rows if rows < self.job_from else -(-rows // self.job_size) * REQUESTS_FOR_ONE
+    def requests_for(
+        self, operation: Operation, rows: int, *, in_audience: bool, leaving: Leaving = Leaving.LEAVE_AUDIENCE
+    ) -> int:
+        """As every destination; who is archived is looked at first."""
+        requests = super().requests_for(operation, rows, in_audience=in_audience, leaving=leaving)
+        return requests + rows if operation is Operation.REMOVE and leaving is Leaving.ARCHIVE else requests
 
     def read_back(self, audience_id: str) -> Iterator[str]:
         """E-mail addresses of everyone with the tag, whatever their status."""

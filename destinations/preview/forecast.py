@@ -65,7 +65,10 @@ def make_forecast(sync: Sync, plan: PlanReport, destination: AnyDestination, lat
     rows = {Operation.ADD: plan.adds, Operation.UPDATE: plan.updates, Operation.REMOVE: plan.removes}
     in_audience = sync.audience_name is not None
     planned = [(operation, count) for operation, count in rows.items() if count]
-    requests = sum(destination.requests_for(operation, count, in_audience=in_audience) for operation, count in planned)
+    requests = sum(
+        destination.requests_for(operation, count, in_audience=in_audience, leaving=sync.leaving)
+        for operation, count in planned
+    )
     limit = destination.pace()
     by_latency = requests * (latency.seconds if latency.runs else USUAL_LATENCY / limit.concurrency)
     by_limit = requests * limit.seconds / limit.requests

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from millstream.destinations.contract import NOT_THERE, DeliveryRow, Outcome, accepted
+from millstream.destinations.contract import NOT_THERE, DeliveryRow, Outcome, accepted, rejected
 from millstream.destinations.modes import Leaving, Operation, Status, SyncMode
 from millstream.destinations.sending.plan_rows import AnyDestination
 from millstream.destinations.sync import Sync
-from millstream.state.errors import FatalError
+from millstream.state.errors import FatalError, MillstreamError, RefusedError, RetryableError, UnknownOutcomeError
 
 Call = Callable[[Sequence[DeliveryRow]], list[Outcome]]
 
@@ -56,7 +56,8 @@ class Performer:
 
     def _leave_audience(self, rows: Sequence[DeliveryRow]) -> list[Outcome]:
         assert self._audience is not None
-        return self._destination.remove_members(self._audience, rows)
+        audience = self._audience
+        return self._in_pieces(rows, lambda piece: self._destination.remove_members(audience, piece))
 
     def write(self, rows: Sequence[DeliveryRow]) -> list[Outcome]:
         """Write fields, in the way of the sync's mode."""
@@ -65,7 +66,14 @@ class Performer:
 
     def _enrol(self, rows: Sequence[DeliveryRow]) -> list[Outcome]:
         assert self._audience is not None
-        return self._destination.add_members(self._audience, rows)
+        audience = self._audience
+        return self._in_pieces(rows, lambda piece: self._destination.add_members(audience, piece))
+
+    def _in_pieces(self, rows: Sequence[DeliveryRow], call: Call) -> list[Outcome]:
+        """Membership calls, which may take fewer rows than a batch has."""
+        size = self._destination.membership_batch_size
+        pieces = (rows[start : start + size] for start in range(0, len(rows), size))
+        return [outcome for piece in pieces for outcome in call(piece)]
 
     def _one_after_the_other(self, steps: Sequence[Call], rows: Sequence[DeliveryRow]) -> list[Outcome]:
         """Each step takes the rows that the one before it accepted; the last outcome of a row counts."""
@@ -75,10 +83,26 @@ class Performer:
             if not taken:
                 break
             known = [_with_id(rows[at], outcomes[at].external_id) for at in taken]
-            for at, row, outcome in zip(taken, known, self.checked(step(known), known), strict=True):
+            for at, row, outcome in zip(taken, known, self._next(step, known), strict=True):
                 known_id = outcome.external_id or row.external_id
                 outcomes[at] = outcome if outcome.external_id == known_id else replace(outcome, external_id=known_id)
         return outcomes
+
+    def _next(self, step: Call, rows: Sequence[DeliveryRow]) -> list[Outcome]:
+        """A step after the first: what came before it is done, so only it is tried in halves, and no row is untouched.
+
+        Raises:
+            MillstreamError: What stops the sync.
+        """
+        try:
+            return self.checked(step(rows), rows)
+        except RefusedError as error:
+            if len(rows) == 1:
+                return [rejected(str(error.status), error.what)]
+            middle = len(rows) // 2
+            return self._next(step, rows[:middle]) + self._next(step, rows[middle:])
+        except (RetryableError, UnknownOutcomeError) as error:
+            return [halfway(error)] * len(rows)
 
     def checked(self, outcomes: list[Outcome], rows: Sequence[DeliveryRow]) -> list[Outcome]:
         """The outcomes, if there is one for each row."""
@@ -89,6 +113,11 @@ class Performer:
                 remedy="the connector breaks the contract; report it to its author.",
             )
         return outcomes
+
+
+def halfway(error: MillstreamError) -> Outcome:
+    """The outcome of a row of which something was done, or may have been, when an error came."""
+    return Outcome(status=Status.UNKNOWN, code=type(error).__name__, reason=error.what, fault="vendor")
 
 
 def _with_id(row: DeliveryRow, external_id: str | None) -> DeliveryRow:

@@ -178,7 +178,7 @@ class Sender:
         self, batch: int, rows: Sequence[DeliveryRow], work: Callable[[], list[Outcome]]
     ) -> list[Sequence[DeliveryRow]]:
         """Do a batch's work and keep what became of its rows; gives the halves of one that was refused whole."""
-        numbers = [row.number for row in rows]
+        numbers, calls = [row.number for row in rows], self.destination.calls
         try:
             outcomes = self._performer.checked(work(), rows)
         except RefusedError as error:
@@ -195,9 +195,11 @@ class Sender:
         except UnknownOutcomeError as error:
             outcomes = [_same(Status.UNKNOWN, error)] * len(rows)
         except MillstreamError as error:
-            self._finish(batch, [], [])
             self._halt(error)
-            return []
+            if self.destination.calls - calls <= 1:
+                self._finish(batch, [], [])  # its only request was refused
+                return []
+            outcomes = [_same(Status.UNKNOWN, error)] * len(rows)
         self._finish(batch, numbers, outcomes)
         return []
 

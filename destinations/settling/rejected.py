@@ -12,6 +12,7 @@ from millstream.state.ledger.journal import Journal
 
 FIRST_RETRY = timedelta(hours=1)
 LONGEST_RETRY = timedelta(days=1)
+_ACCEPTED = (Status.ACCEPTED.value, Status.ACCEPTED_ASYNC.value)
 _LISTED = (Status.REJECTED.value, Status.SUPPRESSED.value, Status.UNKNOWN.value)
 _KEPT = ("match_hash", "profile_id", "operation", "payload_hash", "status", "code", "reason", "fault", "clear_text")
 
@@ -24,7 +25,10 @@ def list_rejected(
     """Take rows off the list that have an outcome now, and put those on it that were not accepted."""
     known = {(row["match_hash"], row["operation"]): row for row in before}
     keys = [(row["match_hash"], row["operation"]) for row in rows]
-    gone = [key for key in keys if key in known]
+    taken = {row["match_hash"] for row in rows if row["status"] in _ACCEPTED}
+    # Whatever was taken of a person, no other operation of theirs is in doubt any more.
+    answered = set(keys)
+    gone = [key for key in known if key in answered or key[0] in taken]
     listed = [
         _entry(sync, row, known.get(key), rules, now)
         for key, row in zip(keys, rows, strict=True)

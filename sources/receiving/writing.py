@@ -40,6 +40,9 @@ class NoRoom:
     retry_after: int = 30
 
 
+_NOT_KEPT = NoRoom(503, "It could not be kept.")
+
+
 class NoRoomError(Exception):
     """Nothing can be kept now."""
 
@@ -102,12 +105,14 @@ class SpoolWriter:
             while self._waiting:
                 taken, self._waiting = self._waiting, []
                 lines = b"".join(lines for lines, _ in taken)
+                why: NoRoom | None = _NOT_KEPT
                 try:
                     await loop.run_in_executor(self._thread, self._append, lines)
+                    why = None
                 except NoRoomError as error:
-                    _settle(taken, error.why)
-                else:
-                    _settle(taken, None)
+                    why = error.why
+                finally:
+                    _settle(taken, why)
         finally:
             self._committing = None
 

@@ -132,7 +132,7 @@ def first_element(body: bytes) -> bytes:
     try:
         whole = text[1:].decode().lstrip()
         _, end = json.JSONDecoder().raw_decode(whole)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise RefusedRequestError(400, "The body is not JSON.") from error
     return whole[:end].encode()
 

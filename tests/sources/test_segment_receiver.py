@@ -236,6 +236,18 @@ class TestKeeping:
         place.pull()
         assert {"m-1", "m-3"} <= {key for (key,) in place.rows("SELECT message_id FROM raw_segment.tracks")}
 
+    def test_a_fault_of_ours_leaves_nobody_waiting(self, place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+        def fails(_: bytes) -> None:
+            raise ArithmeticError
+
+        app = place.app()
+        monkeypatch.setattr(app.writer, "_append", fails)
+        answers = place.send(*(Post("/v1/track", {**TRACK, "messageId": str(n)}) for n in range(3)), app=app)
+        assert statuses(answers) == [503, 503, 503]
+        monkeypatch.undo()
+        assert statuses(place.send(Post("/v1/track", TRACK), app=app)) == [200]
+        app.writer.close()
+
     def test_a_full_disk_is_told_before_it_is_full(self, place: Place) -> None:
         app = place.app(free_disk_mb=10**9)
         health, refused = place.send(Post("/health", b"", method="GET"), Post("/v1/track", TRACK), app=app)
