@@ -6,7 +6,7 @@ export PREFECT_SERVER_ANALYTICS_ENABLED := false
 export DO_NOT_TRACK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint types histories bench bench-identity docs check
+.PHONY: help setup demo test lint types histories chaos bench bench-delivery bench-identity docs check
 
 help:  ## Say what the targets do
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 23
@@ -35,8 +35,15 @@ types: $(STAMP)  ## Check types, strictly
 histories: $(STAMP)  ## Try identity on ten thousand random histories (HISTORIES=100 for fewer); half an hour
 	MILLSTREAM_HISTORIES=$(or $(HISTORIES),10000) $(BIN)/python -m pytest -n 0 --timeout 0 tests/state/test_identity_histories.py
 
+chaos: $(STAMP)  ## Stop deliveries at a thousand points (CHAOS=100 for fewer) while the vendors have bad days; half an hour
+	MILLSTREAM_CHAOS=$(or $(CHAOS),1000) $(BIN)/python -m pytest -n 0 --timeout 0 --log-cli-level INFO tests/chaos
+
 bench: $(STAMP)  ## Measure ingest, identity and delivery beside a bare floor
 	$(BIN)/python -m benchmarks
+
+bench-delivery: $(STAMP)  ## Measure delivery at several sizes and latencies (SIZES="10000 100000 1000000")
+	for people in $(or $(SIZES),10000 100000 1000000); do for latency in 0 50; do \
+	$(BIN)/python -m benchmarks delivery --people $$people --latency-ms $$latency --repeat 1 || exit 1; done; done
 
 bench-identity: $(STAMP)  ## Measure identity beside scipy (ROWS=10000000 for more), and against the sandbox's truth
 	$(BIN)/python -m benchmarks identity --identifiers $(or $(ROWS),1000000)

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import duckdb
+import httpx
 import orjson
 import pyarrow as pa
-import requests
 
 from benchmarks.measuring import Comparison, Meter, Side, compare
-from benchmarks.vendor import Vendor
+from benchmarks.vendor import TOKEN, Vendor
 from millstream.destinations.delivery import Delivery
 from millstream.destinations.hubspot import HubSpot
 from millstream.destinations.sync import Sync
@@ -46,7 +46,8 @@ def run(vendor: Vendor, *, people: int, repeat: int) -> list[Comparison]:
     return compare("delivery", _side(vendor, people, _ours), _side(vendor, people, _floor), repeat=repeat)
 
 
-Deliver = Callable[[], None]
+Deliver = Callable[[], int]
+"""Does it, and tells how many requests it made."""
 
 
 def _side(vendor: Vendor, people: int, make: Callable[[Vendor, Path], Deliver]) -> Side:
@@ -66,12 +67,22 @@ def _side(vendor: Vendor, people: int, make: Callable[[Vendor, Path], Deliver]) 
         }.items():
             _execute(path, before)
             with meter.phase(name) as phase:
-                deliver()
+                phase.requests = deliver()
             phase.rows = people if name == "everybody new" else people - few
+            phase.least = _least(people, few, name)
             phase.result = (vendor.members_of(_LIST), vendor.cities_of(changed))
             _check_members(phase.result[0], phase.rows)
 
     return side
+
+
+def _least(people: int, few: int, phase: str) -> int:
+    """The fewest requests that the vendor's batches allow, those that find the list included."""
+    everybody = {"everybody new": (people, people, 2), "1 % changed, 1 % gone": (few, few, 1)}
+    if phase not in everybody:
+        return 0
+    fields, members, for_the_list = everybody[phase]
+    return -(-fields // HubSpot.batch_size) + -(-members // HubSpot.membership_batch_size) + for_the_list
 
 
 def _check_members(found: int, wanted: int) -> None:
@@ -83,51 +94,51 @@ def _ours(vendor: Vendor, folder: Path) -> Deliver:
     store = DuckDBStore(folder / "store.duckdb")
     runs = iter(range(1_000))
 
-    def deliver() -> None:
+    def deliver() -> int:
         journal = Journal("sqlite:///journal.sqlite", root=folder)
         delivery = Delivery("bench", _SYNC, vendor.destination, store, journal, folder / "plans")
         report = delivery.activate(f"run-{next(runs)}")
         journal.close()
         if not report.ok:
             raise report.error or RuntimeError(f"delivery ended {report.status}: {report.codes}")
+        return report.requests
 
     return deliver
 
 
 def _floor(vendor: Vendor, folder: Path) -> Deliver:
-    """A ledger of hashes in DuckDB, batches by requests and threads, as many in flight as ours.
+    """A ledger of hashes in DuckDB, batches by asyncio, as many in flight as ours.
 
     Nothing is planned, kept while sending, retried, paced or judged: an answer is good or ends it all.
     """
 
-    def deliver() -> None:
-        workers = HubSpot.rate_limit.concurrency
-        with (
-            duckdb.connect(str(folder / "store.duckdb")) as connection,
-            vendor.session(workers) as session,
-            ThreadPoolExecutor(workers) as threads,
-        ):
+    def deliver() -> int:
+        with duckdb.connect(str(folder / "store.duckdb")) as connection:
             connection.execute("CREATE TABLE IF NOT EXISTS ledger (email TEXT PRIMARY KEY, hash TEXT, contact_id TEXT)")
-            audience = _floor_list(vendor, session)
-            send = _FloorSender(vendor, session, audience)
-            written = list(threads.map(send.upsert, _chunks(_floor_changes(connection), HubSpot.batch_size)))
+            changes = _floor_changes(connection)
             gone = connection.execute(
                 "SELECT email, contact_id FROM ledger ANTI JOIN bench.people USING (email)"
             ).fetchall()
-            list(threads.map(send.remove, _chunks(gone, HubSpot.membership_batch_size)))
-            _floor_keep(connection, [row for rows in written for row in rows])
+            written, requests = asyncio.run(_floor_send(vendor, changes, gone))
+            _floor_keep(connection, written)
+        return requests
 
     return deliver
 
 
-def _floor_list(vendor: Vendor, session: requests.Session) -> str:
-    url = f"{vendor.url}/crm/v3/lists"
-    answer = session.get(f"{url}/object-type-id/0-1/name/{_LIST}", timeout=60)
-    if answer.status_code == 404:
-        body = {"name": _LIST, "objectTypeId": "0-1", "processingType": "MANUAL"}
-        answer = session.post(url, json=body, timeout=60)
-    answer.raise_for_status()
-    return str(answer.json()["list"]["listId"])
+async def _floor_send(
+    vendor: Vendor, changes: Sequence[tuple[Any, ...]], gone: Sequence[tuple[Any, ...]]
+) -> tuple[list[tuple[str, str, str]], int]:
+    """Write what changed, take out who is gone; email, hash and contact id of those written, and the requests made."""
+    at_once = HubSpot.rate_limit.concurrency
+    limits = httpx.Limits(max_connections=at_once, max_keepalive_connections=at_once)
+    headers = {"Authorization": f"Bearer {TOKEN}"}
+    async with httpx.AsyncClient(limits=limits, headers=headers, timeout=60, trust_env=False) as client:
+        send = _FloorSender(vendor, client, asyncio.Semaphore(at_once))
+        await send.find_list()
+        written = await asyncio.gather(*(send.upsert(rows) for rows in _chunks(changes, HubSpot.batch_size)))
+        await asyncio.gather(*(send.remove(rows) for rows in _chunks(gone, HubSpot.membership_batch_size)))
+    return [row for rows in written for row in rows], send.requests
 
 
 def _floor_changes(connection: duckdb.DuckDBPyConnection) -> list[tuple[Any, ...]]:
@@ -155,30 +166,45 @@ def _floor_keep(connection: duckdb.DuckDBPyConnection, written: Sequence[tuple[s
 
 
 class _FloorSender:
-    def __init__(self, vendor: Vendor, session: requests.Session, audience: str) -> None:
-        self._contacts = f"{vendor.url}/crm/v3/objects/contacts/batch/upsert"
-        self._members = f"{vendor.url}/crm/v3/lists/{audience}/memberships"
-        self._session = session
+    def __init__(self, vendor: Vendor, client: httpx.AsyncClient, slots: asyncio.Semaphore) -> None:
+        self._url = vendor.url
+        self._client = client
+        self._slots = slots
+        self._members = ""
+        self.requests = 0
 
-    def upsert(self, rows: Sequence[tuple[Any, ...]]) -> list[tuple[str, str, str]]:
+    async def find_list(self) -> None:
+        """Find the list, or make it."""
+        lists = f"{self._url}/crm/v3/lists"
+        self.requests += 1
+        answer = await self._client.get(f"{lists}/object-type-id/0-1/name/{_LIST}")
+        if answer.status_code == 404:
+            body = {"name": _LIST, "objectTypeId": "0-1", "processingType": "MANUAL"}
+            found = await self._call("POST", lists, body)
+        else:
+            found = orjson.loads(answer.raise_for_status().content)
+        self._members = f"{lists}/{found['list']['listId']}/memberships"
+
+    async def upsert(self, rows: Sequence[tuple[Any, ...]]) -> list[tuple[str, str, str]]:
         """Write contacts, put those who are new on the list, and give email, hash and contact id."""
         inputs = [{"id": email, "idProperty": "email", "properties": orjson.loads(body)} for email, body, _, _ in rows]
-        answer = self._call("POST", self._contacts, {"inputs": inputs})
+        answer = await self._call("POST", f"{self._url}/crm/v3/objects/contacts/batch/upsert", {"inputs": inputs})
         ids = {str(found["properties"]["email"]): str(found["id"]) for found in answer["results"]}
         new = [ids[email] for email, _, _, contact_id in rows if contact_id is None]
         if new:
-            self._call("PUT", f"{self._members}/add", new)
+            await self._call("PUT", f"{self._members}/add", new)
         return [(email, digest, ids[email]) for email, _, digest, _ in rows]
 
-    def remove(self, rows: Sequence[tuple[Any, ...]]) -> None:
+    async def remove(self, rows: Sequence[tuple[Any, ...]]) -> None:
         """Take contacts off the list."""
-        self._call("PUT", f"{self._members}/remove", [contact_id for _, contact_id in rows])
+        await self._call("PUT", f"{self._members}/remove", [contact_id for _, contact_id in rows])
 
-    def _call(self, method: str, url: str, body: object) -> Any:
+    async def _call(self, method: str, url: str, body: object) -> Any:
         headers = {"Content-Type": "application/json"}
-        answer = self._session.request(method, url, data=orjson.dumps(body), headers=headers, timeout=60)
-        answer.raise_for_status()
-        return orjson.loads(answer.content)
+        async with self._slots:
+            self.requests += 1
+            answer = await self._client.request(method, url, content=orjson.dumps(body), headers=headers)
+        return orjson.loads(answer.raise_for_status().content)
 
 
 def _chunks(rows: Sequence[tuple[Any, ...]], size: int) -> Iterator[Sequence[tuple[Any, ...]]]:

@@ -35,6 +35,8 @@ class Phase:
         cpu: Seconds of processor time of this process, all threads. The sandbox is another process.
         peak_mb: Largest resident memory of this process meanwhile; libraries included.
         grown_mb: How far that is above the resident memory at the start.
+        requests: How many requests were made; None where nobody counts.
+        least: The fewest that the vendor's batches allow.
         vendor_cpu: Seconds of processor time of whoever answers, where that is measured.
     """
 
@@ -45,6 +47,8 @@ class Phase:
     peak_mb: float = 0.0
     grown_mb: float = 0.0
     vendor_cpu: float = 0.0
+    requests: int | None = None
+    least: int = 0
 
 
 class Meter:
@@ -100,6 +104,8 @@ class Comparison:
             "phase": self.phase,
             "rows": self.ours[0].rows,
             "repetitions": len(self.ours),
+            "requests": self.ours[0].requests,
+            "least_requests": self.ours[0].least if self.ours[0].requests is not None else None,
             "ours": medians(self.ours),
             "floor": medians(self.floor) if self.floor else None,
             "others": {name: medians(phases) for name, phases in self.others.items()},

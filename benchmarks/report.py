@@ -65,6 +65,7 @@ def show(facts: dict[str, object], comparisons: Sequence[Comparison]) -> None:
         "rows",
         "",
         "rows/s",
+        "requests",
         "wall s",
         "CPU s",
         "MB",
@@ -94,10 +95,16 @@ def _cells(phases: Sequence[Phase]) -> list[str]:
     costs = medians(phases)
     return [
         f"{costs['rows_per_second']:,.0f}",
+        _requests(phases[0]),
         f"{costs['wall']:.2f}",
         f"{costs['cpu']:.2f}" + (f" (vendor {costs['vendor_cpu']:.2f})" if costs["vendor_cpu"] else ""),
         f"{costs['peak_mb']:.0f} (+{costs['grown_mb']:.0f})",
     ]
+
+
+def _requests(phase: Phase) -> str:
+    """Requests made, and the fewest there could be."""
+    return "" if phase.requests is None else f"{phase.requests:,} (of {phase.least:,})"
 
 
 def _ratio(value: float | None) -> str:

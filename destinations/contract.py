@@ -89,6 +89,19 @@ class DeliveryRow:
         self.key = self.match_value.strip().lower()
 
 
+@dataclass(frozen=True, slots=True)
+class Member:
+    """Someone in an audience, by the names that the vendor has of them.
+
+    Attributes:
+        match_values: All values by which the vendor finds the person.
+        external_id: The vendor's id of the person.
+    """
+
+    match_values: tuple[str, ...]
+    external_id: str | None = None
+
+
 @dataclass(frozen=True, kw_only=True)
 class JobProgress:
     """How far a job at the vendor is.
@@ -193,6 +206,7 @@ class Destination(ABC, Generic[SettingsT]):
                     limit=limit,
                     classify=self.classify,
                     budget=self._budgets.of(self.name, self.settings, limit) if self._budgets else None,
+                    repeats=self.idempotent >= frozenset(Operation),
                 )
             return self._http
 
@@ -302,15 +316,30 @@ class Destination(ABC, Generic[SettingsT]):
         batches, rest = divmod(rows, self.batch_size)
         work = leaving if operation is Operation.REMOVE else operation
         requests = rows if work in self.one_by_one else batches + bool(rest)
-        if in_audience and operation is not Operation.UPDATE:
-            # Membership goes with each batch of the rest, not in batches of its own.
-            each, last = (-(-size // self.membership_batch_size) for size in (self.batch_size, rest))
-            requests += batches * each + last
-        return requests
+        if not in_audience or operation is Operation.UPDATE:
+            return requests
+        if operation is Operation.ADD and operation in self.idempotent:
+            return requests + -(-rows // self.membership_batch_size)
+        # Membership goes with each batch of the rest, not in batches of its own.
+        each, last = (-(-size // self.membership_batch_size) for size in (self.batch_size, rest))
+        return requests + batches * each + last
 
     def read_back(self, audience_id: str) -> Iterator[str]:
         """Match values (or external ids) of an audience's members as the vendor has them now."""
         raise MillstreamError(f"{self.title} cannot be read back.", where=f"destination {self.name}")
+
+    @property
+    def can_read_back(self) -> bool:
+        """Whether the connector codes ``read_back``."""
+        return type(self).read_back is not Destination.read_back
+
+    def read_members(self, audience_id: str) -> Iterator[Member]:
+        """An audience's members, each with every name that the vendor has of them.
+
+        Connectors whose vendor knows a person by several values, or gave an id that outlives a change of address, say
+        all of them here: so someone who was renamed or merged there is not taken for missing.
+        """
+        return (Member((value,), value) for value in self.read_back(audience_id))
 
     def erase(self, rows: Sequence[DeliveryRow]) -> list[Outcome]:
         """Delete people at the vendor for good, where its API can."""

@@ -89,7 +89,7 @@ class Delivery:
         with self.journal.lease(f"sync {self.name}", run_id) as mine:
             if not mine:
                 report.status = "skipped"
-            elif self._settle_earlier(report):
+            elif self.settle_earlier(report):
                 self._sweep()
                 plan = report.planned = self._plan(run_id, report, override_guards=override_guards)
                 if saved:
@@ -125,7 +125,7 @@ class Delivery:
         waiting = self._settle_all(report)
         report.end(None if isinstance(error, StillRunningError) else error, waiting=waiting)
 
-    def _settle_earlier(self, report: SyncReport) -> bool:
+    def settle_earlier(self, report: SyncReport) -> bool:
         """Settle what an earlier run left; False while a job of it has not ended, or cannot be asked after."""
         error: MillstreamError | None = None
         for plan in self.journal.unsettled_plans(self.name):

@@ -50,6 +50,8 @@ class Http:
         classify: The connector's own reading of answers.
         retries: How often and how long to try.
         budget: Shares the limits with others who use the credential.
+        repeats: Whether requests other than GET may be repeated when nobody knows if they were carried out, unless
+            one says otherwise.
     """
 
     def __init__(
@@ -62,8 +64,10 @@ class Http:
         classify: Classify | None = None,
         retries: Retries | None = None,
         budget: Budget | None = None,
+        repeats: bool = True,
     ) -> None:
         self.rehearses = False
+        self._repeats = repeats
         longest = (retries or Retries()).longest_retry_after
         self.pacer = Pacer(limit, budget=budget, longest_pause=longest, sleep=sleep_unless_stopped)
         self._base_url = base_url.rstrip("/")
@@ -80,7 +84,7 @@ class Http:
         return self.request("GET", path, params=params)
 
     def post(
-        self, path: str, body: object = None, *, params: Mapping[str, Any] | None = None, replay: bool = True
+        self, path: str, body: object = None, *, params: Mapping[str, Any] | None = None, replay: bool | None = None
     ) -> Any:
         """The parsed answer of a POST; see ``request``."""
         return self.request("POST", path, body=body, params=params, replay=replay)
@@ -92,7 +96,7 @@ class Http:
         *,
         body: object = None,
         params: Mapping[str, Any] | None = None,
-        replay: bool = True,
+        replay: bool | None = None,
     ) -> Any:
         """Make a request and parse its answer.
 
@@ -101,7 +105,9 @@ class Http:
             path: Appended to the base URL; a whole URL is taken as it is.
             body: Sent as JSON when given.
             params: Query parameters.
-            replay: Whether it may be repeated when nobody knows if it was carried out.
+            replay: Whether it may be repeated when nobody knows if it was carried out. When left out, a GET may, and
+                anything else where all of the connector's operations are idempotent: one that has others says True
+                for those that are, and for requests that only read.
 
         Returns:
             The parsed body, or None when it is empty.
@@ -120,7 +126,9 @@ class Http:
         request = requests.Request("GET", url, headers={"Accept": "*/*"})
         return self._unsigned.send(self._unsigned.prepare_request(request)).content
 
-    def _deliver(self, method: str, path: str, body: object, params: Mapping[str, Any] | None, replay: bool) -> Answer:
+    def _deliver(
+        self, method: str, path: str, body: object, params: Mapping[str, Any] | None, replay: bool | None
+    ) -> Answer:
         url = path if path.startswith(("http://", "https://")) else f"{self._base_url}/{path.lstrip('/')}"
         request = requests.Request(
             method,
@@ -133,4 +141,5 @@ class Http:
         if self.rehearses and method != "GET":
             names = tuple(sorted({*prepared.headers, "Authorization"}))
             raise Recorded(method, prepared.url or url, names, body)
-        return self._session.deliver(prepared, replay=replay)
+        repeated = (method == "GET" or self._repeats) if replay is None else replay
+        return self._session.deliver(prepared, replay=repeated)

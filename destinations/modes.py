@@ -39,6 +39,8 @@ class Operation(StrEnum):
     ADD = "add"
     UPDATE = "update"
     REMOVE = "remove"
+    ENROL = "enrol"
+    """The second half of an addition, where people go into the audience in batches of their own; in no plan."""
 
 
 class Status(StrEnum):

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-from millstream.state.errors import UnavailableError
+from millstream.state.errors import InterruptedRunError, UnavailableError
 
 STOP = threading.Event()
 """Set once this process was asked to stop."""
@@ -41,6 +41,11 @@ def settled_on_sigterm() -> Iterator[None]:
 def _ask_to_stop(number: int, _: FrameType | None) -> None:
     STOP.set()
     signal.signal(number, signal.SIG_DFL)
+
+
+def interrupted() -> InterruptedRunError:
+    """The error of a run that was asked to stop and left something undone."""
+    return InterruptedRunError("The run was asked to stop: what was sent is settled, the rest goes with the next run.")
 
 
 def sleep_unless_stopped(seconds: float) -> None:

@@ -18,8 +18,10 @@ from prefect.artifacts import (
 from prefect.logging import get_run_logger
 
 if TYPE_CHECKING:
+    from millstream.destinations.reconciling import DriftReport
     from millstream.destinations.sync_report import SyncReport
     from millstream.flows.people import ResolveReport
+    from millstream.flows.reconciling import ReconcileReport
     from millstream.flows.rehearsing import Rehearsal
     from millstream.flows.steps import PipelineReport
     from millstream.sources.forecast import Forecast
@@ -135,6 +137,31 @@ def publish_pipeline(project: str, report: PipelineReport, problems: Sequence[st
     )
     if url := url_for("flow-run", obj_id=flow_run.id):
         create_link_artifact(url, link_text="Latest pipeline run", key=artifact_key(project, "latest-run"))
+
+
+def publish_drift(project: str, report: ReconcileReport) -> None:
+    """A table of how far each destination is from what it acknowledged."""
+    what = "Every destination is as it acknowledged" if report.ok else "Not every destination is as it acknowledged"
+    _table(artifact_key(project, "reconcile"), what, drift_rows(report.reconciled))
+
+
+def drift_rows(reports: Sequence[DriftReport]) -> list[dict[str, Cell]]:
+    """One row for each sync."""
+    return [
+        {
+            "sync": one.sync,
+            "status": one.status,
+            "acknowledged": one.acknowledged,
+            "there": one.found,
+            "missing": one.missing,
+            "there again": one.extra,
+            "sent without an answer": one.uncertain,
+            "strangers": one.strangers,
+            "repaired": one.repaired,
+            "problem": str(one.error) if one.error else (one.why or ""),
+        }
+        for one in reports
+    ]
 
 
 def pull_rows(report: IngestReport) -> list[dict[str, Cell]]:

@@ -25,6 +25,7 @@ _FLOW_FILES = {
     "select": "select_audiences",
     "activate": "activate_sync",
     "backfill": "backfill_source",
+    "reconcile": "reconcile_sync",
 }
 _HEADER = """\
 # Made from {source} by `millstream deploy`: change that file, not this one.
@@ -73,6 +74,7 @@ def deployments_of(project: Project) -> list[Deployment]:
     for sync in project.syncs:
         plan.append(Deployment("activate", f"{project.name}-{sync}", f"Send the sync {sync}.", {"sync": sync}))
     plan.append(Deployment("backfill", project.name, "Read past days of a source again."))
+    plan.append(Deployment("reconcile", project.name, "Compare what destinations hold with what they acknowledged."))
     return [_scheduled(deployment, project) for deployment in plan]
 
 

@@ -13,6 +13,7 @@ from millstream.destinations.contract import (
     DeliveryRow,
     Destination,
     DestinationField,
+    Member,
     Outcome,
     accepted,
     rejected,
@@ -155,6 +156,12 @@ class HubSpot(Destination[HubSpotSettings]):
         for record_ids in _chunks(list(self._lists.members(audience_id)), _READ_SIZE):
             emails = {str(found["id"]): _email_of(found) for found in self._read(record_ids, None)}
             yield from (emails.get(record_id) or record_id for record_id in record_ids)
+
+    def read_members(self, audience_id: str) -> Iterator[Member]:
+        """A list's members by record id and by all their addresses, those of contacts merged into them too."""
+        for record_ids in _chunks(list(self._lists.members(audience_id)), _READ_SIZE):
+            emails = {str(found["id"]): tuple(_emails_of(found)) for found in self._read(record_ids, None)}
+            yield from (Member(emails.get(record_id, ()), record_id) for record_id in record_ids)
 
     def erase(self, rows: Sequence[DeliveryRow]) -> list[Outcome]:
         """Delete contacts for good. HubSpot also blocks an address that it does not know from being added."""

@@ -70,7 +70,7 @@ def _differences(sync: Sync, *, takes_out: bool) -> str:
     puts_in = literal("update" if sync.mode is SyncMode.UPDATE else "add")
     new = f"""
         SELECT {puts_in} AS operation, desired.match_value, desired.profile_id, {_PUT},
-            CAST(NULL AS TEXT) AS known_hashes
+            known.field_hashes AS known_hashes
         FROM desired LEFT JOIN known USING (match_value) WHERE known.present IS NOT TRUE"""
     changed = f"""
         SELECT 'update', desired.match_value, desired.profile_id, {_PUT}, known.field_hashes
@@ -142,7 +142,6 @@ def _field_hashes(sync: Sync) -> str:
         return "'{}'"
     value = "json_extract_string(CAST(fields AS JSON), {})"
     hashed = ", ".join(
-        f"{quoted(target)} := substr(md5({value.format(literal(json_path(target)))}), 1, 8)"
-        for target in sync.fields
+        f"{quoted(target)} := substr(md5({value.format(literal(json_path(target)))}), 1, 8)" for target in sync.fields
     )
     return f"CAST(to_json(struct_pack({hashed})) AS TEXT)"

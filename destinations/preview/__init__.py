@@ -57,6 +57,7 @@ class PlanPreview:
         requests: One example of each kind of request; empty unless asked for.
         forecast: What it would take; None when there is nothing to send.
         no_forecast: Why there is none although there is something to send.
+        warnings: What of it cannot be undone.
         saved: What was written to a file, where one was asked for.
     """
 
@@ -65,6 +66,7 @@ class PlanPreview:
     requests: list[ExampleRequest] = field(default_factory=list)
     forecast: Forecast | None = None
     no_forecast: str | None = None
+    warnings: list[str] = field(default_factory=list)
     saved: SavedPlan | None = None
 
     def as_json(self) -> Mapping[str, Any]:
@@ -74,6 +76,7 @@ class PlanPreview:
             "removals": [asdict(one) for one in self.removals],
             "requests": [asdict(one) for one in self.requests],
             "forecast": self.forecast.as_json() if self.forecast else None,
+            "warnings": self.warnings,
         }
 
 
@@ -121,7 +124,10 @@ def look_at(
     if plan.path:
         preview.removals = first_removals(plan.path, look.removals, in_clear=look.in_clear)
         try:
-            preview.forecast = make_forecast(sync, plan, destination(), latency)
+            connector = destination()
+            preview.forecast = make_forecast(sync, plan, connector, latency)
+            warning = connector.leaving_warnings.get(sync.leaving)
+            preview.warnings += [warning] if warning and plan.removes else []
         except ConfigurationError as error:
             preview.no_forecast = str(error)
         if look.requests:

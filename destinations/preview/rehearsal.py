@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import groupby
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+import orjson
+
 from millstream.destinations.contract import DeliveryRow
 from millstream.destinations.http import Recorded
+from millstream.destinations.modes import SyncMode
 from millstream.destinations.sending.performing import Performer
 from millstream.destinations.sending.plan_rows import AnyDestination, Batch
 from millstream.destinations.sync import Sync
@@ -55,14 +60,39 @@ def example_requests(destination: AnyDestination, sync: Sync, batches: Iterator[
     audience_id = FROM_AN_ANSWER if sync.audience_name else None
     performer = Performer(destination, sync, audience_id)
     for operation, of_operation in groupby(batches, key=lambda batch: batch.operation):
-        rows = next((batch.rows for batch in of_operation if batch.rows), [])[:ROWS_SHOWN]
-        for step in performer.steps(operation) if rows else ():
-            known = [replace_id(row) for row in rows] if step != performer.write else rows
-            recorded = _record(lambda step=step, known=known: step(known))
+        batch = next((batch for batch in of_operation if batch.rows), None)
+        if batch is None:
+            continue
+        rows = batch.rows[:ROWS_SHOWN]
+        for work, rows_each in _calls(destination, sync, performer, batch):
+            recorded = _record(work)
             if recorded is not None:
-                each = destination.batch_size if step == performer.write else destination.membership_batch_size
-                examples.append(_example(operation.value, recorded, rows=rows, rows_each=each))
+                examples.append(_example(operation.value, recorded, rows=rows, rows_each=rows_each))
     return examples
+
+
+def _calls(
+    destination: AnyDestination, sync: Sync, performer: Performer, batch: Batch
+) -> Iterator[tuple[Callable[[], object], int]]:
+    """The connector's calls for the first rows of a batch, and how many rows one of their requests takes."""
+    rows, operation = batch.rows[:ROWS_SHOWN], batch.operation
+    if batch.as_job:
+        submitted = partial(
+            destination.submit_job,
+            operation,
+            rows,
+            match_key=sync.match_key,
+            audience_id=FROM_AN_ANSWER if sync.audience_name else None,
+            creates=sync.mode is not SyncMode.UPDATE,
+            label="plan",
+        )
+        yield submitted, destination.job_size
+        return
+    for step in performer.steps(operation):
+        if step == performer.write:
+            yield partial(step, rows), 1 if operation in destination.one_by_one else destination.batch_size
+        else:
+            yield partial(step, [replace_id(row) for row in rows]), destination.membership_batch_size
 
 
 def replace_id(row: DeliveryRow) -> DeliveryRow:
@@ -123,6 +153,10 @@ def _masked(value: Any, personal: set[str]) -> Any:
         return {key: _masked(inner, personal) for key, inner in value.items()}
     if isinstance(value, (list, tuple)):
         return [_masked(inner, personal) for inner in value]
+    if isinstance(value, str) and value.startswith("{"):
+        # A job's operations carry their bodies as text.
+        with suppress(orjson.JSONDecodeError):
+            return orjson.dumps(_masked(orjson.loads(value), personal)).decode()
     if isinstance(value, str) and (value in personal or value.lower() in personal):
         return redact(value) if "@" in value else f"{value[:1]}***"
     if isinstance(value, (int, float)) and not isinstance(value, bool) and str(value) in personal:

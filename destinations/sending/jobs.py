@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from millstream.destinations.contract import DeliveryRow, Outcome
 from millstream.destinations.modes import Operation, SyncMode
 from millstream.destinations.sending.plan_rows import AnyDestination
+from millstream.destinations.stopping import interrupted
 from millstream.destinations.sync import Sync
-from millstream.state.errors import MillstreamError, RefusedError, RetryableError, UnavailableError
+from millstream.state.errors import MillstreamError, RefusedError, RetryableError, UnavailableError, UnknownOutcomeError
 from millstream.state.ledger.journal import Journal
 
 FIRST_WAIT = 0.5
@@ -19,6 +20,8 @@ LONGEST_WAIT = 30.0
 """Seconds between two looks at a job; each wait is half as long again as the one before."""
 PATIENCE = 3600.0
 """Seconds after which a job is left to the next run."""
+
+_NOT_ENDED = "The vendor has not ended the job yet; the next run asks again."
 
 
 class StillRunningError(UnavailableError):
@@ -89,9 +92,23 @@ class Jobs:
         except MillstreamError as error:
             raise StillRunningError(f"The job cannot be asked after: {error.what}", stopped_by=error) from error
 
+    def outcomes_at_last(self, job_id: str, operation: Operation, rows: Sequence[DeliveryRow]) -> list[Outcome]:
+        """As ``outcomes``, for a job of an earlier run: where the vendor no longer knows it, nobody does.
+
+        Raises:
+            StillRunningError: It has not ended yet, or the vendor cannot be asked now.
+            UnknownOutcomeError: It failed as a whole, or the vendor no longer knows it.
+        """
+        try:
+            return self.outcomes(job_id, operation, rows)
+        except RefusedError as error:
+            raise UnknownOutcomeError(error.what) from error
+
     def _wait_for(self, job_id: str) -> None:
         wait, until = FIRST_WAIT, time.monotonic() + PATIENCE
         while not self.destination.poll_job(job_id).done:
-            if self.stop.wait(wait) or time.monotonic() > until:
-                raise StillRunningError("The vendor has not ended the job yet; the next run asks again.")
+            if self.stop.wait(wait):
+                raise StillRunningError(_NOT_ENDED, stopped_by=interrupted())
+            if time.monotonic() > until:
+                raise StillRunningError(_NOT_ENDED)
             wait = min(wait * 1.5, LONGEST_WAIT)

@@ -32,12 +32,25 @@ class Performer:
         """One outcome for each row, in order; raises what the session raises."""
         return self._one_after_the_other(self.steps(operation), rows)
 
+    def enrols_apart(self, operation: Operation) -> bool:
+        """Whether people go into the audience in batches of another size than their fields.
+
+        Not where adding may not be repeated: a run that dies in between would add those again who are not enrolled yet.
+        """
+        destination = self._destination
+        return (
+            operation is Operation.ADD
+            and self._audience is not None
+            and operation in destination.idempotent
+            and destination.membership_batch_size != destination.batch_size
+        )
+
     def steps(self, operation: Operation) -> list[Call]:
         """What an operation takes, one call after the other."""
         if operation is Operation.REMOVE:
             return self._steps_out()
         if operation is Operation.ADD and self._audience is not None:
-            return [self.write, self._enrol]
+            return [self.write, self.enrol]
         return [self.write]
 
     def _steps_out(self) -> list[Call]:
@@ -64,7 +77,8 @@ class Performer:
         call = self._destination.update if self._sync.mode is SyncMode.UPDATE else self._destination.upsert
         return call(rows, match_key=self._sync.match_key)
 
-    def _enrol(self, rows: Sequence[DeliveryRow]) -> list[Outcome]:
+    def enrol(self, rows: Sequence[DeliveryRow]) -> list[Outcome]:
+        """Put people into the audience."""
         assert self._audience is not None
         audience = self._audience
         return self._in_pieces(rows, lambda piece: self._destination.add_members(audience, piece))

@@ -10,10 +10,12 @@ from pathlib import Path
 
 from millstream.destinations.contract import DeliveryRow, Outcome, rejected, suppressed
 from millstream.destinations.modes import Operation, Status
+from millstream.destinations.sending.enrolments import NOT_ENROLLED, Enrolments
 from millstream.destinations.sending.jobs import Jobs, StillRunningError
 from millstream.destinations.sending.performing import Performer
 from millstream.destinations.sending.plan_rows import AnyDestination, Batch, PlanRows
 from millstream.destinations.sending.withdrawals import Withdrawals
+from millstream.destinations.stopping import interrupted
 from millstream.destinations.sync import Sync
 from millstream.state.errors import (
     InterruptedRunError,
@@ -67,6 +69,7 @@ class Sender:
         self._lock = threading.Lock()
         self._rows = PlanRows(self.path, self.sync, self.destination)
         self._performer = Performer(self.destination, self.sync, self.audience_id)
+        self._enrolments = Enrolments(self.destination.membership_batch_size)
         self._jobs = Jobs(
             journal=self.journal,
             destination=self.destination,
@@ -89,10 +92,13 @@ class Sender:
                 if self._is_over():
                     break
                 running.add(threads.submit(self._send, batch))
+                running |= {threads.submit(self._enrol, rows) for rows in self._enrolments.batches(rest=False)}
                 if len(running) >= allowed:
                     running, allowed = _wait_for_one(running), most
             for ended in running:
                 ended.result()
+            # Also when asked to stop: people who are half in are in flight.
+            list(threads.map(self._enrol, self._enrolments.batches(rest=True)))
 
     def finish_jobs(self, jobs: Sequence[BatchEntry]) -> None:
         """Ask after jobs of an earlier run, submit none again, and keep their outcomes.
@@ -114,7 +120,7 @@ class Sender:
                 entry.batch_id,
                 rows,
                 lambda rows=rows, job_id=job_id, operation=operation: (  # type: ignore[misc]
-                    self._jobs.outcomes(job_id, operation, rows)
+                    self._jobs.outcomes_at_last(job_id, operation, rows)
                 ),
             )
 
@@ -127,11 +133,7 @@ class Sender:
 
     def _is_over(self) -> bool:
         if self.stop.is_set():
-            self._halt(
-                InterruptedRunError(
-                    "The run was asked to stop: what was sent is settled, the rest goes with the next run.",
-                )
-            )
+            self._halt(interrupted())
         return self._halted.is_set()
 
     def _send(self, batch: Batch) -> None:
@@ -161,9 +163,22 @@ class Sender:
         if self._is_over():
             return
         batch = self.journal.start_batch(self.plan_id, operation.value, [row.number for row in rows])
-        halves = self._keep(batch, rows, lambda: self._performer.perform(operation, rows))
+        halves = self._keep(batch, rows, lambda: self._perform(operation, rows))
         for half in halves:
             self._send_rows(operation, half)
+
+    def _perform(self, operation: Operation, rows: Sequence[DeliveryRow]) -> list[Outcome]:
+        if not self._performer.enrols_apart(operation):
+            return self._performer.perform(operation, rows)
+        return self._enrolments.put_off(rows, self._performer.checked(self._performer.write(rows), rows))
+
+    def _enrol(self, rows: Sequence[DeliveryRow]) -> None:
+        """Put people into the audience whose fields were taken; see ``Enrolments``."""
+        if self.error and not isinstance(self.error, InterruptedRunError):
+            return
+        batch = self.journal.start_batch(self.plan_id, Operation.ENROL.value, [row.number for row in rows])
+        for half in self._keep(batch, rows, lambda: self._performer.enrol(rows)):
+            self._enrol(half)
 
     def _send_job(self, operation: Operation, rows: Sequence[DeliveryRow]) -> None:
         if self._is_over():
@@ -214,7 +229,7 @@ class Sender:
             batch, Outcomes(numbers, statuses, [outcome.external_id for outcome in outcomes], details)
         )
         with self._lock:
-            self._done += len(numbers)
+            self._done += sum(outcome.code != NOT_ENROLLED for outcome in outcomes)
             if self.progress and numbers:
                 self.progress(self._done)
 

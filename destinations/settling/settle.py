@@ -16,6 +16,7 @@ import pyarrow as pa
 from millstream.destinations.modes import Operation, Status, SyncMode
 from millstream.destinations.rules import DeliveryRules
 from millstream.destinations.sending import HELD_BACK
+from millstream.destinations.sending.enrolments import NOT_ENROLLED
 from millstream.destinations.settling.rejected import list_rejected
 from millstream.destinations.sync import Sync
 from millstream.state.errors import FatalError
@@ -118,6 +119,8 @@ def final_outcomes(journal: Journal, plan_id: str, idempotent: frozenset[Operati
     audit: list[dict[str, object]] = []
     for batch in journal.batches_of(plan_id):
         outcomes = batch.outcomes
+        if batch.operation == Operation.ENROL:
+            outcomes = _known_of(outcomes)
         audit.append(_audit_row(batch))
         if outcomes is None:
             outcomes = Outcomes.of_all(batch.numbers, Status.UNKNOWN.value, _UNANSWERED)
@@ -131,6 +134,14 @@ def final_outcomes(journal: Journal, plan_id: str, idempotent: frozenset[Operati
         if len(tables) >= _MOST_CHUNKS:
             tables = [pa.concat_tables(tables).combine_chunks()]
     return Sent(pa.concat_tables(tables) if tables else None, pa.Table.from_pylist(audit, _AUDIT))
+
+
+def _known_of(enrolled: Outcomes | None) -> Outcomes:
+    """What is known for sure of enrolments; the others stay as they were before: fields taken, not enrolled."""
+    if enrolled is None:
+        return Outcomes()
+    unsure = {place for place, status in enumerate(enrolled.statuses) if status in _UNCERTAIN}
+    return enrolled.without(unsure) if unsure else enrolled
 
 
 def _audit_row(batch: BatchEntry) -> dict[str, object]:
@@ -234,16 +245,18 @@ def _acknowledge(connection: Connection, facts: Mapping[str, object], *, keeps_r
         {**facts, "keeps_removed": keeps_removed},
     )
     # Nobody knows whether these are there: the next plan puts them in again, or takes them out. Of those that must not
-    # be sent again, the rejected list holds back the same operation with the same hash, and no other.
+    # be sent again, the rejected list holds back the same operation with the same hash, and no other. Whose fields were
+    # taken and who is not enrolled needs no fields again.
     connection.execute(
         f"""
         INSERT INTO delivery.acknowledged {columns}
         SELECT $sync, match_value, profile_id, CASE WHEN operation = 'remove' THEN payload_hash ELSE '' END,
-            external_id, CASE WHEN operation = 'update' THEN true END, $now, $plan, NULL
+            coalesce(given_id, external_id), CASE WHEN operation = 'update' THEN true END, $now, $plan,
+            CASE WHEN code = $not_enrolled THEN field_hashes END
         FROM settling WHERE status IN {_UNCERTAIN}
         {REPLACE_ACKNOWLEDGED}
         """,
-        dict(facts),
+        {**facts, "not_enrolled": NOT_ENROLLED},
     )
     connection.execute(
         f"""

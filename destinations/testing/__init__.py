@@ -16,16 +16,19 @@ about the vendor; the tests come from here::
 
         @pytest.fixture
         def stand_in(self, sandbox):
-            return SandboxStandIn(sandbox.url, "example", standings=...)
+            return SandboxStandIn(sandbox.url, "example", standings=..., fields=...)
 """
 
 from __future__ import annotations
 
 import pytest
 
-pytest.register_assert_rewrite("millstream.destinations.testing.suite")
+pytest.register_assert_rewrite(
+    *(f"millstream.destinations.testing.{module}" for module in ("fields", "forecasts", "jobs", "leaving", "suite"))
+)
 
+from millstream.destinations.testing.ground import deliver  # noqa: E402
 from millstream.destinations.testing.stand_in import SandboxStandIn, StandIn  # noqa: E402
-from millstream.destinations.testing.suite import DestinationContract, deliver  # noqa: E402
+from millstream.destinations.testing.suite import DestinationContract  # noqa: E402
 
 __all__ = ["DestinationContract", "SandboxStandIn", "StandIn", "deliver"]

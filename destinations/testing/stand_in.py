@@ -24,6 +24,9 @@ class StandIn(Protocol):
     def standings(self) -> Mapping[str, str]:
         """How each person stands with the vendor by match value: ``subscribed``, ``unsubscribed``, ..."""
 
+    def fields(self) -> Mapping[str, Mapping[str, object]] | None:
+        """Fields of each person by match value; None where it cannot tell."""
+
     def clear(self) -> None:
         """Behave again."""
 
@@ -40,13 +43,21 @@ class SandboxStandIn:
         url: Where the sandbox listens.
         system: The vendor's name there.
         standings: Reads how people stand, from the answer of ``GET /_sandbox/state/<system>``.
+        fields: Reads people's fields from the same.
     """
 
-    def __init__(self, url: str, system: str, standings: Callable[[Any], Mapping[str, str]]) -> None:
+    def __init__(
+        self,
+        url: str,
+        system: str,
+        standings: Callable[[Any], Mapping[str, str]],
+        fields: Callable[[Any], Mapping[str, Mapping[str, object]]] | None = None,
+    ) -> None:
         limit = RateLimit(requests=1000, seconds=1.0)
         self._http = Http(system="sandbox", base_url=f"{url}/_sandbox", auth=_Open(), limit=limit)
         self._system = system
         self._standings = standings
+        self._fields = fields
 
     def throttle(self, *, times: int, seconds: int) -> None:
         """Answer the next requests with 429 and ``Retry-After``."""
@@ -59,6 +70,10 @@ class SandboxStandIn:
     def standings(self) -> Mapping[str, str]:
         """How each person stands with the vendor by match value."""
         return self._standings(self._http.get(f"/state/{self._system}"))
+
+    def fields(self) -> Mapping[str, Mapping[str, object]] | None:
+        """Fields of each person by match value."""
+        return self._fields(self._http.get(f"/state/{self._system}")) if self._fields else None
 
     def clear(self) -> None:
         """Take all faults back."""

@@ -4,96 +4,29 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from itertools import count
-from typing import Any, ClassVar
+from collections.abc import Callable, Mapping
 from uuid import uuid4
 
 import pytest
 from pydantic import SecretStr
 
-from millstream.destinations.contract import (
-    DeliveryRow,
-    Destination,
-    DestinationSettings,
-    FieldValue,
-    Outcome,
-    rejected,
-)
+from millstream.destinations.contract import DeliveryRow, DestinationSettings, FieldValue
 from millstream.destinations.modes import Operation, Status, SyncMode
+from millstream.destinations.testing.fields import FieldTests
+from millstream.destinations.testing.forecasts import ForecastTests
+from millstream.destinations.testing.ground import AnyDestination, acknowledged, codes, deliver
+from millstream.destinations.testing.jobs import JobTests
+from millstream.destinations.testing.leaving import LeavingTests
 from millstream.destinations.testing.stand_in import StandIn
-from millstream.state.errors import AuthenticationError, MillstreamError, RefusedError, UnknownOutcomeError
-
-AnyDestination = Destination[Any]
+from millstream.state.errors import AuthenticationError, MillstreamError, UnknownOutcomeError
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 _SECRET_NAME = re.compile(r"(^|_)(key|token|secret|password)$")
 _EMAIL = re.compile(r"[\w.+%-]+@[\w-]+\.\w+")
 
 
-def deliver(destination: AnyDestination, rows: Sequence[DeliveryRow]) -> list[Outcome]:
-    """Upsert as the engine does: a batch refused whole is halved until the bad row stands alone."""
-    try:
-        return destination.upsert(rows, match_key=destination.match_keys[0])
-    except RefusedError as error:
-        if len(rows) == 1:
-            return [rejected(str(error.status), error.what)]
-        middle = len(rows) // 2
-        return deliver(destination, rows[:middle]) + deliver(destination, rows[middle:])
-
-
-class DestinationContract:
-    """Tests of one destination; a subclass gives the fixtures that raise here.
-
-    Attributes:
-        bad_match_value: A match value that the vendor refuses.
-        sample_fields: Fields that every account of the vendor takes.
-        known_people: How many people of each standing the suite writes to.
-        says_how_long_to_wait: Whether the vendor's 429 carries ``Retry-After``.
-    """
-
-    bad_match_value: ClassVar[str] = "bad@@example"
-    sample_fields: ClassVar[Mapping[str, FieldValue]] = {}
-    known_people: ClassVar[int] = 3
-    says_how_long_to_wait: ClassVar[bool] = True
-
-    @pytest.fixture
-    def destination(self) -> AnyDestination:
-        """The connector against the stand-in, with a good credential."""
-        raise NotImplementedError("give a fixture 'destination'")
-
-    @pytest.fixture
-    def impostor(self) -> AnyDestination:
-        """The same with a wrong credential."""
-        raise NotImplementedError("give a fixture 'impostor'")
-
-    @pytest.fixture
-    def stand_in(self) -> StandIn:
-        """The control of the stand-in."""
-        raise NotImplementedError("give a fixture 'stand_in'")
-
-    @pytest.fixture
-    def steered(self, stand_in: StandIn) -> Iterator[StandIn]:
-        """The stand-in, which behaves again after the test."""
-        yield stand_in
-        stand_in.clear()
-
-    @pytest.fixture
-    def audience(self, destination: AnyDestination) -> str:
-        """The id of an audience that only this test uses."""
-        return destination.ensure_audience(f"Contract {uuid4().hex[:12]}")
-
-    def new_match_value(self) -> str:
-        """The match value of a person whom the vendor does not know."""
-        return f"contract-{uuid4().hex[:12]}@example.com"
-
-    def people(self, *match_values: str) -> list[DeliveryRow]:
-        """Rows for these people, or for three new ones."""
-        values = match_values or tuple(self.new_match_value() for _ in range(3))
-        return [
-            DeliveryRow(number=number, match_value=value, fields=self.sample_fields)
-            for number, value in zip(count(1), values, strict=False)
-        ]
+class DestinationContract(FieldTests, LeavingTests, JobTests, ForecastTests):
+    """Tests of one destination; a subclass gives its facts and fixtures, see ``Ground``."""
 
     # What is declared
 
@@ -120,7 +53,7 @@ class DestinationContract:
     def test_modes_have_their_methods(self, destination: AnyDestination) -> None:
         assert destination.modes
         assert destination.modes <= set(SyncMode)
-        assert (SyncMode.UPDATE in destination.modes) == _codes(destination, "update")
+        assert (SyncMode.UPDATE in destination.modes) == codes(destination, "update")
 
     def test_fields_and_match_keys_are_named_once(self, destination: AnyDestination) -> None:
         names = [field.name for field in destination.fields]
@@ -161,12 +94,6 @@ class DestinationContract:
         assert not _EMAIL.search(outcomes[2].reason)
         assert self.bad_match_value not in outcomes[2].reason
 
-    def test_a_missing_value_clears(self, destination: AnyDestination) -> None:
-        ana = self.new_match_value()
-        deliver(destination, self.people(ana))
-        cleared = DeliveryRow(number=1, match_value=ana, fields=dict.fromkeys(self.sample_fields))
-        assert [outcome.status for outcome in deliver(destination, [cleared])] == [Status.ACCEPTED]
-
     def test_values_of_every_type_are_written(self, destination: AnyDestination) -> None:
         values: tuple[FieldValue, ...] = ("Zoë \U0001f30a", True, 12, 0.1, 1e21)
         rows = [
@@ -196,7 +123,7 @@ class DestinationContract:
 
     def test_adding_and_removing_twice_is_harmless(self, destination: AnyDestination, audience: str) -> None:
         people = self.people()
-        rows = _acknowledged(people, deliver(destination, people))
+        rows = acknowledged(people, deliver(destination, people))
         for _ in range(2):
             outcomes = destination.add_members(audience, rows)
             assert [outcome.status for outcome in outcomes] == [Status.ACCEPTED] * 3
@@ -206,9 +133,9 @@ class DestinationContract:
             assert [outcome.status for outcome in outcomes] == [Status.ACCEPTED] * 2
         assert self.members(destination, audience) in (None, {rows[2].match_value})
 
-    def test_a_person_is_removed_by_what_was_acknowledged(self, destination: AnyDestination, audience: str) -> None:
+    def test_a_person_is_removed_by_what_wasacknowledged(self, destination: AnyDestination, audience: str) -> None:
         rows = self.people()
-        members = _acknowledged(rows, deliver(destination, rows))
+        members = acknowledged(rows, deliver(destination, rows))
         destination.add_members(audience, members)
         leavers = [
             DeliveryRow(number=90 + row.number, match_value=row.match_value, fields={}, external_id=row.external_id)
@@ -231,29 +158,13 @@ class DestinationContract:
         self, destination: AnyDestination, stand_in: StandIn, audience: str
     ) -> None:
         before = stand_in.standings()
-        assert before, "the stand-in has no people to try this on"
-        chosen = [
-            match_value
-            for standing in sorted(set(before.values()))
-            for match_value in [known for known in before if before[known] == standing][: self.known_people]
-        ]
-        rows = self.people(*chosen)
-        members = _acknowledged(rows, deliver(destination, rows))
+        rows = self.some_of_each_standing(stand_in)
+        members = acknowledged(rows, deliver(destination, rows))
         if members:
             destination.add_members(audience, members)
             destination.remove_members(audience, members)
         after = stand_in.standings()
         assert {known: after.get(known) for known in before} == dict(before)
-
-    def test_erasing_twice_is_harmless(self, destination: AnyDestination, stand_in: StandIn) -> None:
-        if not _codes(destination, "erase"):
-            return
-        rows = self.people()
-        members = _acknowledged(rows, deliver(destination, rows))
-        for _ in range(2):
-            outcomes = destination.erase(members)
-            assert [outcome.status for outcome in outcomes] == [Status.ACCEPTED] * 3
-        assert not {row.match_value for row in rows} & set(stand_in.standings())
 
     # When things go wrong
 
@@ -301,23 +212,6 @@ class DestinationContract:
         text = f"{error} {error!r}"
         assert not _EMAIL.search(text)
         assert not [secret for secret in _secret_values(destination.settings) if secret in text]
-
-    def members(self, destination: AnyDestination, audience: str) -> set[str] | None:
-        """Match values of an audience's members; None where the vendor cannot be read back."""
-        return set(destination.read_back(audience)) if _codes(destination, "read_back") else None
-
-
-def _codes(destination: AnyDestination, method: str) -> bool:
-    return getattr(type(destination), method) is not getattr(Destination, method)
-
-
-def _acknowledged(rows: Sequence[DeliveryRow], outcomes: Sequence[Outcome]) -> list[DeliveryRow]:
-    """The accepted rows with the vendor's ids, as the engine gives them to the membership calls."""
-    return [
-        DeliveryRow(number=row.number, match_value=row.match_value, fields=row.fields, external_id=outcome.external_id)
-        for row, outcome in zip(rows, outcomes, strict=True)
-        if outcome.status is Status.ACCEPTED
-    ]
 
 
 def _secret_values(settings: DestinationSettings) -> list[str]:

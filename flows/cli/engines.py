@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from millstream.flows import steps
 from millstream.flows.cli.progress import shown_progress
 from millstream.flows.failure import RunFailedError, pull_problems, sync_problems
+from millstream.flows.reconciling import ReconcileReport, reconcile_all
 from millstream.flows.rehearsing import Rehearsal, rehearse
 from millstream.flows.steps import PipelineReport, Workspace
 from millstream.state.errors import ConfigurationError
@@ -73,6 +74,8 @@ class Engine(Protocol):
     def activate(self, syncs: Sequence[str], *, override_guards: bool) -> Outcome: ...
 
     def run(self, sources: Sequence[str] | None, syncs: Sequence[str] | None) -> Outcome: ...
+
+    def reconcile(self, syncs: Sequence[str], *, repair: bool) -> ReconcileReport: ...
 
 
 def engine_for(project: Project, *, prefect: bool) -> Engine:
@@ -168,6 +171,10 @@ class Here:
             report = steps.run_all(self._workspace, sources=sources, syncs=syncs, progress=progress)
         return Outcome(report, _problems(report))
 
+    def reconcile(self, syncs: Sequence[str], *, repair: bool) -> ReconcileReport:
+        """Compare destinations with what they acknowledged, side by side."""
+        return reconcile_all(self._workspace, syncs, run_id=steps.new_run_id(), repair=repair)
+
     def _recorded(self, kind: str, work: Callable[[PipelineReport], None]) -> Outcome:
         """Do the work as a run that the journal remembers."""
         run = PipelineReport(steps.new_run_id())
@@ -228,6 +235,11 @@ class ThroughPrefect:
         """One flow run for all of it."""
         report, problems = _call("run_pipeline", "pipeline", sources=sources, syncs=syncs)
         return Outcome(report, problems)
+
+    def reconcile(self, syncs: Sequence[str], *, repair: bool) -> ReconcileReport:
+        """One flow run for all of it."""
+        found: ReconcileReport = _call("reconcile_sync", "reconcile", syncs=syncs, repair=repair)[0]
+        return found
 
 
 def _call(module: str, flow: str, **parameters: object) -> tuple[Any, list[str]]:

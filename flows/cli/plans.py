@@ -27,6 +27,9 @@ def show_plans(previews: Sequence[PlanPreview], *, as_json: bool) -> bool:
             _show_request(preview.plan.sync, request)
     if any(preview.plan.merged_away for preview in previews):
         print_note("Ids that were merged away stay where a sync has no list to take them out of: see docs/identity.md.")
+    for preview in previews:
+        for warning in preview.warnings:
+            print_note(f"sync {preview.plan.sync}: on_leave cannot be undone: {warning}")
     for problem in dict.fromkeys(preview.no_forecast for preview in previews if preview.no_forecast):
         print_note(f"What it takes is not known: {problem}")
     for preview in previews:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from millstream.flows.cli.application import RUN, JsonOption, PrefectOption, ProjectOption, command
+from millstream.flows.cli.choosing import chosen_names
 
 if TYPE_CHECKING:
     from millstream.flows.project import Project
@@ -51,7 +52,7 @@ def ingest(
     days = Days(first and first.date(), last and last.date())
     days.check()
     loaded = load_project(project)
-    chosen = _chosen("source", names, loaded.sources)
+    chosen = chosen_names("source", names, loaded.sources)
     loaded.require(sources=chosen)
     outcome = engine_for(loaded, prefect=prefect).ingest(chosen, days, full=full, accept_empty=accept_empty)
     return show_outcome(outcome, ["ingested"], as_json=as_json)
@@ -98,7 +99,7 @@ def select(
     from millstream.flows.project import load_project
 
     loaded = load_project(project)
-    chosen = _chosen("audience", names, loaded.audiences) if names else None
+    chosen = chosen_names("audience", names, loaded.audiences) if names else None
     return show_outcome(engine_for(loaded, prefect=prefect).select(chosen), ["selected"], as_json=as_json)
 
 
@@ -128,7 +129,7 @@ def plan(
     from millstream.state.errors import ConfigurationError
 
     loaded = load_project(project)
-    chosen = _chosen("sync", names, loaded.syncs, default=steps.enabled_syncs(loaded))
+    chosen = chosen_names("sync", names, loaded.syncs, default=steps.enabled_syncs(loaded))
     if out is not None and len(chosen) != 1:
         raise ConfigurationError("A plan's file is of one sync.", where="--out", remedy="name the sync.")
     workspace, run_id = steps.Workspace.open(loaded), steps.new_run_id()
@@ -161,7 +162,7 @@ def activate(
 
     loaded = load_project(project)
     saved = read_plan(plan_file) if plan_file else None
-    chosen = _chosen(
+    chosen = chosen_names(
         "sync", names or ([saved.sync] if saved else None), loaded.syncs, default=steps.enabled_syncs(loaded)
     )
     _require(loaded, (), chosen)
@@ -196,31 +197,11 @@ def run(
     from millstream.flows.project import load_project
 
     loaded = load_project(project)
-    chosen_sources = _chosen("source", sources, loaded.sources)
-    chosen_syncs = _chosen("sync", syncs, loaded.syncs, default=steps.enabled_syncs(loaded))
+    chosen_sources = chosen_names("source", sources, loaded.sources)
+    chosen_syncs = chosen_names("sync", syncs, loaded.syncs, default=steps.enabled_syncs(loaded))
     _require(loaded, chosen_sources, chosen_syncs)
     outcome = engine_for(loaded, prefect=prefect).run(chosen_sources, chosen_syncs)
     return show_outcome(outcome, ["ingested", "resolved", "selected", "activated"], as_json=as_json)
-
-
-def _chosen(
-    kind: str, names: Sequence[str] | None, known: Iterable[str], *, default: Iterable[str] | None = None
-) -> list[str]:
-    """The names asked for, each once; all when none were.
-
-    Raises:
-        ConfigurationError: One that is not in the project.
-    """
-    from millstream.state.errors import ConfigurationError
-    from millstream.state.suggestions import did_you_mean
-
-    known = list(known)
-    for name in names or ():
-        if name not in known:
-            raise ConfigurationError(
-                f"There is no {kind} {name!r} in the project.", allowed=known, remedy=did_you_mean(name, known)
-            )
-    return list(dict.fromkeys(names)) if names else list(known if default is None else default)
 
 
 def _require(project: Project, sources: Sequence[str], syncs: Sequence[str]) -> None:

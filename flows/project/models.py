@@ -24,7 +24,7 @@ from millstream.state.model.tracking_plan import TrackingPlan
 from millstream.state.profiles.rules import SurvivorshipRules
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9]*(_[a-z0-9]+)*$", max_length=60)]
-FlowName = Literal["pipeline", "ingest", "resolve", "select", "activate"]
+FlowName = Literal["pipeline", "ingest", "resolve", "select", "activate", "reconcile"]
 ParameterValue = str | int | float | bool | None | list[str]
 FROM_ENVIRONMENT = ("store", "journal")
 STORE_URL = r"^(duckdb:///|postgres(ql(\+psycopg2)?)?://).+"

@@ -113,7 +113,7 @@ class Asker:
                 level.left_out = max(announced - most, 0)
                 level.rows = level.rows[:most]
                 return level
-            if answer.get("lastPage") is True or not rows:
+            if answer.get("lastPage") is True or not rows or 0 < announced <= len(level.rows):
                 if len(level.rows) < announced:
                     name = question.report.dimensions[question.depth]
                     raise IncompleteError(

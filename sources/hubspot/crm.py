@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from millstream.sources.contract import Column, ColumnType, Cursor, Endpoint, Row
@@ -64,6 +65,10 @@ class CrmObject:
     properties: tuple[Property, ...]
     associations: tuple[str, ...] = ()
 
+    @cached_property
+    def _columns_of(self) -> tuple[tuple[str, str], ...]:
+        return tuple((p.name, p.column) for p in self.properties)
+
     @property
     def cursor(self) -> Cursor:
         """How a stream of this object is read incrementally."""
@@ -89,7 +94,7 @@ class CrmObject:
     def shape(self, record: Mapping[str, Any]) -> Row:
         """A record as a row; a property that the answer lacks stays out, so that a renamed one is noticed."""
         values: Mapping[str, Any] = record.get("properties") or {}
-        row: Row = {p.column: values[p.name] for p in self.properties if p.name in values}
+        row: Row = {column: values[name] for name, column in self._columns_of if name in values}
         if self.modified in values:
             row["modified_at"] = values[self.modified] or record.get("updatedAt")
         for column, name in (("id", "id"), ("created_at", "createdAt"), ("deleted", "archived")):

@@ -18,7 +18,7 @@ from millstream.sources.intercom.search import CONTACTS, Found, count, moment, o
 from millstream.sources.intercom.walk import Walk, moment_noted
 from millstream.sources.parallel import in_order
 from millstream.sources.pull import records_at
-from millstream.state.errors import NotFoundError
+from millstream.state.errors import IncompleteError, NotFoundError
 from millstream.state.model.declarations import Event, Identifier, People
 
 if TYPE_CHECKING:
@@ -115,7 +115,9 @@ def _events_since(pull: Pull, since: datetime, contact_id: str) -> Found:
         found.extend(event for event in news if pull.until is None or moment(event, "created_at") < pull.until)
         following = (body.get("pages") or {}).get("next") if news else None
         # Only what it asks for is taken over: the token goes to no host but the connection's.
-        params = dict(parse_qsl(urlsplit(str(following or "")).query))
+        before, params = params, dict(parse_qsl(urlsplit(str(following or "")).query))
+        if params == before:
+            raise IncompleteError("A page of events leads to itself.", remedy="run again; nothing is missed.")
     return found
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from millstream.sources.contract import Page
 from millstream.sources.mailchimp.paging import Listed, listed, moment_of, written
 from millstream.sources.parallel import in_order
+from millstream.state.errors import IncompleteError
 
 if TYPE_CHECKING:
     from millstream.sources.mailchimp.settings import MailchimpSettings
@@ -27,6 +28,7 @@ FIRST_MOMENT = datetime(2001, 1, 1, tzinfo=UTC)
 
 _SECOND = timedelta(seconds=1)
 _SHORTEST = timedelta(minutes=1)
+_TIMES_READ = 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,9 +86,30 @@ def changed(pull: Pull, whole: Window, settings: MailchimpSettings) -> Iterator[
     """Each window with its members, several of them read at once."""
 
     def read(window: Window) -> Page:
-        return members_of(pull, window, size=settings.page_size)
+        return whole_window(pull, window, size=settings.page_size)
 
     yield from in_order(read, windows(pull, whole), at_once=settings.connections)
+
+
+def whole_window(pull: Pull, window: Window, *, size: int) -> Page:
+    """All members of a window; read again where one is missing, unless it has changed meanwhile and left.
+
+    Raises:
+        IncompleteError: Members that are counted do not come.
+    """
+    found: Page = []
+    for _ in range(_TIMES_READ):
+        if not window.rows:
+            return []
+        found = members_of(pull, window, size=size)
+        if len(found) < window.rows:
+            window = counted(pull, window)
+        if len(found) >= window.rows:
+            return found
+    raise IncompleteError(
+        f"Mailchimp counts {window.rows} members of list {window.list_id} in a window and gives {len(found)}.",
+        remedy="run again; the list's place was not moved past them, so that nothing is missed.",
+    )
 
 
 def members_of(pull: Pull, window: Window, *, size: int) -> Page:

@@ -104,6 +104,9 @@ LINK_COLUMNS = (
     Column("unique_clicks", "bigint", "People who clicked it.", optional=True),
     Column("last_click_at", "timestamp", optional=True),
 )
+ROWS_A_PART = 20_000
+"""Rows after which what was read is stored, at the end of a campaign."""
+
 DELIVERY_DAYS = 3
 """Days after its sending in which a mail may still bounce."""
 
@@ -151,13 +154,17 @@ def read_detail(pull: Pull, settings: MailchimpSettings, reports: list[Report], 
 
     pieces = [piece for report in reports for piece in _pieces(pull, settings, report, detail, places)]
     pull.expect_requests(len(pieces))
+    unstored = 0
     for piece, rows in in_order(read, pieces, at_once=settings.connections):
-        campaign = _id(piece.report)
         if rows is None:
-            pull.warn(f"Campaign {campaign} was deleted while it was read.")
+            pull.warn(f"Campaign {_id(piece.report)} was deleted while it was read.")
         if piece.last is None:
-            places[campaign] = pull.pulled_at.isoformat()
+            places[_id(piece.report)] = pull.pulled_at.isoformat()
         yield rows or []
+        unstored += len(rows or ())
+        if piece.last is None and unstored >= ROWS_A_PART:
+            unstored = 0
+            yield pull.until_loaded()
 
 
 def _id(report: Report) -> str:

@@ -36,7 +36,8 @@ def listed(pull: Pull, path: str, records: str, params: Mapping[str, Any]) -> Li
     from millstream.sources.pull import records_at
 
     # Links to other calls are half of an answer.
-    body = pull.get(path, {"exclude_fields": f"{records}._links,_links", **params})
+    fields = {} if "fields" in params else {"exclude_fields": f"{records}._links,_links"}
+    body = pull.get(path, {**fields, **params})
     rows = records_at(body, Endpoint(path=path, records=records))
     total = body.get("total_items")
     if not isinstance(total, int):

@@ -22,25 +22,6 @@ USER_ID = "zendesk_user_id"
 
 END_USER = "end-user"
 _PATH = "api/v2/incremental/users/cursor.json"
-_FIELDS = (
-    "id",
-    "name",
-    "email",
-    "phone",
-    "shared_phone_number",
-    "external_id",
-    "organization_id",
-    "role",
-    "verified",
-    "active",
-    "suspended",
-    "locale",
-    "time_zone",
-    "tags",
-    "user_fields",
-    "created_at",
-    "updated_at",
-)
 _COLUMNS = (
     Column("id", description="User id.", required=True),
     Column("name", description="Full name, as typed or as in the first message."),
@@ -131,30 +112,37 @@ def _rows(pull: Pull, settings: ZendeskSettings, read: Read) -> Page:
 
 def shape_user(user: Mapping[str, Any], identities: Any, settings: ZendeskSettings) -> Row:
     """A user as a row."""
-    row: Row = {name: user[name] for name in _FIELDS if name in user}
+    row = dict(user)  # what has no column is passed over
     is_shared = user.get("shared_phone_number") is True
     if "phone" in user:
         row["own_phone"] = None if is_shared else user["phone"]
     if "active" in user:
         row["deleted"] = user["active"] is False
         row["is_no_customer"] = row["deleted"] or (user.get("role") != END_USER and not settings.staff)
-    row |= _reached_by(user, identities)
-    values = user.get("user_fields") or {}
-    return row | {field_column(key): values.get(key) for key in settings.user_fields}
+    row.update(_reached_by(user, identities))
+    if fields := settings.user_fields:
+        values = user.get("user_fields") or {}
+        row.update((field_column(key), values.get(key)) for key in fields)
+    return row
 
 
 def _reached_by(user: Mapping[str, Any], identities: Any) -> Row:
     """The columns of the identities, which are empty where none is told."""
-    emails = [one for one in identities if one.get("type") == "email" and one.get("value") != user.get("email")]
-    phones = [one["value"] for one in identities if one.get("type") == "phone_number" and one.get("value")]
+    main_email, main_phone = user.get("email"), user.get("phone")
+    verified, unverified, phones, kept = [], [], [], []
+    for one in identities:
+        kind, value, is_verified = one.get("type"), one.get("value"), one.get("verified")
+        kept.append({"type": kind, "value": value, "primary": one.get("primary"), "verified": is_verified})
+        if kind == "email" and value != main_email:
+            (verified if is_verified is True else unverified).append(value)
+        elif kind == "phone_number" and value and value != main_phone:
+            # A shared number may be listed as well: it is the one that the user's own field names.
+            phones.append(value)
     return {
-        "identities": [
-            {name: one.get(name) for name in ("type", "value", "primary", "verified")} for one in identities
-        ],
-        "other_emails": " ".join(one["value"] for one in emails if one.get("verified") is True) or None,
-        "unverified_emails": " ".join(one["value"] for one in emails if one.get("verified") is not True) or None,
-        # A shared number may be listed as well: it is the one that the user's own field names.
-        "other_phones": ";".join(phone for phone in phones if phone != user.get("phone")) or None,
+        "identities": kept,
+        "other_emails": " ".join(verified) or None,
+        "unverified_emails": " ".join(unverified) or None,
+        "other_phones": ";".join(phones) or None,
     }
 
 

@@ -4,22 +4,48 @@ from __future__ import annotations
 
 import os
 import socket
+from pathlib import Path
+
+_DEAD = frozenset("ZX")
+"""States of a process that has ended and that nobody has asked after yet."""
 
 
 def this_process(name: str) -> str:
-    """This process as a holder, and what of it holds the thing: ``host/pid/name``."""
-    return f"{socket.gethostname()}/{os.getpid()}/{name}"
+    """This process as a holder, and what of it holds the thing: ``host/pid@start/name``.
+
+    The start tells it from another process with the same number: a container gives its first process the same one
+    after every crash.
+    """
+    pid = os.getpid()
+    found = _state(pid)
+    return f"{socket.gethostname()}/{pid}@{found[1] if found else ''}/{name}"
 
 
 def is_gone(holder: str) -> bool:
     """Whether the holder was a process of this machine that does not run any more."""
-    host, pid, _ = holder.split("/", 2)
+    host, process, _ = holder.split("/", 2)
     if host != socket.gethostname():
         return False
+    pid, _, start = process.partition("@")
     try:
         os.kill(int(pid), 0)
     except ProcessLookupError:
         return True
     except PermissionError:
         return False
-    return False
+    found = _state(int(pid))
+    if found is None:
+        return False
+    state, started = found
+    return state in _DEAD or (start != "" and start != started)
+
+
+def _state(pid: int) -> tuple[str, str] | None:
+    """State and start of a process; None where the system does not say."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text(errors="replace")
+    except OSError:
+        return None
+    # See proc(5): the second field is the program's name in brackets, and may have spaces and brackets of its own.
+    fields = stat.rpartition(")")[2].split()
+    return fields[0], fields[19]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass, field
 
 import orjson
@@ -33,6 +33,16 @@ class Outcomes:
         """The same outcome for every row."""
         rows = len(numbers)
         return Outcomes(list(numbers), [status] * rows, [None] * rows, dict.fromkeys(range(rows), detail))
+
+    def without(self, places: Container[int]) -> Outcomes:
+        """Those that stand at other places."""
+        kept = [place for place in range(len(self.numbers)) if place not in places]
+        return Outcomes(
+            [self.numbers[place] for place in kept],
+            [self.statuses[place] for place in kept],
+            [self.external_ids[place] for place in kept],
+            {new: self.details[old] for new, old in enumerate(kept) if old in self.details},
+        )
 
     def packed(self) -> bytes:
         """As stored."""

@@ -146,9 +146,7 @@ class Judge:
             statuses.update({plan.rows[number]: said for number, said in known.items()})
         return statuses, False
 
-    def _open_ends(
-        self, plan_id: str, statuses: Mapping[str, str | None], *, settled: bool, killed: bool
-    ) -> list[str]:
+    def _open_ends(self, plan_id: str, statuses: Mapping[str, str | None], *, settled: bool, killed: bool) -> list[str]:
         """Only a kill leaves rows without an outcome, and no more than were in flight."""
         if settled:
             return []

@@ -15,7 +15,7 @@ from tests.chaos.runs import Ended
 from tests.chaos.world import Desired, World
 
 CLEAN_RUNS = 2
-"""So many clean runs bring every vendor in step: the second has nothing more to send."""
+"""So many clean runs bring every vendor in step: the first settles what the dead left, and learns what was refused."""
 
 Fault = tuple[str, dict[str, object]]
 FAULTS: tuple[Fault, ...] = (
@@ -92,30 +92,28 @@ class Chaos:
         return chosen
 
     def _note(self, told: str, ended: Ended, stop: signal.Signals | None) -> None:
-        killed = stop is signal.SIGKILL and ended.stopped
         self.ended[ended.code] += 1
         if stop and ended.stopped:
             self.stopped[stop.name] += 1
         if not ended.stopped and stop:
             self._usual = 0.8 * self._usual + 0.2 * ended.seconds
-        allowed = {0, 1}
-        if ended.stopped:
-            # Before a run has begun to send, SIGTERM simply ends it.
-            allowed = {-signal.SIGKILL} if killed else {0, 1, -signal.SIGTERM}
-        if ended.code not in allowed:
+        # A signal may come too late; and before a run has begun to send, SIGTERM simply ends it.
+        if ended.code not in {0, 1, *([-stop] if stop and ended.stopped else [])}:
             self.judge.problems.append(f"{told}: ended with {ended.code}: {ended.output[-2000:]}")
-        self.judge.look(told, ended, killed=ended.stopped and ended.code < 0)
+        self.judge.look(told, ended, killed=ended.code < 0)
 
     def converge(self, number: int) -> None:
-        """The vendors behave, refused rows are due, and after some clean runs all is as it should be."""
+        """The vendors behave, and after some clean runs all is as it should be."""
         world = self.world
         world.behave()
-        self.make_due()
         for clean in range(CLEAN_RUNS):
             ended = world.activate()
+            self.make_due()  # what the run before it found refused when it settled
             self._note(f"clean run {clean} after point {number}", ended, None)
         if ended.code:
-            self.judge.problems.append(f"after point {number}: clean runs end with {ended.code}: {ended.output[-3000:]}")
+            self.judge.problems.append(
+                f"after point {number}: clean runs end with {ended.code}: {ended.output[-3000:]}"
+            )
         world.activate()
         if sent := world.witness.take():
             self.judge.problems.append(f"after point {number}: a run with nothing to do sent {sent[:5]}")

@@ -74,6 +74,11 @@ def _run_and_exit(application: Typer, arguments: list[str]) -> NoReturn:
         os._exit(code)
 
 
+def _answer(number: int) -> None:
+    sys.stdout.write(f"{number}\n")
+    sys.stdout.flush()
+
+
 def main() -> None:
     """Fork a run for each line, and say how it ended."""
     make_small()
@@ -90,8 +95,8 @@ def main() -> None:
             os.dup2(output, 2)
             _run_and_exit(application, order["args"])
         os.close(output)
-        print(pid, flush=True)
-        print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)
+        _answer(pid)
+        _answer(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
 
 
 if __name__ == "__main__":

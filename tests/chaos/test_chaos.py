@@ -9,7 +9,6 @@ import logging
 import os
 import random
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -19,7 +18,7 @@ from tests.chaos.world import chaos_world
 log = logging.getLogger(__name__)
 POINTS = int(os.environ.get("MILLSTREAM_CHAOS", "20"))
 SEED = int(os.environ.get("MILLSTREAM_CHAOS_SEED", "2026"))
-BETWEEN = 10
+BETWEEN = 10 if POINTS < 100 else 20
 """Points between two comparisons."""
 
 
@@ -32,7 +31,7 @@ def chaos(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chaos]:
             chaos.point(number)
             if number % BETWEEN == 0 or number == POINTS:
                 chaos.converge(number)
-                log.warning("%d points: %s", number, chaos.told())
+                log.info("%d points: %s", number, chaos.told())
         yield chaos
 
 

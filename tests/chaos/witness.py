@@ -22,7 +22,7 @@ class Sent:
         system: The vendor.
         key: The person's address.
         fields: What was written.
-        refused: Whether the vendor said that it did nothing with the request.
+        refused: Whether the vendor did nothing with it.
         answered: Whether the sender could read an answer that says so, or that it was done.
     """
 
@@ -34,13 +34,20 @@ class Sent:
 
 
 class Witness(RequestLog):
-    """A request log that keeps rows, and can act in the middle of a request."""
+    """A request log that keeps rows, and can act in the middle of a request.
+
+    Attributes:
+        ever: All rows that were taken.
+        faults: How often each kind of fault hit.
+        requests: Requests since the last ``take``.
+    """
 
     def __init__(self, addresses: dict[str, str]) -> None:
         super().__init__()
         self._addresses = addresses
         self._lock = threading.Lock()
         self._sent: list[Sent] = []
+        self.ever: list[Sent] = []
         self._at: tuple[int, Callable[[], None]] | None = None
         self.faults: Counter[str] = Counter()
         self.requests = 0
@@ -52,7 +59,7 @@ class Witness(RequestLog):
             self.requests += 1
             self.faults.update(list(call.strike.orders))
             self._sent += [
-                Sent(system, key, fields, _refused(call, status), _answered(call, status))
+                Sent(system, key, fields, _refused(call, status) or call.refuses(key), _answered(call, status))
                 for key, fields in _rows(call, self._addresses)
             ]
             if self._at and self.requests >= self._at[0]:
@@ -63,6 +70,7 @@ class Witness(RequestLog):
         """The rows since the last time."""
         with self._lock:
             sent, self._sent = self._sent, []
+            self.ever += sent
             self.requests = 0
             return sent
 
@@ -97,7 +105,6 @@ def _rows(call: Call, addresses: dict[str, str]) -> Iterator[tuple[str, Fields]]
             yield row["email_address"], _fields(row.get("merge_fields") or {})
     elif call.method in {"PUT", "PATCH"} and call.route.template.endswith("/members/{member}"):
         yield addresses[call.params["member"]], _fields(_body(call).get("merge_fields") or {})
-
 
     elif call.method == "POST" and call.path == "/3.0/batches":
         for operation in _body(call)["operations"]:

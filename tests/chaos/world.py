@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 import random
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -60,15 +61,15 @@ class Desired:
         """All whom it may come to want."""
         return [f"p{number:02}.{self.name}@example.com" for number in range(PEOPLE)]
 
-    def change(self, chance: random.Random) -> None:
+    def change(self, chance: random.Random, value: Callable[[], str]) -> None:
         """Some come, some go, some change."""
         for person in self.everybody:
             luck = chance.random()
             if luck < 0.2:
                 if self.now.pop(person, None) is None:
-                    self.now[person] = (chance.choice(NAMES), chance.choice(NAMES))
+                    self.now[person] = (value(), value())
             elif luck < 0.4 and person in self.now:
-                self.now[person] = (chance.choice(NAMES), self.now[person][1])
+                self.now[person] = (value(), self.now[person][1])
         self.ever |= set(self.now)
 
 
@@ -81,6 +82,8 @@ class World:
     syncs: dict[str, Desired]
     witness: Witness
     runs: Runs
+    never_the_same: bool = False
+    _values: Iterator[int] = field(default_factory=count)
 
     @property
     def journal(self) -> Path:
@@ -93,9 +96,13 @@ class World:
         return self.folder / ".millstream" / "store.duckdb"
 
     def change(self, chance: random.Random) -> None:
-        """Change what is wanted."""
+        """Change what is wanted, to one of few values or to one that never was."""
+
+        def value() -> str:
+            return f"Value {next(self._values)}" if self.never_the_same else chance.choice(NAMES)
+
         for sync in self.syncs.values():
-            sync.change(chance)
+            sync.change(chance, value)
         self.write()
 
     def write(self) -> None:
@@ -145,7 +152,9 @@ class World:
             found = {one["properties"]["email"]: one["properties"] for one in _rows(state, "contacts")}
         mine = set(sync.everybody)
         return {
-            person: (fields.get(first, ""), fields.get(second, "")) for person, fields in found.items() if person in mine
+            person: (fields.get(first, ""), fields.get(second, ""))
+            for person, fields in found.items()
+            if person in mine
         }
 
     def members_of(self, sync: Desired) -> set[str]:

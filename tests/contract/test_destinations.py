@@ -9,13 +9,15 @@ import orjson
 import pytest
 import requests
 
-from millstream.destinations.contract import DeliveryRow, Outcome
+from millstream.destinations.contract import DeliveryRow, JobProgress, Outcome
 from millstream.destinations.hubspot import HubSpot
 from millstream.destinations.mailchimp import Mailchimp
+from millstream.destinations.mailchimp.answers import member_id
 from millstream.destinations.modes import Status
 from millstream.destinations.registry import DESTINATIONS
 from millstream.destinations.testing import DestinationContract, SandboxStandIn
 from millstream.sandbox import Sandbox
+from millstream.sandbox.mailchimp.account import Mailchimp as MailchimpAccount
 
 OAUTH = {"client_id": "sandbox-client", "client_secret": "sandbox-secret", "refresh_token": "sandbox-refresh"}
 
@@ -23,6 +25,9 @@ OAUTH = {"client_id": "sandbox-client", "client_secret": "sandbox-secret", "refr
 @pytest.fixture(scope="module")
 def sandbox() -> Iterator[Sandbox]:
     with Sandbox(people=200, limits=False) as running:
+        account = running.systems["mailchimp"]
+        assert isinstance(account, MailchimpAccount)
+        account.batches.seconds = 0.05
         yield running
 
 
@@ -62,6 +67,10 @@ def standings_of(state: Any) -> Mapping[str, str]:
     return {found["email_address"].lower(): found["status"] for found in state["members"]}
 
 
+def merge_fields_of(state: Any) -> Mapping[str, Mapping[str, object]]:
+    return {found["email_address"].lower(): found["merge_fields"] for found in state["members"]}
+
+
 class TestMailchimp(SandboxContract):
     connector = Mailchimp
     base_path = "mailchimp/3.0"
@@ -72,7 +81,11 @@ class TestMailchimp(SandboxContract):
 
     @pytest.fixture
     def stand_in(self, sandbox: Sandbox) -> SandboxStandIn:
-        return SandboxStandIn(sandbox.url, "mailchimp", standings_of)
+        return self.stand_in_of(sandbox)
+
+    @staticmethod
+    def stand_in_of(sandbox: Sandbox) -> SandboxStandIn:
+        return SandboxStandIn(sandbox.url, "mailchimp", standings_of, merge_fields_of)
 
 
 class TestMailchimpThatSubscribes(TestMailchimp):
@@ -99,6 +112,36 @@ def test_the_suite_catches_a_connector_that_resubscribes() -> None:
             suite.test_nobody_is_unsubscribed_or_resubscribed(careless, stand_in, careless.ensure_audience("Any"))
 
 
+class Hasty(Mailchimp):
+    """Archives people without looking at what the archive would hide."""
+
+    def archive(self, rows: Sequence[DeliveryRow]) -> list[Outcome]:
+        for one in rows:
+            self.http.request("DELETE", f"/lists/a1b2c3d4e5/members/{member_id(one.match_value)}")
+        return [Outcome(status=Status.ACCEPTED)] * len(rows)
+
+
+class Forgetful(Mailchimp):
+    """Knows its jobs only as long as it lives."""
+
+    def submit_job(self, *given: Any, **facts: Any) -> str:
+        self._job = super().submit_job(*given, **facts)
+        return "the job"
+
+    def poll_job(self, job_id: str) -> JobProgress:
+        return super().poll_job(self._job)
+
+
+def test_the_suite_catches_an_archive_that_hides_opt_outs_and_jobs_that_die_with_their_process() -> None:
+    with Sandbox(people=100, limits=False) as spoiled:
+        suite = TestMailchimpThatSubscribes()
+        stand_in, settings = suite.stand_in_of(spoiled), suite.make(spoiled).settings
+        with pytest.raises(AssertionError):
+            suite.test_who_opted_out_does_not_come_back_through_the_archive(Hasty(settings), stand_in)
+        with pytest.raises(AttributeError):
+            suite.test_a_job_is_gone_on_with_by_another_process(Forgetful(settings), stand_in, "4001")
+
+
 # HubSpot
 
 
@@ -106,7 +149,7 @@ class HubSpotStandIn(SandboxStandIn):
     """Reads subscription statuses from the vendor's own endpoint, and who is there from the sandbox's state."""
 
     def __init__(self, sandbox: Sandbox) -> None:
-        super().__init__(sandbox.url, "hubspot", self._written)
+        super().__init__(sandbox.url, "hubspot", self._written, self._properties)
         self._url = sandbox.url
         lines = requests.get(f"{sandbox.url}/_sandbox/truth", timeout=30).content.splitlines()
         people = [orjson.loads(line) for line in lines]
@@ -121,6 +164,10 @@ class HubSpotStandIn(SandboxStandIn):
         ).json()
         known = {found["subscriberIdString"]: found["statuses"][0]["status"] for found in answer["results"]}
         return {**super().standings(), **known}
+
+    @staticmethod
+    def _properties(state: Any) -> Mapping[str, Mapping[str, object]]:
+        return {str(contact["properties"].get("email")): contact["properties"] for contact in state["contacts"]}
 
     @staticmethod
     def _written(state: Any) -> Mapping[str, str]:

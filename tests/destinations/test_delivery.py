@@ -197,3 +197,14 @@ def test_a_column_that_is_not_there_is_named_with_those_that_are(a_bench: MakeBe
         bench.want({PEOPLE[0]: "Ann"})
         with pytest.raises(ConfigurationError, match=r"'nmae'.*email, name, profile_id"):
             bench.run()
+
+
+def test_who_was_written_and_not_enrolled_when_a_run_died_is_only_enrolled(a_bench: MakeBench) -> None:
+    with a_bench() as bench:
+        bench.want(dict.fromkeys(PEOPLE, "Ann"))
+        bench.killed(2, after_work=False)  # the first batch's fields are there, its memberships are not
+        assert (len(bench.memory.sent), bench.memory.members) == (4, set())
+        bench.run()
+        assert bench.memory.members == set(PEOPLE)
+        again = [match_value for match_value, fields in bench.memory.sent[4:] if fields]
+        assert sorted(again) == sorted(set(PEOPLE) - {match_value for match_value, _ in bench.memory.sent[:4]})

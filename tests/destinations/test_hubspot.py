@@ -294,6 +294,23 @@ def test_a_missing_list_stops_the_sync(hubspot: HubSpot) -> None:
         hubspot.add_members("987654", [row(1, "ana@example.com", external_id="1")])
 
 
+# Leaving
+
+
+def test_contacts_are_archived_by_record_id_a_hundred_at_a_time(
+    offline: HubSpot, alone: responses.RequestsMock
+) -> None:
+    known = [row(number, f"known-{number}@example.com", str(number)) for number in range(100, 200)]
+    there = {"results": [{"id": "7", "properties": {"email": "ana@example.com"}}]}
+    alone.post(f"{CONTACTS}/batch/read", json=there)
+    sent = alone.post(f"{CONTACTS}/batch/archive", status=204)
+    rows = [row(1, "ana@example.com"), row(2, "nobody@example.com"), *known]
+    assert statuses(offline.archive(rows)) == [("accepted", None)] * 102
+    bodies = [orjson.loads(call.request.body) for call in sent.calls]
+    assert [len(body["inputs"]) for body in bodies] == [100, 1]
+    assert bodies[0]["inputs"][:2] == [{"id": "7"}, {"id": "100"}]
+
+
 # Erasure
 
 

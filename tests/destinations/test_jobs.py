@@ -6,8 +6,10 @@ from collections.abc import Iterator
 
 import pytest
 
+from millstream.destinations.contract import JobProgress
 from millstream.destinations.sending import jobs
 from millstream.destinations.stopping import STOP
+from millstream.state.errors import RefusedError
 from tests.destinations.bench import PEOPLE, Bench, MakeBench
 from tests.destinations.memory import MemoryWithJobs
 
@@ -57,13 +59,33 @@ def test_a_job_that_does_not_end_is_left_to_the_next_run(bench: Bench, monkeypat
     assert len(bench.memory.sent) == len(PEOPLE)
 
 
+class Forgetful(MemoryWithJobs):
+    """Knows only the jobs that it has not forgotten."""
+
+    def poll_job(self, job_id: str) -> JobProgress:
+        if job_id not in self.memory.jobs:
+            raise RefusedError("There is no such job.", status=404)
+        return super().poll_job(job_id)
+
+
+def test_who_was_put_in_by_a_job_that_the_vendor_forgot_is_taken_out_later(bench: Bench) -> None:
+    bench.connector = Forgetful
+    bench.killed(2, after_work=False)
+    assert bench.memory.members
+    bench.memory.jobs.clear()
+    bench.want({})
+    bench.run()
+    assert bench.memory.members == set()
+
+
 def test_being_asked_to_stop_ends_the_wait(bench: Bench) -> None:
     bench.memory.polls_to_end = 10_000
     bench.memory.before_upsert = STOP.set
     try:
-        assert bench.run().status == "waiting"
+        report = bench.run()
     finally:
         STOP.clear()
+    assert (report.status, bench.journal.unsettled_plans("sync") == []) == ("stopped", False)
     bench.memory.polls_to_end, bench.memory.before_upsert = 0, lambda: None
     bench.run()
     bench.run()

@@ -314,6 +314,33 @@ def test_a_missing_tag_stops_the_sync(mailchimp: Mailchimp) -> None:
         mailchimp.add_members("999999", [row(1, NEW)])
 
 
+# Leaving
+
+
+def test_archived_people_are_not_mailed_and_come_back_when_written(mailchimp: Mailchimp, sandbox: Sandbox) -> None:
+    person = [row(1, "archive-me@example.com", FNAME="Ana")]
+    mailchimp.upsert(person, match_key="email")
+    assert statuses(mailchimp.archive(person)) == [("accepted", None)]
+    assert members(sandbox)["archive-me@example.com"]["status"] == "archived"
+    assert statuses(mailchimp.upsert(person, match_key="email")) == [("accepted", None)]
+    assert members(sandbox)["archive-me@example.com"]["status"] == "transactional"
+
+
+@pytest.mark.parametrize("status", ["unsubscribed", "cleaned"])
+def test_who_left_the_list_is_not_archived(sandbox: Sandbox, status: str) -> None:
+    """The archive hides that a person unsubscribed: a sync that subscribes people would bring them back."""
+    mailchimp, person = connect(sandbox, new_member_status="subscribed"), [row(1, with_status(sandbox, status))]
+    assert statuses(mailchimp.archive(person)) == [("accepted", None)]
+    assert statuses(mailchimp.upsert(person, match_key="email")) == [("suppressed", status)]
+    assert members(sandbox)[person[0].match_value]["status"] == status
+
+
+def test_who_was_archived_meanwhile_counts_as_archived(offline: Mailchimp, alone: responses.RequestsMock) -> None:
+    alone.get(f"{LIST}/members/{member_id(NEW)}", json={"id": "x", "status": "subscribed"})
+    alone.delete(f"{LIST}/members/{member_id(NEW)}", status=405, json={"title": "Method Not Allowed"})
+    assert statuses(offline.archive([row(1, NEW)])) == [("accepted", None)]
+
+
 # Erasure
 
 
@@ -328,12 +355,13 @@ def test_an_erased_person_is_suppressed_for_good(mailchimp: Mailchimp, sandbox: 
 # Answers with a meaning of their own
 
 
-@pytest.mark.parametrize("operation", ["probe", "update", "erase"])
+@pytest.mark.parametrize("operation", ["probe", "update", "archive", "erase"])
 def test_a_missing_list_is_not_taken_for_a_missing_person(sandbox: Sandbox, operation: str) -> None:
     mailchimp = connect(sandbox, list_id="ffffffffff")
     calls: Mapping[str, Callable[[], object]] = {
         "probe": mailchimp.probe,
         "update": lambda: mailchimp.update([row(1, NEW)], match_key="email"),
+        "archive": lambda: mailchimp.archive([row(1, NEW)]),
         "erase": lambda: mailchimp.erase([row(1, NEW)]),
     }
     with pytest.raises(NotFoundError, match="no list 'ffffffffff'"):

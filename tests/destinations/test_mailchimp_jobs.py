@@ -21,6 +21,7 @@ from millstream.destinations.http import Http
 from millstream.destinations.mailchimp import Mailchimp, MailchimpSettings
 from millstream.destinations.mailchimp.answers import member_id
 from millstream.destinations.modes import Operation, Status
+from millstream.destinations.preview import Look
 from millstream.destinations.sending import jobs
 from millstream.destinations.sync import Sync
 from millstream.sandbox import Sandbox
@@ -335,6 +336,14 @@ def test_a_run_that_dies_while_waiting_is_gone_on_with(
     delivery = a_sync(sandbox, tmp_path)
     want(delivery, "Old")
     assert delivery.activate("run 1").accepted == 600
+    want(delivery, "Shown")
+    preview = delivery.plan("look", Look(requests=True))
+    assert preview.forecast is not None
+    assert preview.forecast.requests == 4
+    (shown,) = preview.requests
+    assert (shown.method, shown.url.rsplit("/", 1)[1], shown.rows_each) == ("POST", "batches", 1000)
+    assert "Shown" not in str(shown.body)
+    assert "whole-" not in str(shown.body)
     want(delivery, "New")
     delivery.destination = made_by(Mortal, sandbox)
     with pytest.raises(Killed):

@@ -32,7 +32,7 @@ COMMANDS = (
     "ingest", "resolve", "select", "plan", "activate", "run",
     "receive",
     "merge", "unmerge", "decisions", "review",
-    "rejected", "suppress",
+    "rejected", "suppress", "reconcile",
     "status", "explain",
 )  # fmt: skip
 SOURCES = (

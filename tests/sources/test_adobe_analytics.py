@@ -172,6 +172,7 @@ class TestReports:
         source = adobe({**DEVICES, "most_items": 4}, first_days=1, page_size=3)
         pull = pull_of(source, "devices", pulled_at=TODAY)
         assert [row["mobiledevicetype"] for row in read(pull)] == [f"device {number}" for number in (5, 4, 3, 2)]
+        assert suite.asked[0]["metricContainer"]["metrics"][0]["sort"] == "desc"
         assert "2 items were not broken down" in pull.warnings[0]
 
     def test_numbers_go_with_the_columns_that_the_answer_names(self, vendor: Any) -> None:

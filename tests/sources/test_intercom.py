@@ -409,6 +409,12 @@ class TestCompanies:
         with pytest.raises(IncompleteError, match="3 times"):
             read(pull_of(intercom(), "companies"))
 
+    def test_a_scroll_that_may_not_begin_is_refused_at_once(self, vendor: Any) -> None:
+        vendor.get(f"{ROOT}/companies/scroll", status=400, json=refusal("parameter_invalid"))
+        with pytest.raises(RefusedError, match="parameter_invalid"):
+            read(pull_of(intercom(), "companies"))
+        assert len(vendor.calls) == 1
+
     def test_a_scroll_of_somebody_else_is_waited_for(self, vendor: Any, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("millstream.sources.intercom.errors.SCROLL_WAIT", 0.01)
         vendor.get(f"{ROOT}/companies/scroll", status=400, json=refusal("scroll_exists"))
@@ -464,6 +470,13 @@ class TestEvents:
         assert len(asked) == len(days)
         assert all(url.startswith(ROOT) for url in asked)
         assert "before=0" in asked[1]
+
+    def test_a_page_that_leads_to_itself_is_no_end(self, workspace: Workspace, vendor: Any) -> None:
+        workspace.contacts = [a_contact(1, NOW)]
+        following = {"next": f"{ROOT}/events?type=user&intercom_user_id=c1&before=1"}
+        vendor.get(self.PAGE, json={"events": [self.event(NOW)], "pages": following})
+        with pytest.raises(IncompleteError, match="itself"):
+            read(pull_of(intercom(), "data_events", pulled_at=NOW))
 
     def test_one_event_of_a_name_and_a_second_is_one_row(self, workspace: Workspace, vendor: Any) -> None:
         workspace.contacts = [a_contact(1, NOW)]

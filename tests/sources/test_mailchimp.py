@@ -21,7 +21,7 @@ from millstream.sources.dlt_source import SourcePull
 from millstream.sources.ingest import ingest
 from millstream.sources.mailchimp import Mailchimp, MailchimpSettings, changes
 from millstream.sources.testing import Pulled
-from millstream.state.errors import AuthenticationError, ConfigurationError, MalformedAnswerError
+from millstream.state.errors import AuthenticationError, ConfigurationError, IncompleteError, MalformedAnswerError
 from millstream.state.model.declarations import Consent
 from tests.sources.loading import QUICK, pull_of, read
 
@@ -142,6 +142,20 @@ class TestMembers:
         assert {row["contact_id"] for row in read(pull)} == {f"ct-{one}" for one in range(60)}
         assert pull.expected == 60
         assert pull.state["places"]["l1"] == NOON.isoformat()
+
+    def test_members_who_are_counted_and_never_come_stop_the_stream(self, vendor: Vendor) -> None:
+        vendor.members = [a_member(1), a_member(2)]
+        lost, answer = vendor.members[1], vendor.found
+
+        def found(query: dict[str, str]) -> list[dict[str, Any]]:
+            rows = answer(query)
+            return rows if "fields" in query else [row for row in rows if row is not lost]
+
+        vendor.found = found  # type: ignore[method-assign]
+        pull = pull_of(mailchimp(), "members")
+        with pytest.raises(IncompleteError, match="counts 2 members of list l1 in a window and gives 1"):
+            read(pull)
+        assert pull.state["places"] == {}
 
     def test_archived_members_are_asked_for_apart_and_count_as_deleted(self, vendor: Vendor) -> None:
         vendor.members = [a_member(1), a_member(2, status="archived")]

@@ -147,6 +147,23 @@ def test_what_one_that_was_killed_held_comes_back(engine: sa.Engine) -> None:
     assert world.vendor.refused == []
 
 
+def test_who_was_not_heard_of_for_too_long_has_nothing_left(engine: sa.Engine) -> None:
+    world = World(engine, Vendor(10, 1.0))
+    stalled, heir = (world.budget(RateLimit(requests=10, seconds=1.0)) for _ in range(2))
+
+    def spend(budget: SharedBudget) -> int:
+        made = 0
+        while isinstance(place := budget.take(), Place):
+            budget.answered(place)
+            made += 1
+        return made
+
+    assert spend(stalled) == 10
+    world.now += LEASE + 2.0
+    assert spend(heir) == 10
+    assert spend(stalled) == 0
+
+
 def test_a_source_and_a_destination_share_what_the_larger_declares(engine: sa.Engine) -> None:
     world = World(engine, Vendor(180, 10.0))
     world.caller(RateLimit(requests=90, seconds=10.0, **HEADERS), threads=1)

@@ -1,0 +1,54 @@
+"""People whose fields were taken and who are not in the audience yet: they go into it in batches of their own size."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+
+from millstream.destinations.contract import DeliveryRow, Outcome
+from millstream.destinations.modes import Status
+
+NOT_ENROLLED = "not_enrolled"
+"""The code of a row whose fields were taken, and that is not known to be in the audience."""
+
+_REASON = "The fields were taken; whether the person is in the audience is not known."
+
+
+class Enrolments:
+    """Collects rows until they fill a batch of memberships; threads share it.
+
+    Until its membership has an outcome, a row is kept as one to try again: a run that dies in between leaves people
+    of whom the next one knows that only the membership is missing.
+
+    Args:
+        size: Most rows in one batch of memberships.
+    """
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._rows: list[DeliveryRow] = []
+        self._lock = threading.Lock()
+
+    def put_off(self, rows: Sequence[DeliveryRow], outcomes: Sequence[Outcome]) -> list[Outcome]:
+        """Take over the rows that were accepted, and give the outcomes they have until they are enrolled."""
+        kept: list[Outcome] = []
+        taken: list[DeliveryRow] = []
+        for row, outcome in zip(rows, outcomes, strict=True):
+            if outcome.status is not Status.ACCEPTED:
+                kept.append(outcome)
+                continue
+            external_id = outcome.external_id or row.external_id
+            taken.append(
+                DeliveryRow(number=row.number, match_value=row.match_value, fields=row.fields, external_id=external_id)
+            )
+            kept.append(Outcome(status=Status.RETRY_LATER, code=NOT_ENROLLED, reason=_REASON, external_id=external_id))
+        with self._lock:
+            self._rows += taken
+        return kept
+
+    def batches(self, *, rest: bool) -> list[list[DeliveryRow]]:
+        """Batches that are full; with ``rest`` also one that is not."""
+        with self._lock:
+            whole = len(self._rows) if rest else len(self._rows) - len(self._rows) % self._size
+            ready, self._rows = self._rows[:whole], self._rows[whole:]
+        return [ready[start : start + self._size] for start in range(0, len(ready), self._size)]

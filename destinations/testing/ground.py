@@ -1,0 +1,140 @@
+"""What the tests of the contract suite share: facts and fixtures of one destination, and calls as of the engine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import count
+from typing import Any, ClassVar
+from uuid import uuid4
+
+import pytest
+
+from millstream.destinations.contract import DeliveryRow, Destination, FieldValue, Outcome, rejected
+from millstream.destinations.modes import Status
+from millstream.destinations.testing.stand_in import StandIn
+from millstream.state.errors import RefusedError
+
+AnyDestination = Destination[Any]
+
+
+def deliver(destination: AnyDestination, rows: Sequence[DeliveryRow]) -> list[Outcome]:
+    """Upsert as the engine does: a batch refused whole is halved until the bad row stands alone."""
+    try:
+        return destination.upsert(rows, match_key=destination.match_keys[0])
+    except RefusedError as error:
+        if len(rows) == 1:
+            return [rejected(str(error.status), error.what)]
+        middle = len(rows) // 2
+        return deliver(destination, rows[:middle]) + deliver(destination, rows[middle:])
+
+
+def acknowledged(rows: Sequence[DeliveryRow], outcomes: Sequence[Outcome]) -> list[DeliveryRow]:
+    """The accepted rows with the vendor's ids, as the engine gives them to later calls."""
+    return [
+        DeliveryRow(number=row.number, match_value=row.match_value, fields=row.fields, external_id=outcome.external_id)
+        for row, outcome in zip(rows, outcomes, strict=True)
+        if outcome.status is Status.ACCEPTED
+    ]
+
+
+def with_fields(rows: Sequence[DeliveryRow], fields: Mapping[str, FieldValue]) -> list[DeliveryRow]:
+    """The same people with other fields."""
+    return [
+        DeliveryRow(number=row.number, match_value=row.match_value, fields=fields, external_id=row.external_id)
+        for row in rows
+    ]
+
+
+def codes(destination: AnyDestination, method: str) -> bool:
+    """Whether the connector codes a method that it may leave out."""
+    return getattr(type(destination), method) is not getattr(Destination, method)
+
+
+class Ground:
+    """Facts and fixtures of one destination; a subclass gives the fixtures that raise here.
+
+    Attributes:
+        bad_match_value: A match value that the vendor refuses.
+        sample_fields: Fields that every account of the vendor takes; two texts, so that one can stay as it is.
+        known_people: How many people of each standing the suite writes to.
+        opted_out: Standings of people who may not be addressed, in lower case.
+        archived: Standings of people who come back when they are written to, in lower case.
+        says_how_long_to_wait: Whether the vendor's 429 carries ``Retry-After``.
+    """
+
+    bad_match_value: ClassVar[str] = "bad@@example"
+    sample_fields: ClassVar[Mapping[str, FieldValue]] = {}
+    known_people: ClassVar[int] = 3
+    opted_out: ClassVar[frozenset[str]] = frozenset({"unsubscribed", "cleaned", "opted_out"})
+    archived: ClassVar[frozenset[str]] = frozenset({"archived"})
+    says_how_long_to_wait: ClassVar[bool] = True
+
+    @pytest.fixture
+    def destination(self) -> AnyDestination:
+        """The connector against the stand-in, with a good credential."""
+        raise NotImplementedError("give a fixture 'destination'")
+
+    @pytest.fixture
+    def impostor(self) -> AnyDestination:
+        """The same with a wrong credential."""
+        raise NotImplementedError("give a fixture 'impostor'")
+
+    @pytest.fixture
+    def stand_in(self) -> StandIn:
+        """The control of the stand-in."""
+        raise NotImplementedError("give a fixture 'stand_in'")
+
+    @pytest.fixture
+    def steered(self, stand_in: StandIn) -> Iterator[StandIn]:
+        """The stand-in, which behaves again after the test."""
+        yield stand_in
+        stand_in.clear()
+
+    @pytest.fixture
+    def audience(self, destination: AnyDestination) -> str:
+        """The id of an audience that only this test uses."""
+        return destination.ensure_audience(f"Contract {uuid4().hex[:12]}")
+
+    def new_match_value(self) -> str:
+        """The match value of a person whom the vendor does not know."""
+        return f"contract-{uuid4().hex[:12]}@example.com"
+
+    def people(self, *match_values: str) -> list[DeliveryRow]:
+        """Rows for these people, or for three new ones."""
+        values = match_values or tuple(self.new_match_value() for _ in range(3))
+        return [
+            DeliveryRow(number=number, match_value=value, fields=self.sample_fields)
+            for number, value in zip(count(1), values, strict=False)
+        ]
+
+    def new_members(self, destination: AnyDestination) -> list[DeliveryRow]:
+        """Three new people whom the vendor has, with their ids."""
+        rows = self.people()
+        members = acknowledged(rows, deliver(destination, rows))
+        assert len(members) == len(rows)
+        return members
+
+    def some_of_each_standing(self, stand_in: StandIn) -> list[DeliveryRow]:
+        """Rows for people whom the vendor has, a few of each standing but the archived."""
+        standings = {
+            known: standing for known, standing in stand_in.standings().items() if standing.lower() not in self.archived
+        }
+        assert standings, "the stand-in has no people to try this on"
+        chosen = [
+            match_value
+            for standing in sorted(set(standings.values()))
+            for match_value in [known for known in standings if standings[known] == standing][: self.known_people]
+        ]
+        return self.people(*chosen)
+
+    def members(self, destination: AnyDestination, audience: str) -> set[str] | None:
+        """Match values of an audience's members; None where the vendor cannot be read back."""
+        return set(destination.read_back(audience)) if codes(destination, "read_back") else None
+
+    def held(self, stand_in: StandIn, match_value: str) -> dict[str, str] | None:
+        """The sample fields that the vendor has of a person, as text; None where the stand-in cannot tell."""
+        fields = stand_in.fields()
+        if fields is None:
+            return None
+        person = fields.get(match_value, {})
+        return {name: "" if person.get(name) is None else str(person[name]) for name in self.sample_fields}
