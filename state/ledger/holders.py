@@ -37,7 +37,7 @@ def is_gone(holder: str) -> bool:
     if found is None:
         return False
     state, started = found
-    return state in _DEAD or (start != "" and start != started)
+    return state in _DEAD or start not in ("", started)
 
 
 def _state(pid: int) -> tuple[str, str] | None:

@@ -45,15 +45,21 @@ class Outcomes:
         )
 
     def packed(self) -> bytes:
-        """As stored."""
-        details = [[place, *detail] for place, detail in self.details.items()]
+        """As stored: each detail once, with the places it stands at."""
+        places: dict[Detail, list[int]] = {}
+        for place, detail in self.details.items():
+            places.setdefault(detail, []).append(place)
+        details = [[at, *detail] for detail, at in places.items()]
         return packed([self.numbers, self.statuses, self.external_ids, details])
 
     @staticmethod
     def unpacked(data: bytes) -> Outcomes:
         """As they were before they were stored."""
-        numbers, statuses, external_ids, details = unpacked(data)
-        return Outcomes(numbers, statuses, external_ids, {place: tuple(rest) for place, *rest in details})
+        numbers, statuses, external_ids, packed_details = unpacked(data)
+        details: dict[int, Detail] = {}
+        for places, code, reason, fault in packed_details:
+            details.update(dict.fromkeys(places, (code, reason, fault)))
+        return Outcomes(numbers, statuses, external_ids, details)
 
 
 def packed(value: object) -> bytes:

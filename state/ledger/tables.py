@@ -53,6 +53,7 @@ runs = Table(
     Column("status", String(16), nullable=False),  # running, completed, failed, killed
     Column("holder", String(255)),  # host/pid/run, while it runs
     Column("summary", JSON, nullable=False),
+    Column("about", JSON),  # the sources or syncs it is for; empty: all
 )
 
 plans = Table(
@@ -133,10 +134,12 @@ alerts = Table(
     "alerts",
     metadata,
     Column("name", String(255), primary_key=True),  # what is watched, as "sync welcome failed"
-    Column("state", String(16), nullable=False),  # firing, recovered
+    Column("state", String(16), nullable=False),  # firing, recovered; watched: not fired yet
     Column("since", Moment, nullable=False),
     Column("told_at", Moment),  # when people were told of this state
     Column("what", Text, nullable=False),
+    Column("facts", JSON),  # kind, subject and owner
+    Column("told", JSON),  # channels that were told of this state
 )
 
 budgets = Table(

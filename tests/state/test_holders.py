@@ -15,7 +15,15 @@ from millstream.state.ledger.holders import is_gone, this_process
 
 HOST = socket.gethostname()
 
-pytestmark = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="this system does not say when a process began")
+SAYS_WHEN = Path("/proc/self/stat").exists()
+pytestmark = pytest.mark.skipif(not SAYS_WHEN, reason="this system does not say when a process began")
+
+WAITING = """
+import time
+from millstream.state.ledger.holders import this_process
+print(this_process("x"), flush=True)
+time.sleep(60)
+"""
 
 
 def test_this_process_runs() -> None:
@@ -29,8 +37,7 @@ def test_an_earlier_process_with_our_number_is_gone() -> None:
 
 
 def test_a_process_that_was_killed_is_gone_before_anybody_asked_after_it() -> None:
-    code = "import time; from millstream.state.ledger.holders import this_process; print(this_process('x'), flush=True); time.sleep(60)"
-    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen([sys.executable, "-c", WAITING], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         holder = process.stdout.readline().strip()
         assert not is_gone(holder)

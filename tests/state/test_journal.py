@@ -95,8 +95,8 @@ def test_a_lease_of_a_process_that_is_gone_is_free(journal: Journal) -> None:
     with journal.lease("sync a", "one") as taken, journal.engine.begin() as connection:
         assert taken
         holder = connection.execute(sa.text("SELECT holder FROM leases")).scalar_one()
-        assert f"/{os.getpid()}/" in holder
-        dead = holder.replace(f"/{os.getpid()}/", f"/{gone.pid}/")
+        assert f"/{os.getpid()}@" in holder
+        dead = holder.replace(f"/{os.getpid()}@", f"/{gone.pid}@")
         connection.execute(sa.text("UPDATE leases SET holder = :dead"), {"dead": dead})
     with journal.lease("sync a", "two") as taken:
         assert taken

@@ -1,0 +1,208 @@
+"""What the journal keeps of deliveries: plans, batches with their outcomes, and rows that were not accepted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+
+from millstream.state.ledger.database import Database, now
+from millstream.state.ledger.outcomes import Outcomes, packed, unpacked
+from millstream.state.ledger.tables import batches, plans, rejected
+
+# Made once: they run twice a batch.
+_START = batches.insert()
+_FINISH = (
+    batches.update()
+    .where(batches.c.batch_id == sa.bindparam("of_batch"))
+    .values(finished_at=sa.bindparam("finished_at"), outcomes=sa.bindparam("outcomes"))
+)
+
+
+_OPEN_JOBS = sa.and_(batches.c.label.is_not(None), batches.c.outcomes.is_(None))
+
+
+@dataclass(frozen=True)
+class PlanEntry:
+    """A plan as the journal knows it."""
+
+    plan_id: str
+    sync: str
+    path: Path
+    status: str
+    audience_id: str | None
+    made_at: datetime
+
+
+@dataclass(frozen=True)
+class BatchEntry:
+    """A batch: its rows, and their outcomes once it ended.
+
+    Attributes:
+        batch_id: Its number.
+        operation: What was done with its rows.
+        numbers: The rows' numbers in the plan.
+        outcomes: What became of them; None while nobody knows.
+        label: Our name for it, where it goes as an async job.
+        job_id: The vendor's id of the job, once it said so.
+        started_at: When its sending began.
+        finished_at: When the last answer was kept.
+    """
+
+    batch_id: int
+    operation: str
+    numbers: list[int]
+    outcomes: Outcomes | None
+    label: str | None
+    job_id: str | None
+    started_at: datetime
+    finished_at: datetime | None
+
+
+class Deliveries(Database):
+    """Plans, batches and rejected rows."""
+
+    def add_plan(self, plan_id: str, *, sync: str, run_id: str, path: Path, counts: Mapping[str, int]) -> None:
+        """Keep a plan before anything of it is sent."""
+        with self.writing() as connection:
+            connection.execute(
+                plans.insert().values(
+                    plan_id=plan_id,
+                    sync=sync,
+                    run_id=run_id,
+                    made_at=now(),
+                    path=str(path),
+                    status="planned",
+                    counts=dict(counts),
+                )
+            )
+
+    def plan_sending(self, plan_id: str, audience_id: str | None) -> None:
+        """Note that sending begins, and into which audience."""
+        self._set_plan(plan_id, status="sending", audience_id=audience_id)
+
+    def plan_settled(self, plan_id: str) -> None:
+        """Note that the outcomes of a plan are in the store."""
+        self._set_plan(plan_id, status="settled", settled_at=now())
+
+    def _set_plan(self, plan_id: str, **values: object) -> None:
+        with self.writing() as connection:
+            connection.execute(plans.update().where(plans.c.plan_id == plan_id).values(**values))
+
+    def unsettled_plans(self, sync: str) -> list[PlanEntry]:
+        """Plans of a sync whose outcomes are not in the store yet, oldest first."""
+        query = plans.select().where(plans.c.sync == sync, plans.c.status != "settled").order_by(plans.c.made_at)
+        with self.engine.connect() as connection:
+            return [
+                PlanEntry(row.plan_id, row.sync, Path(row.path), row.status, row.audience_id, row.made_at)
+                for row in connection.execute(query)
+            ]
+
+    def start_batch(self, plan_id: str, operation: str, numbers: Sequence[int], *, label: str | None = None) -> int:
+        """Keep the intent to send these rows; committed before the request."""
+        values = {
+            "plan_id": plan_id,
+            "operation": operation,
+            "rows": packed(list(numbers)),
+            "started_at": now(),
+            "label": label,
+        }
+        with self.writing() as connection:
+            result = connection.execute(_START, values)
+            key = result.inserted_primary_key
+            assert key is not None
+            return int(key[0])
+
+    def job_submitted(self, batch_id: int, job_id: str) -> None:
+        """Keep the vendor's id of a batch that goes as a job; committed before it is asked after."""
+        with self.writing() as connection:
+            connection.execute(batches.update().where(batches.c.batch_id == batch_id).values(job_id=job_id))
+
+    def finish_batch(self, batch_id: int, outcomes: Outcomes) -> None:
+        """Keep what became of a batch's rows; committed after the answer."""
+        values = {"of_batch": batch_id, "finished_at": now(), "outcomes": outcomes.packed()}
+        with self.writing() as connection:
+            connection.execute(_FINISH, values)
+
+    def batches_of(self, plan_id: str, *, newest_first: bool = False) -> Iterator[BatchEntry]:
+        """The batches of a plan in the order in which they were started, or the other way round."""
+        return self._batches(plan_id, sa.true(), newest_first=newest_first)
+
+    def _batches(
+        self, plan_id: str, which: sa.ColumnElement[bool], *, newest_first: bool = False
+    ) -> Iterator[BatchEntry]:
+        order = batches.c.batch_id.desc() if newest_first else batches.c.batch_id
+        query = batches.select().where(batches.c.plan_id == plan_id, which).order_by(order)
+        with self.engine.connect().execution_options(yield_per=100) as connection:
+            for row in connection.execute(query):
+                yield BatchEntry(
+                    batch_id=row.batch_id,
+                    operation=row.operation,
+                    numbers=unpacked(row.rows),  # type: ignore[arg-type]
+                    outcomes=None if row.outcomes is None else Outcomes.unpacked(row.outcomes),
+                    label=row.label,
+                    job_id=row.job_id,
+                    started_at=row.started_at,
+                    finished_at=row.finished_at,
+                )
+
+    def open_jobs(self, plan_id: str) -> list[BatchEntry]:
+        """Batches that went as jobs and have no outcomes yet."""
+        return [batch for batch in self._batches(plan_id, _OPEN_JOBS) if batch.label]
+
+    def forget_plans(self, *, before: datetime) -> None:
+        """Delete plans that were settled before a time, with their batches; the store's audit has them."""
+        old = sa.select(plans.c.plan_id).where(plans.c.status == "settled", plans.c.settled_at < before)
+        with self.writing() as connection:
+            connection.execute(batches.delete().where(batches.c.plan_id.in_(old)))
+            connection.execute(plans.delete().where(plans.c.status == "settled", plans.c.settled_at < before))
+
+    def rejected_rows(self, sync: str | None = None) -> list[dict[str, Any]]:
+        """Rows that were not accepted and wait for a change or for their next try."""
+        query = rejected.select().order_by(rejected.c.sync, rejected.c.last_at)
+        if sync is not None:
+            query = query.where(rejected.c.sync == sync)
+        with self.engine.connect() as connection:
+            return [dict(row) for row in connection.execute(query).mappings()]
+
+    def replace_rejected(self, sync: str, gone: Sequence[tuple[str, str]], rows: Sequence[Mapping[str, Any]]) -> None:
+        """Take rows off the list that have an outcome now, and put those on it that were not accepted.
+
+        Args:
+            sync: The sync's name.
+            gone: Match hash and operation of every row that has an outcome.
+            rows: The list's new rows.
+        """
+        taken_off = rejected.delete().where(
+            rejected.c.sync == sync,
+            rejected.c.match_hash == sa.bindparam("of_match"),
+            rejected.c.operation == sa.bindparam("of_operation"),
+        )
+        with self.writing() as connection:
+            if gone:
+                keys = [{"of_match": match_hash, "of_operation": operation} for match_hash, operation in gone]
+                connection.execute(taken_off, keys)
+            if rows:
+                connection.execute(rejected.insert(), [dict(row) for row in rows])
+
+    def retry_rejected(self, *, sync: str | None, code: str | None, unknown: bool) -> int:
+        """Have rows tried again by the next run, also those that are held.
+
+        Args:
+            sync: Only this sync's; all when None.
+            code: Only those with this code.
+            unknown: Also rows that were sent without an answer and must not be repeated by themselves.
+
+        Returns:
+            How many.
+        """
+        chosen = [rejected.c.status != "unknown"] if not unknown else []
+        chosen += [rejected.c.sync == sync] if sync is not None else []
+        chosen += [rejected.c.code == code] if code is not None else []
+        change = rejected.update().where(*chosen).values(next_try_at=now(), attempts=0, aged_out=None)
+        with self.writing() as connection:
+            return connection.execute(change).rowcount
