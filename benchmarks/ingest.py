@@ -70,6 +70,7 @@ def source_of(name: str, url: str) -> AnySource:
                 streams=("contacts",),
                 requests_per_second=_UNPACED,
                 searches_per_second=_UNPACED,
+                requests_at_once=AT_ONCE,
             )
         )
     if name == "zendesk":

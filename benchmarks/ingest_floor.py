@@ -8,9 +8,10 @@ page naming the next: one page is asked for while the one before is made a table
 from __future__ import annotations
 
 import gzip
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from hashlib import blake2b
 from itertools import pairwise
 from pathlib import Path
@@ -118,7 +119,7 @@ def hubspot_contacts(url: str, *, at_once: int) -> Iterator[Rows]:
 
         def read(first: int, last: int, pages: SimpleQueue[Rows | None]) -> None:
             while first < last:
-                query = {"limit": 100, "properties": names, "after": first}
+                query: dict[str, str | int] = {"limit": 100, "properties": names, "after": first}
                 found = orjson.loads(http.get(contacts, params=query).content)["results"]
                 pages.put([row(one) for one in found if int(one["id"]) <= last])
                 first = int(found[-1]["id"]) if found else last
@@ -126,15 +127,15 @@ def hubspot_contacts(url: str, *, at_once: int) -> Iterator[Rows]:
 
         lowest, highest = edge("ASCENDING") - 1, edge("DESCENDING")
         edges = [lowest + (highest - lowest) * number // at_once for number in range(at_once + 1)]
-        yield from _side_by_side([(read, first, last) for first, last in pairwise(edges)])
+        yield from _side_by_side([partial(read, first, last) for first, last in pairwise(edges)])
 
 
-def _side_by_side(readers: list[tuple[Any, ...]]) -> Iterator[Rows]:
+def _side_by_side(readers: Sequence[Callable[[SimpleQueue[Rows | None]], None]]) -> Iterator[Rows]:
     """Pages as they come; each reader has a thread, and says None at its end."""
     pages: SimpleQueue[Rows | None] = SimpleQueue()
     with ThreadPoolExecutor(len(readers)) as threads:
-        for read, *arguments in readers:
-            threads.submit(read, *arguments, pages)
+        for read in readers:
+            threads.submit(read, pages)
         left = len(readers)
         while left:
             page = pages.get()
@@ -164,8 +165,10 @@ def zendesk_users(url: str, *, at_once: int) -> Iterator[Rows]:
             yield [_user(user, identities.get(user["id"], [])) for user in body["users"]]
 
 
-_PLAIN = ("name", "email", "phone", "shared_phone_number", "external_id", "role", "verified", "suspended", "locale")
-_PLAIN += ("time_zone", "created_at", "updated_at")
+_PLAIN = (
+    *("name", "email", "phone", "shared_phone_number", "external_id", "role", "verified", "suspended", "locale"),
+    *("time_zone", "created_at", "updated_at"),
+)
 
 
 def _user(user: Row, identities: Rows) -> Row:

@@ -69,7 +69,7 @@ def retry_later(code: str, reason: str) -> Outcome:
 
 @dataclass(slots=True, kw_only=True)
 class DeliveryRow:
-    """One person on the way to a destination. Not frozen, for speed alone: nobody changes one.
+    """One person on the way to a destination. Not frozen, for speed: only the engine notes an id in one.
 
     Attributes:
         number: The row's number in its plan.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -24,10 +25,6 @@ from millstream.state.ledger.acknowledged import forget_old, keep_run
 from millstream.state.ledger.journal import Journal, now
 from millstream.state.ledger.suppressions import salt, suppressions_for
 from millstream.state.store import Store
-
-RENEW_AFTER = 60.0
-"""Seconds after which a running sync says again that it is alive; its lease holds for much longer."""
-
 
 Progress = Callable[[str, int, int], None]
 """Called with the sync's name, the rows that have an outcome, and all rows of the plan."""
@@ -54,6 +51,7 @@ class Delivery:
     journal: Journal
     plans: Path
     rules: DeliveryRules = field(default_factory=DeliveryRules)
+    _lost: threading.Event = field(default_factory=threading.Event, init=False)
 
     def plan(self, run_id: str, look: Look | None = None) -> PlanPreview:
         """What an activation would do; nothing is sent and nothing is kept."""
@@ -86,7 +84,8 @@ class Delivery:
         """
         started, began = time.monotonic(), now()
         report = SyncReport(self.name)
-        with self.journal.lease(f"sync {self.name}", run_id) as mine:
+        self._lost.clear()
+        with self.journal.lease(f"sync {self.name}", run_id, lost=self._lost) as mine:
             if not mine:
                 report.status = "skipped"
             elif self.settle_earlier(report):
@@ -153,13 +152,7 @@ class Delivery:
         assert plan.path is not None
         self.journal.plan_sending(plan.plan_id, audience_id)
 
-        renewed = time.monotonic()
-
         def batch_done(rows: int) -> None:
-            nonlocal renewed
-            if time.monotonic() - renewed > RENEW_AFTER:
-                renewed = time.monotonic()
-                self.journal.renew_lease(f"sync {self.name}")
             if progress:
                 progress(self.name, rows, plan.operations)
 
@@ -188,6 +181,7 @@ class Delivery:
                 looked_at=time.monotonic(),
             ),
             stop=STOP,
+            lost=self._lost,
             progress=batch_done,
         )
 
@@ -248,7 +242,8 @@ class Delivery:
         Returns:
             Whether one is left because a job of it has not ended.
         """
-        plans = self.journal.unsettled_plans(self.name)
+        # Who lost the lease leaves it to whoever has it: a plan that is being sent is not to be settled.
+        plans = [] if self._lost.is_set() else self.journal.unsettled_plans(self.name)
         idempotent = self.destination().idempotent if plans else frozenset()
         waiting = False
         for plan in plans:

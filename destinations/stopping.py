@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-from millstream.state.errors import InterruptedRunError, UnavailableError
+from millstream.state.errors import FatalError, InterruptedRunError, UnavailableError
 
 STOP = threading.Event()
 """Set once this process was asked to stop."""
@@ -46,6 +46,14 @@ def _ask_to_stop(number: int, _: FrameType | None) -> None:
 def interrupted() -> InterruptedRunError:
     """The error of a run that was asked to stop and left something undone."""
     return InterruptedRunError("The run was asked to stop: what was sent is settled, the rest goes with the next run.")
+
+
+def overtaken() -> FatalError:
+    """The error of a run that was not heard of for so long that another one took over its sync."""
+    return FatalError(
+        "Another run took over the sync, because this one gave no sign of life for too long; nothing more is sent.",
+        remedy="look whether the machine was asleep, or the journal out of reach; the other run does the rest.",
+    )
 
 
 def sleep_unless_stopped(seconds: float) -> None:

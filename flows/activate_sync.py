@@ -41,7 +41,7 @@ def activate(sync: SyncName, override_guards: bool = False) -> SyncReport:
         RunFailedError: A guard stopped the sync, or it ended early; what was acknowledged is kept.
     """
     run = PipelineReport(new_run_id())
-    with recorded_run(Workspace.open(open_project()), run.run_id, "activate", run):
+    with recorded_run(Workspace.open(open_project()), run.run_id, "activate", run, about=[sync]):
         report = activate_task(sync, run_id=run.run_id, override_guards=override_guards)
         run.activated.append(report)
     if problems := sync_problems(report):

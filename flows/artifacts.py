@@ -20,6 +20,7 @@ from prefect.logging import get_run_logger
 if TYPE_CHECKING:
     from millstream.destinations.reconciling import DriftReport
     from millstream.destinations.sync_report import SyncReport
+    from millstream.flows.alerting import WatchReport
     from millstream.flows.people import ResolveReport
     from millstream.flows.reconciling import ReconcileReport
     from millstream.flows.rehearsing import Rehearsal
@@ -143,6 +144,15 @@ def publish_drift(project: str, report: ReconcileReport) -> None:
     """A table of how far each destination is from what it acknowledged."""
     what = "Every destination is as it acknowledged" if report.ok else "Not every destination is as it acknowledged"
     _table(artifact_key(project, "reconcile"), what, drift_rows(report.reconciled))
+
+
+def publish_alerts(project: str, report: WatchReport) -> None:
+    """A table of all that is wrong now."""
+    rows: list[dict[str, Cell]] = [
+        {"what": one.subject, "kind": one.kind, "since": f"{one.since:%Y-%m-%d %H:%M}", "more": one.what}
+        for one in report.firing
+    ]
+    _table(artifact_key(project, "alerts"), f"**{len(rows)}** things are wrong" if rows else "Nothing is wrong", rows)
 
 
 def drift_rows(reports: Sequence[DriftReport]) -> list[dict[str, Cell]]:

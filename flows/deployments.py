@@ -26,6 +26,7 @@ _FLOW_FILES = {
     "activate": "activate_sync",
     "backfill": "backfill_source",
     "reconcile": "reconcile_sync",
+    "watch": "watch_project",
 }
 _HEADER = """\
 # Made from {source} by `millstream deploy`: change that file, not this one.
@@ -75,6 +76,7 @@ def deployments_of(project: Project) -> list[Deployment]:
         plan.append(Deployment("activate", f"{project.name}-{sync}", f"Send the sync {sync}.", {"sync": sync}))
     plan.append(Deployment("backfill", project.name, "Read past days of a source again."))
     plan.append(Deployment("reconcile", project.name, "Compare what destinations hold with what they acknowledged."))
+    plan.append(Deployment("watch", project.name, "Tell of syncs that are late and schedules that did not start."))
     return [_scheduled(deployment, project) for deployment in plan]
 
 

@@ -89,7 +89,7 @@ def ingest(
     """
     window = window_of(start, end)
     run = PipelineReport(new_run_id())
-    with recorded_run(Workspace.open(open_project()), run.run_id, "ingest", run):
+    with recorded_run(Workspace.open(open_project()), run.run_id, "ingest", run, about=[source]):
         report = ingest_task(source, window=window, full=full, accept_empty=accept_empty)
         run.ingested.append(report)
     if problems := pull_problems(report):

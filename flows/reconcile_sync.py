@@ -52,7 +52,7 @@ def reconcile(syncs: list[SyncName] | None = None, repair: bool = False) -> Reco
     chosen = list(enabled_syncs(project) if syncs is None else syncs)
     project.require(destinations={project.sync(name).destination for name in chosen})
     report = ReconcileReport(new_run_id())
-    with recorded_run(workspace, report.run_id, "reconcile", report), settled_on_sigterm():
+    with recorded_run(workspace, report.run_id, "reconcile", report, about=chosen), settled_on_sigterm():
         looks = {sync: reconcile_task.submit(sync, run_id=report.run_id, repair=repair) for sync in chosen}
         report.reconciled, failed = gather(looks)
     publish_drift(project.name, report)

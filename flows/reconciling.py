@@ -65,7 +65,7 @@ def reconcile_all(workspace: Workspace, syncs: Sequence[str], *, run_id: str, re
     from millstream.destinations.stopping import settled_on_sigterm
 
     report = ReconcileReport(run_id)
-    with recorded_run(workspace, run_id, "reconcile", report), settled_on_sigterm():
+    with recorded_run(workspace, run_id, "reconcile", report, about=syncs), settled_on_sigterm():
         report.reconciled = side_by_side(
             lambda sync: reconcile(workspace, sync, run_id=run_id, repair=repair), list(syncs)
         )

@@ -47,6 +47,7 @@ def pull(report: PipelineReport, problems: list[str], sources: Iterable[str], *,
     """Pull the sources, side by side."""
     report.ingested, failed = gather({source: ingest_task.submit(source, full=full) for source in sources})
     problems += failed
+    report.raised += failed
     problems += [problem for one in report.ingested for problem in pull_problems(one)]
 
 
@@ -58,11 +59,13 @@ def know(report: PipelineReport, problems: list[str]) -> bool:
     """
     people, failed = gather({"resolve": resolve_task.submit(run_id=report.run_id)})
     problems += failed
+    report.raised += failed
     if not people:
         return False
     report.resolved = people[0]
     audiences, failed = gather({"select": select_task.submit(run_id=report.run_id)})
     problems += failed
+    report.raised += failed
     if not audiences:
         return False
     report.selected = audiences[0]
@@ -74,6 +77,7 @@ def push(report: PipelineReport, problems: list[str], syncs: Iterable[str], *, o
     sends = {sync: activate_task.submit(sync, run_id=report.run_id, override_guards=override_guards) for sync in syncs}
     report.activated, failed = gather(sends)
     problems += failed
+    report.raised += failed
     problems += [problem for sync in report.activated for problem in sync_problems(sync)]
 
 

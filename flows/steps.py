@@ -99,12 +99,15 @@ class PipelineReport:
     resolved: ResolveReport = field(default_factory=ResolveReport)
     selected: list[AudienceReport] = field(default_factory=list)
     activated: list[SyncReport] = field(default_factory=list)
+    raised: list[str] = field(default_factory=list)
+    """A sentence for each step that ended without a report."""
     seconds: float = 0.0
 
     @property
     def ok(self) -> bool:
         """Whether every source was read whole and every sync is in step."""
-        return all(report.ok for report in self.ingested) and all(report.ok for report in self.activated)
+        pulled, sent = all(one.ok for one in self.ingested), all(one.ok for one in self.activated)
+        return pulled and sent and not self.raised
 
     @property
     def errors(self) -> list[MillstreamError]:
@@ -122,6 +125,7 @@ class PipelineReport:
             "resolved": self.resolved.as_json(),
             "selected": [report.as_json() for report in self.selected],
             "activated": [report.as_json() for report in self.activated],
+            "raised": self.raised,
         }
 
 
@@ -315,17 +319,32 @@ def run_all(
 
 
 class recorded_run:  # noqa: N801 - reads as a statement
-    """Keeps in the journal that a run began, and how it ended, also when it ends by an error."""
+    """Keeps in the journal that a run began, and how it ended, also when it ends by an error; then looks at alerts.
 
-    def __init__(self, workspace: Workspace, run_id: str, kind: str, report: Any) -> None:
-        self._journal, self._run_id, self._kind, self._report = workspace.journal, run_id, kind, report
+    Args:
+        workspace: The project with its databases.
+        run_id: The run.
+        kind: The flow.
+        report: What it will have done.
+        about: The sources or syncs it is for; all when left out.
+    """
+
+    def __init__(
+        self, workspace: Workspace, run_id: str, kind: str, report: Any, *, about: Sequence[str] | None = None
+    ) -> None:
+        self._workspace, self._run_id, self._kind = workspace, run_id, kind
+        self._report, self._about = report, about
 
     def __enter__(self) -> None:
-        self._journal.start_run(self._run_id, self._kind)
+        self._workspace.journal.start_run(self._run_id, self._kind, about=self._about)
 
     def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
         ok = error is None and bool(self._report.ok)
-        self._journal.finish_run(self._run_id, ok=ok, summary=self._report.as_json())
+        self._workspace.journal.finish_run(self._run_id, ok=ok, summary=self._report.as_json())
+        if self._workspace.project.alerts is not None:
+            from millstream.flows.alerting import after_run
+
+            after_run(self._workspace, self._kind, self._run_id, self._report, error)
 
 
 def enabled_syncs(project: Project) -> dict[str, Any]:

@@ -32,7 +32,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from dlt.extract import DltResource, DltSource
 
-CHUNK_ROWS = 2_000
+CHUNK_ROWS = 10_000
+CHUNK_SECONDS = 2.0
 PART_ROWS = 500_000
 """Rows after which a resumable stream is loaded before it is read on."""
 
@@ -110,13 +111,14 @@ log = logging.getLogger(__name__)
 class _Reading:
     """A stream that is being read: it goes on where the part before was loaded.
 
-    Its notes are not ``in_step`` while a portion that they call read is not a table yet, which may fail.
+    ``notes`` are those of the last portion that has become a table. The reader's own may say more already: that a page
+    was read which then could not be shaped, or was never given because a further request about it failed.
     """
 
     pull: Pull
-    portions: Iterator[list[Any] | pa.Table]
+    portions: Iterator[_Portion]
     state: dict[str, Any]
-    in_step: bool = True
+    notes: Mapping[str, Any]
 
 
 @dataclass
@@ -249,7 +251,7 @@ class SourcePull:
         report.since, report.cursor = pull.since, pull.place
         report.broken, pull.broken = pull.broken, 0
         report.warnings, pull.warnings = pull.warnings, []
-        in_step = stream.resumable and reading.in_step and not held
+        in_step = reading.notes if stream.resumable and not held else None
         self._keep_state(stream, states, before, state, reader, in_step=in_step)
 
     def _begin(self, stream: Stream, client: RESTClient, pacer: Pacer, before: Mapping[str, Any]) -> _Reading:
@@ -266,8 +268,8 @@ class SourcePull:
             stored=self.stored,
             accept_empty=self.accept_empty,
         )
-        portions = iter(stream.read(pull) if stream.read else pull.pages())
-        return _Reading(pull, portions if stream.resumable else _in_chunks(portions), state)
+        portions = _in_chunks(stream.read(pull) if stream.read else pull.pages(), pull)
+        return _Reading(pull, portions, state, deepcopy(state["notes"]))
 
     def _leave_table(self, stream: Stream) -> None:
         """Keep a replaced table as it is: dlt would empty it, because the stream gave no rows."""
@@ -276,14 +278,13 @@ class SourcePull:
 
     def _read(self, stream: Stream, reading: _Reading, reader: PageReader) -> Iterator[pa.Table]:
         earlier = self._rows_before(stream)
-        for rows in reading.portions:
-            reading.in_step = False
+        for rows, notes in reading.portions:
             table = None
             if not isinstance(rows, list):
                 table = reader.given(rows)
             elif rows:
                 table = reader.table([stream.shape(row) for row in rows] if stream.shape else rows)
-            reading.in_step = True
+            reading.notes = notes
             if table is not None:
                 yield table
             self._foretell(stream, reading.pull, earlier + reader.rows)
@@ -344,7 +345,7 @@ class SourcePull:
         state: dict[str, Any],
         reader: PageReader,
         *,
-        in_step: bool = False,
+        in_step: Mapping[str, Any] | None = None,
     ) -> None:
         """Move the stream's place forward, where what was read allows it.
 
@@ -368,34 +369,46 @@ class SourcePull:
             states[stream.name] = {"notes": deepcopy(state["notes"]), "rows": reader.rows or before.get("rows", 0)}
             if new:
                 states[stream.name]["cursor"] = report.cursor = new
-        elif report.status == "partial" or in_step:
-            states[stream.name] = {**before, "notes": deepcopy(state["notes"])}
+        elif report.status == "partial" or in_step is not None:
+            notes = state["notes"] if in_step is None else in_step
+            states[stream.name] = {**before, "notes": deepcopy(notes)}
 
 
-def _in_chunks(pages: Iterable[list[Any] | pa.Table]) -> Iterator[list[Any] | pa.Table]:
+_Portion = tuple["list[Any] | pa.Table", Mapping[str, Any]]
+"""Rows, and of a resumable stream the reader's notes as they were with them."""
+
+
+def _in_chunks(pages: Iterable[list[Any] | pa.Table], pull: Pull) -> Iterator[_Portion]:
     """Pages put together to some thousand rows: dlt's cost is by table, not by row. Tables stay as they are.
 
     An error comes after the rows read before it, so that a pull that a budget ends keeps them.
     """
     chunk: list[Any] = []
+    notes: Mapping[str, Any] = {}
+    begun = monotonic()
     try:
         for page in pages:
             if not isinstance(page, list):
                 if chunk:
-                    yield chunk
-                    chunk = []
-                yield page
+                    yield chunk, notes
+                chunk, notes, begun = [], _notes_of(pull), monotonic()
+                yield page, notes
                 continue
             chunk.extend(page)
-            if len(chunk) >= CHUNK_ROWS:
-                yield chunk
-                chunk = []
+            notes = _notes_of(pull)
+            if len(chunk) >= CHUNK_ROWS or pull.wants_load or monotonic() - begun >= CHUNK_SECONDS:
+                yield chunk, notes
+                chunk, begun = [], monotonic()
     except MillstreamError as error:
         if chunk:
-            yield chunk
+            yield chunk, notes
         raise error
     if chunk:
-        yield chunk
+        yield chunk, notes
+
+
+def _notes_of(pull: Pull) -> Mapping[str, Any]:
+    return deepcopy(dict(pull.state)) if pull.stream.resumable else {}
 
 
 def _said_by_budget(error: QuotaExhaustedError, pull: Pull, rows: int) -> Forecast | None:

@@ -17,6 +17,9 @@ from millstream.state.store import count
 if TYPE_CHECKING:
     from millstream.state.store import Connection
 
+GUARDS = ("removals", "size", "missing", "types")
+"""Names of the guards: taking out too many, an unusual number of people, required fields, changed types."""
+
 SIZES_LOOKED_AT = 10
 """Earlier runs whose number of people gives the median."""
 FEWEST_SIZES = 3
@@ -36,16 +39,14 @@ def look_at_guards(
         columns: The mapped columns and their types.
         required: Destination fields that must have a value.
     """
-    report.guards += [
-        reason
-        for reason in (
-            _removals(connection, sync, report),
-            _size(connection, sync, report),
-            _missing(connection, sync, report, required),
-            _types(connection, sync, report, columns),
-        )
-        if reason
-    ]
+    reasons = {
+        "removals": _removals(connection, sync, report),
+        "size": _size(connection, sync, report),
+        "missing": _missing(connection, sync, report, required),
+        "types": _types(connection, sync, report, columns),
+    }
+    report.tripped = {name: reason for name, reason in reasons.items() if reason}
+    report.guards += report.tripped.values()
 
 
 def _removals(connection: Connection, sync: Sync, report: PlanReport) -> str | None:

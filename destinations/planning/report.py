@@ -26,6 +26,7 @@ class PlanReport:
         merged_away: Rows of ids that were merged into a person who is there under another; they stay, because the sync
             has no audience to take them out of.
         guards: Why a guard would stop it; empty when none does.
+        tripped: The same by the guard's name: ``removals``, ``size``, ``missing``, ``types``.
         plan_id: The plan's id, when it has operations and is to be sent.
         path: Its file, named after the sync and the plan.
     """
@@ -41,6 +42,7 @@ class PlanReport:
     waiting: int = 0
     merged_away: int = 0
     guards: list[str] = field(default_factory=list)
+    tripped: dict[str, str] = field(default_factory=dict)
     plan_id: str | None = None
     path: Path | None = None
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from millstream.destinations.contract import Member
-from millstream.destinations.delivery import RENEW_AFTER, Delivery
+from millstream.destinations.delivery import Delivery
 from millstream.destinations.http import Recorded
 from millstream.destinations.modes import SyncMode
 from millstream.destinations.reconciling.comparing import compare, keep, table_of
@@ -100,12 +100,8 @@ class _Reconciling:
         return table_of(self._alive(destination.read_members(audience_id)))
 
     def _alive(self, members: Iterator[Member]) -> Iterator[Member]:
-        """The members; the lease is held on to meanwhile, and SIGTERM heard."""
-        renewed = time.monotonic()
+        """The members; SIGTERM is heard meanwhile."""
         for member in members:
-            if time.monotonic() - renewed > RENEW_AFTER:
-                renewed = time.monotonic()
-                self._delivery.journal.renew_lease(f"sync {self._report.sync}")
             if STOP.is_set():
                 raise InterruptedRunError("The run was asked to stop while it read members.")
             yield member

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from dataclasses import replace
 
 from millstream.destinations.contract import DeliveryRow, Outcome
 from millstream.destinations.modes import Status
@@ -37,10 +38,8 @@ class Enrolments:
             if outcome.status is not Status.ACCEPTED:
                 kept.append(outcome)
                 continue
-            external_id = outcome.external_id or row.external_id
-            taken.append(
-                DeliveryRow(number=row.number, match_value=row.match_value, fields=row.fields, external_id=external_id)
-            )
+            row.external_id = external_id = outcome.external_id or row.external_id
+            taken.append(row)
             kept.append(Outcome(status=Status.RETRY_LATER, code=NOT_ENROLLED, reason=_REASON, external_id=external_id))
         with self._lock:
             self._rows += taken
@@ -52,3 +51,11 @@ class Enrolments:
             whole = len(self._rows) if rest else len(self._rows) - len(self._rows) % self._size
             ready, self._rows = self._rows[:whole], self._rows[whole:]
         return [ready[start : start + self._size] for start in range(0, len(ready), self._size)]
+
+
+def with_ids(rows: Sequence[DeliveryRow], outcomes: Sequence[Outcome]) -> list[Outcome]:
+    """Outcomes of memberships, with the vendor's ids that are known already where the answer has none."""
+    return [
+        outcome if outcome.external_id or not row.external_id else replace(outcome, external_id=row.external_id)
+        for row, outcome in zip(rows, outcomes, strict=True)
+    ]

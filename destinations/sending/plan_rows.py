@@ -57,9 +57,18 @@ class PlanRows:
         )
 
     def batches(self) -> Iterator[Batch]:
-        """All rows, in batches of the size that the vendor takes for their operation."""
-        for operation, total in self._totals().items():
-            as_job = operation in self._destination.jobs and total >= self._destination.job_from
+        """All rows, in batches of the size that the vendor takes for their operation.
+
+        Jobs come last: nobody who has to be taken out should wait for one to end.
+        """
+        totals = self._totals()
+        as_jobs = {
+            operation
+            for operation, total in totals.items()
+            if operation in self._destination.jobs and total >= self._destination.job_from
+        }
+        for operation in sorted(totals, key=lambda operation: operation in as_jobs):
+            as_job = operation in as_jobs
             size = self._destination.job_size if as_job else self._size(operation)
             for columns in _slices(self._path, operation, size):
                 rows, misfits = self._rows(operation, columns)

@@ -10,12 +10,12 @@ from pathlib import Path
 
 from millstream.destinations.contract import DeliveryRow, Outcome, rejected, suppressed
 from millstream.destinations.modes import Operation, Status
-from millstream.destinations.sending.enrolments import NOT_ENROLLED, Enrolments
+from millstream.destinations.sending.enrolments import NOT_ENROLLED, Enrolments, with_ids
 from millstream.destinations.sending.jobs import Jobs, StillRunningError
 from millstream.destinations.sending.performing import Performer
 from millstream.destinations.sending.plan_rows import AnyDestination, Batch, PlanRows
 from millstream.destinations.sending.withdrawals import Withdrawals
-from millstream.destinations.stopping import interrupted
+from millstream.destinations.stopping import interrupted, overtaken
 from millstream.destinations.sync import Sync
 from millstream.state.errors import (
     InterruptedRunError,
@@ -48,6 +48,7 @@ class Sender:
         audience_id: The vendor's id of the audience; None for a sync that only keeps fields.
         withdrawals: Tells who may not be addressed any more.
         stop: Set when this process was asked to stop.
+        lost: Set when another run has taken over the sync.
         progress: Told after each batch.
         error: What stopped the sync early, if something did.
     """
@@ -60,6 +61,7 @@ class Sender:
     audience_id: str | None
     withdrawals: Withdrawals | None
     stop: threading.Event
+    lost: threading.Event
     progress: Progress | None = None
     error: MillstreamError | None = None
 
@@ -134,6 +136,8 @@ class Sender:
     def _is_over(self) -> bool:
         if self.stop.is_set():
             self._halt(interrupted())
+        if self.lost.is_set():
+            self._halt(overtaken())
         return self._halted.is_set()
 
     def _send(self, batch: Batch) -> None:
@@ -177,8 +181,11 @@ class Sender:
         if self.error and not isinstance(self.error, InterruptedRunError):
             return
         batch = self.journal.start_batch(self.plan_id, Operation.ENROL.value, [row.number for row in rows])
-        for half in self._keep(batch, rows, lambda: self._performer.enrol(rows)):
+        for half in self._keep(batch, rows, lambda: self._memberships(rows)):
             self._enrol(half)
+
+    def _memberships(self, rows: Sequence[DeliveryRow]) -> list[Outcome]:
+        return with_ids(rows, self._performer.checked(self._performer.enrol(rows), rows))
 
     def _send_job(self, operation: Operation, rows: Sequence[DeliveryRow]) -> None:
         if self._is_over():
@@ -219,12 +226,13 @@ class Sender:
         return []
 
     def _finish(self, batch: int, numbers: list[int], outcomes: Sequence[Outcome]) -> None:
+        reasons = {reason: redact(reason) if reason else None for reason in {one.reason for one in outcomes}}
         details: dict[int, Detail] = {
-            place: (outcome.code, redact(outcome.reason) if outcome.reason else None, outcome.fault)
+            place: (outcome.code, reasons[outcome.reason], outcome.fault)
             for place, outcome in enumerate(outcomes)
             if outcome.code or outcome.reason or outcome.fault
         }
-        statuses = [outcome.status.value for outcome in outcomes]
+        statuses = [str(outcome.status) for outcome in outcomes]
         self.journal.finish_batch(
             batch, Outcomes(numbers, statuses, [outcome.external_id for outcome in outcomes], details)
         )

@@ -23,7 +23,7 @@ from millstream.state.errors import FatalError
 from millstream.state.ledger.acknowledged import REPLACE_ACKNOWLEDGED, create_tables
 from millstream.state.ledger.journal import BatchEntry, Journal, PlanEntry
 from millstream.state.ledger.outcomes import Outcomes
-from millstream.state.store import Store, count, load_parquet, write_arrow
+from millstream.state.store import Store, load_parquet, write_arrow
 
 if TYPE_CHECKING:
     from millstream.state.store import Connection
@@ -110,30 +110,52 @@ class Sent:
 
 
 def final_outcomes(journal: Journal, plan_id: str, idempotent: frozenset[Operation]) -> Sent:
-    """Outcomes of all rows that were sent, in the order in which they were kept.
+    """The last outcome of each row that was sent.
 
     A row that got no answer is unknown; where its operation may be sent again, it is tried again later instead. A row
-    of a batch that was refused whole has several outcomes, of which the last counts.
+    has several outcomes where its batch was refused whole, or where it went into the audience in another batch.
     """
     tables: list[pa.Table] = []
     audit: list[dict[str, object]] = []
-    for batch in journal.batches_of(plan_id):
+    latest = _Latest()
+    for batch in journal.batches_of(plan_id, newest_first=True):
         outcomes = batch.outcomes
         if batch.operation == Operation.ENROL:
             outcomes = _known_of(outcomes)
         audit.append(_audit_row(batch))
         if outcomes is None:
             outcomes = Outcomes.of_all(batch.numbers, Status.UNKNOWN.value, _UNANSWERED)
+        outcomes = latest.of(outcomes)
         if not outcomes.numbers:
             continue
         statuses = outcomes.statuses
         if Operation(batch.operation) in idempotent and Status.UNKNOWN.value in statuses:
             again = {Status.UNKNOWN.value: Status.RETRY_LATER.value}
             statuses = [again.get(status, status) for status in statuses]
-        tables.append(_as_table(batch.batch_id, outcomes, statuses))
+        tables.append(_as_table(outcomes, statuses))
         if len(tables) >= _MOST_CHUNKS:
             tables = [pa.concat_tables(tables).combine_chunks()]
     return Sent(pa.concat_tables(tables) if tables else None, pa.Table.from_pylist(audit, _AUDIT))
+
+
+class _Latest:
+    """Which rows have an outcome already, when their batches are read from the newest to the oldest."""
+
+    def __init__(self) -> None:
+        self._seen = bytearray()
+
+    def of(self, outcomes: Outcomes) -> Outcomes:
+        """Those of rows that had none so far; all of them have one from now on."""
+        numbers = outcomes.numbers
+        if not numbers:
+            return outcomes
+        seen = self._seen
+        if len(seen) <= (last := max(numbers)):
+            seen.extend(bytes(max(last + 1, 2 * len(seen)) - len(seen)))
+        earlier = {place for place, number in enumerate(numbers) if seen[number]}
+        for number in numbers:
+            seen[number] = 1
+        return outcomes.without(earlier) if earlier else outcomes
 
 
 def _known_of(enrolled: Outcomes | None) -> Outcomes:
@@ -157,21 +179,23 @@ def _audit_row(batch: BatchEntry) -> dict[str, object]:
     }
 
 
-def _as_table(batch_id: int, outcomes: Outcomes, statuses: Sequence[str]) -> pa.Table:
+def _as_table(outcomes: Outcomes, statuses: Sequence[str]) -> pa.Table:
     rows = len(outcomes.numbers)
     columns: list[pa.Array] = [
-        pa.array([batch_id] * rows, pa.int64()),
         pa.array(outcomes.numbers, pa.int32()),
         pa.array(statuses, pa.string()),
         pa.array(outcomes.external_ids, pa.string()),
     ]
-    if outcomes.details:
+    distinct = set(outcomes.details.values())
+    if len(distinct) == 1 and len(outcomes.details) == rows:
+        columns += [pa.array([part] * rows, pa.string()) for part in distinct.pop()]
+    elif distinct:
         nothing = (None, None, None)
         details = [outcomes.details.get(place, nothing) for place in range(rows)]
         columns += [pa.array(list(part), pa.string()) for part in zip(*details, strict=True)]
     else:
         columns += [pa.nulls(rows, pa.string())] * 3
-    return pa.table(columns, names=["batch_id", "number", "status", "given_id", "code", "reason", "fault"])
+    return pa.table(columns, names=["number", "status", "given_id", "code", "reason", "fault"])
 
 
 def _merge(
@@ -204,17 +228,11 @@ def _make_settling(connection: Connection, plan: PlanEntry, sent: Sent) -> None:
     assert sent.outcomes is not None
     load_parquet(connection, "planned", plan.path)
     write_arrow(connection, "answers", sent.outcomes)
-    answers = "answers"
-    if sent.outcomes.num_rows > count(connection, "SELECT count(DISTINCT number) FROM answers"):
-        answers = """(
-            SELECT *, row_number() OVER (PARTITION BY number ORDER BY batch_id DESC) AS latest FROM answers
-        )"""
     connection.execute(
-        f"""
+        """
         CREATE OR REPLACE TEMP TABLE settling AS
         SELECT planned.*, answers.status, answers.code, answers.reason, answers.fault, answers.given_id
-        FROM planned JOIN {answers} AS answers ON answers.number = planned.number
-        {"WHERE latest = 1" if answers != "answers" else ""}
+        FROM planned JOIN answers ON answers.number = planned.number
         """
     )
     write_arrow(connection, "audited", sent.batches)

@@ -110,6 +110,7 @@ class Here:
                         sources,
                     )
                 ),
+                about=sources,
             )
 
     def resolve(self, *, full: bool) -> Outcome:
@@ -148,6 +149,7 @@ class Here:
                         progress=progress,
                     )
                 ),
+                about=syncs,
             )
 
     def _activate_saved(self, saved: SavedPlan, *, override_guards: bool) -> Outcome:
@@ -163,7 +165,7 @@ class Here:
             run.activated.append(report)
 
         with shown_progress() as progress:
-            return self._recorded("activate", work)
+            return self._recorded("activate", work, about=[saved.sync])
 
     def run(self, sources: Sequence[str] | None, syncs: Sequence[str] | None) -> Outcome:
         """Everything in order."""
@@ -175,10 +177,12 @@ class Here:
         """Compare destinations with what they acknowledged, side by side."""
         return reconcile_all(self._workspace, syncs, run_id=steps.new_run_id(), repair=repair)
 
-    def _recorded(self, kind: str, work: Callable[[PipelineReport], None]) -> Outcome:
+    def _recorded(
+        self, kind: str, work: Callable[[PipelineReport], None], *, about: Sequence[str] | None = None
+    ) -> Outcome:
         """Do the work as a run that the journal remembers."""
         run = PipelineReport(steps.new_run_id())
-        with steps.recorded_run(self._workspace, run.run_id, kind, run):
+        with steps.recorded_run(self._workspace, run.run_id, kind, run, about=about):
             work(run)
         return Outcome(run, _problems(run))
 

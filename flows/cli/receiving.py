@@ -18,7 +18,9 @@ def receive(
     name: Annotated[
         str | None, typer.Argument(metavar="SOURCE", help="The source to receive for; may be left out if only one can.")
     ] = None,
-    host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 is every one of this machine.")] = "127.0.0.1",
+    host: Annotated[
+        str, typer.Option(help="Address to listen on; 0.0.0.0 is every one of this machine.")
+    ] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port; 0 takes a free one.", min=0, max=65535)] = 8780,
     project: ProjectOption = None,
 ) -> bool:

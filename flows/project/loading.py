@@ -14,6 +14,7 @@ from pydantic_core import ErrorDetails
 from millstream.destinations.registry import AnyDestination
 from millstream.destinations.rules import DeliveryRules
 from millstream.destinations.sync import Sync
+from millstream.flows.project.alerts import AlertRules
 from millstream.flows.project.connectors import Configured, ConnectorT, add_settings_errors
 from millstream.flows.project.document import Document, read_document
 from millstream.flows.project.entries import read_entries
@@ -113,6 +114,11 @@ class Project:
     def schedules(self) -> Mapping[str, Schedule]:
         """Schedules by name."""
         return self.file.schedules
+
+    @property
+    def alerts(self) -> AlertRules | None:
+        """What is told to whom; None where the project has no such section."""
+        return self.file.alerts
 
     def source(self, name: str, *, secrets: bool = True) -> AnySource:
         """The source with its secrets read, ready to pull.

@@ -18,13 +18,14 @@ from pydantic_settings import (
 
 from millstream.destinations.rules import DeliveryRules
 from millstream.destinations.sync import Sync
+from millstream.flows.project.alerts import AlertRules
 from millstream.state.audiences.rules import Audience
 from millstream.state.identity.rules import IdentityRules
 from millstream.state.model.tracking_plan import TrackingPlan
 from millstream.state.profiles.rules import SurvivorshipRules
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9]*(_[a-z0-9]+)*$", max_length=60)]
-FlowName = Literal["pipeline", "ingest", "resolve", "select", "activate", "reconcile"]
+FlowName = Literal["pipeline", "ingest", "resolve", "select", "activate", "reconcile", "watch"]
 ParameterValue = str | int | float | bool | None | list[str]
 FROM_ENVIRONMENT = ("store", "journal")
 STORE_URL = r"^(duckdb:///|postgres(ql(\+psycopg2)?)?://).+"
@@ -127,6 +128,7 @@ class ProjectFile(BaseSettings):
         default_factory=DeliveryRules, description="What holds for every sync: holdouts, priority lists, retention."
     )
     schedules: dict[Name, Schedule] = Field(default_factory=dict, description="When flows run by themselves.")
+    alerts: AlertRules | None = Field(default=None, description="What is told to whom when something goes wrong.")
 
     @field_validator("store")
     @classmethod

@@ -37,6 +37,8 @@ def check_references(file: ProjectFile, entries: Entries, document: Document, pr
     for name, sync in file.syncs.items():
         checker.check_sync(("syncs", name), sync)
     checker.check_delivery()
+    for name in file.alerts.syncs if file.alerts else ():
+        checker.check_alerts(("alerts", "syncs", name))
     for name, schedule in file.schedules.items():
         checker.check_schedule(("schedules", name), schedule)
 
@@ -125,6 +127,10 @@ class _Checker:
         for title, names in rules.priorities.items():
             for index, name in enumerate(names):
                 self._known(("delivery", "priorities", title, index), "audiences", name)
+
+    def check_alerts(self, key: Key) -> None:
+        """The syncs that have alerts of their own."""
+        self._known(key, "syncs", key[-1])
 
     def check_schedule(self, key: Key, schedule: Schedule) -> None:
         """The names that a schedule gives its flow."""

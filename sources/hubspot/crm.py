@@ -9,10 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import cached_property
+from functools import cached_property, partial
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from millstream.sources.contract import Column, ColumnType, Cursor, Endpoint, Row
+from millstream.sources.hubspot.stretches import ALONE, NotByIdError, SideBySide, cursor_of, goes_by_id
 from millstream.sources.pull import records_at
 from millstream.state.errors import IncompleteError, SchemaError
 
@@ -117,11 +119,18 @@ def milliseconds(moment: datetime) -> int:
     return (moment - _EPOCH) // timedelta(milliseconds=1)
 
 
-def read_object(pull: Pull, crm: CrmObject, searches: Pacer) -> Iterator[list[Row]]:
-    """Pages of records: all of them, or those changed in the pull's window; then the deleted ones."""
+def read_object(pull: Pull, crm: CrmObject, searches: Pacer, *, at_once: int = 1) -> Iterator[list[Row]]:
+    """Pages of records: all of them, or those changed in the pull's window; then the deleted ones.
+
+    Args:
+        pull: What to read.
+        crm: The type of object.
+        searches: Keeps the pace of searches.
+        at_once: Requests in flight at once, where all are read.
+    """
     whole = pull.since is None and pull.until is None
     if whole and len(",".join(crm.names)) <= LONGEST_PROPERTY_LIST:
-        yield from listed(pull, crm)
+        yield from listed(pull, crm) if at_once == 1 else listed_side_by_side(pull, crm, searches, at_once)
     else:
         yield from searched(pull, crm, searches)
     for page in listed(pull, crm, archived=True):
@@ -130,6 +139,43 @@ def read_object(pull: Pull, crm: CrmObject, searches: Pacer) -> Iterator[list[Ro
 
 def listed(pull: Pull, crm: CrmObject, *, archived: bool = False) -> Iterator[list[Row]]:
     """Pages of the list API, by id."""
+    return pull.pages(_list_endpoint(crm, archived=archived))
+
+
+def listed_side_by_side(pull: Pull, crm: CrmObject, searches: Pacer, at_once: int) -> Iterator[list[Row]]:
+    """Pages of the list API: the first ones by id, the others from several places at once."""
+    endpoint = _list_endpoint(crm)
+
+    def ask(after: str | None) -> Mapping[str, Any]:
+        body: Mapping[str, Any] = pull.get(endpoint.path, {**endpoint.params, **({"after": after} if after else {})})
+        return body
+
+    after: str | None = None
+    for number in count(1):
+        body = ask(after)
+        rows, after = records_at(body, endpoint), cursor_of(body)
+        yield rows
+        if after is None:
+            return
+        if number == ALONE and goes_by_id(rows, after):
+            reader = SideBySide(ask, partial(records_at, endpoint=endpoint), at_once=at_once)
+            try:
+                yield from reader.read(after, _highest_id(pull, crm, searches))
+            except NotByIdError:
+                continue  # as a chain, from where it was left
+            return
+
+
+def _highest_id(pull: Pull, crm: CrmObject, searches: Pacer) -> int:
+    """The highest id that search knows, which lags behind."""
+    endpoint = Endpoint(path=f"{OBJECTS_PATH}/{crm.type}/search", records="results", method="POST")
+    order = {"propertyName": "hs_object_id", "direction": "DESCENDING"}
+    with searches:
+        body = pull.post(endpoint.path, {"sorts": [order], "properties": ["hs_object_id"], "limit": 1})
+    return max((_id(record) for record in records_at(body, endpoint)), default=0)
+
+
+def _list_endpoint(crm: CrmObject, *, archived: bool = False) -> Endpoint:
     names = crm.names
     if len(",".join(names)) > LONGEST_PROPERTY_LIST:
         names = _as_many_as_fit(names)
@@ -138,8 +184,7 @@ def listed(pull: Pull, crm: CrmObject, *, archived: bool = False) -> Iterator[li
         params["archived"] = "true"
     if crm.associations:
         params["associations"] = ",".join(crm.associations)
-    endpoint = Endpoint(path=f"{OBJECTS_PATH}/{crm.type}", records="results", params=params, paging=by_after)
-    return pull.pages(endpoint)
+    return Endpoint(path=f"{OBJECTS_PATH}/{crm.type}", records="results", params=params, paging=by_after)
 
 
 def searched(pull: Pull, crm: CrmObject, searches: Pacer) -> Iterator[list[Row]]:
@@ -155,7 +200,7 @@ def searched(pull: Pull, crm: CrmObject, searches: Pacer) -> Iterator[list[Row]]
             body = pull.post(endpoint.path, _query(crm, pull, last_id))
         page = records_at(body, endpoint)
         yield page
-        if not _next_after(body):
+        if not cursor_of(body):
             if int(body.get("total") or 0) > len(page):
                 raise _cut_short(f"the last page of a search says {body['total']} records and has {len(page)}")
             return
@@ -181,12 +226,6 @@ def _query(crm: CrmObject, pull: Pull, last_id: int) -> dict[str, Any]:
 
 def _filter(name: str, operator: str, moment: datetime) -> dict[str, str]:
     return {"propertyName": name, "operator": operator, "value": str(milliseconds(moment))}
-
-
-def _next_after(body: Mapping[str, Any]) -> str | None:
-    paging = body.get("paging") or {}
-    after = (paging.get("next") or {}).get("after")
-    return str(after) if after else None
 
 
 def must(record: Mapping[str, Any], *path: str) -> str:

@@ -66,6 +66,9 @@ class HubSpotSettings(TokenOrOAuthSettings, SourceSettings):
         description="Pace of requests, averaged over ten seconds; 18 suits Professional and Enterprise accounts.",
     )
     searches_per_second: int = Field(default=4, ge=1, description="Pace of searches, which are limited apart.")
+    requests_at_once: int = Field(
+        default=4, ge=1, le=20, description="Requests in flight at once: a first load reads long lists so."
+    )
 
     @property
     def extra_properties(self) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, ClassVar
 from millstream.sources.contract import Row, Source, Stream
 from millstream.sources.hubspot import deals, email, lists
 from millstream.sources.hubspot.contacts import contact_object, contact_people
-from millstream.sources.hubspot.crm import CrmObject, read_object
+from millstream.sources.hubspot.crm import read_object
 from millstream.sources.hubspot.errors import classify
 from millstream.sources.hubspot.settings import HubSpotSettings
 from millstream.state.http import Pacer, RateLimit
@@ -57,7 +57,7 @@ class HubSpot(Source[HubSpotSettings]):
         """Contacts first; subscriptions after the contacts and e-mail events whose addresses they are asked for."""
         return (
             self._contacts(),
-            _plain_object(deals.COMPANY, "A company.", "crm.objects.companies.read", self._searches),
+            self._companies(),
             self._deals(),
             *self._list_streams(),
             self._email_events(),
@@ -68,7 +68,7 @@ class HubSpot(Source[HubSpotSettings]):
     def pace(self) -> RateLimit:
         """The pace that the settings give; plans differ in how many requests they allow."""
         requests = round(self.settings.requests_per_second * self.rate_limit.seconds)
-        return replace(self.rate_limit, requests=requests)
+        return replace(self.rate_limit, requests=requests, concurrency=self.settings.requests_at_once)
 
     def probe(self, pull: Pull) -> None:
         """Read one contact."""
@@ -102,10 +102,13 @@ class HubSpot(Source[HubSpotSettings]):
         )
 
     def _read_contacts(self, pull: Pull) -> Iterator[list[Row]]:
-        """Contacts, keeping their addresses for the stream that follows."""
-        for page in read_object(pull, self._contact, self._searches):
-            found = ((c.get("properties") or {}).get("email") for c in page if not c.get("archived"))
-            self._addresses.update((address, None) for address in found if address)
+        """Contacts, keeping their addresses for the stream that follows, where it is wanted."""
+        wanted = self.settings.streams
+        keeps_addresses = wanted is None or "subscription_statuses" in wanted
+        for page in read_object(pull, self._contact, self._searches, at_once=self.settings.requests_at_once):
+            if keeps_addresses:
+                found = ((c.get("properties") or {}).get("email") for c in page if not c.get("archived"))
+                self._addresses.update((address, None) for address in found if address)
             yield page
 
     def _subscription_statuses(self) -> Stream:
@@ -119,6 +122,19 @@ class HubSpot(Source[HubSpotSettings]):
             people=email.status_people(self.settings),
             scope="communication_preferences.statuses.batch.read",
             follows="contacts",
+        )
+
+    def _companies(self) -> Stream:
+        at_once = self.settings.requests_at_once
+        return Stream(
+            name="companies",
+            description="A company.",
+            primary_key=("id",),
+            columns=deals.COMPANY.columns,
+            cursor=deals.COMPANY.cursor,
+            read=partial(read_object, crm=deals.COMPANY, searches=self._searches, at_once=at_once),
+            shape=deals.COMPANY.shape,
+            scope="crm.objects.companies.read",
         )
 
     def _deals(self) -> Stream:
@@ -203,17 +219,3 @@ class HubSpot(Source[HubSpotSettings]):
             shape=lists.shape_owner,
             scope="crm.objects.owners.read",
         )
-
-
-def _plain_object(crm: CrmObject, description: str, scope: str, searches: Pacer) -> Stream:
-    """The stream of an object that says nothing about people."""
-    return Stream(
-        name=crm.type,
-        description=description,
-        primary_key=("id",),
-        columns=crm.columns,
-        cursor=crm.cursor,
-        read=partial(read_object, crm=crm, searches=searches),
-        shape=crm.shape,
-        scope=scope,
-    )

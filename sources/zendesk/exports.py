@@ -100,9 +100,10 @@ class Exports:
             while True:
                 read, is_past = _in_window(pull, export, body)
                 is_last, after = is_past or _ended(body, export), body.get("after_cursor")
-                goes_on = not is_last and after and after != cursor
-                # The next page is on its way while this one is stored.
-                asked = ahead.submit(self._get, pull, export, {"cursor": after}) if goes_on else None
+                asked = None
+                if not is_last and after and after != cursor:
+                    # The next page is on its way while this one is stored.
+                    asked = ahead.submit(self._get, pull, export, {"cursor": after})
                 if after:
                     pull.state["after_cursor"] = cursor = after
                 yield read
@@ -199,7 +200,7 @@ def _in_window(pull: Pull, export: Export, body: Mapping[str, Any]) -> tuple[Rea
 
 def _newest(rows: Page, export: Export) -> Page:
     """The row that changed last, where all write the time alike, so that it shows without reading each; else all."""
-    times = [row.get(export.at) for row in rows]
+    times: list[Any] = [row.get(export.at) for row in rows]
     alike = {(type(at), len(at), at[-1:]) if isinstance(at, str) else type(at) for at in times}
     if alike not in ({int}, {(str, len("2026-01-05T10:00:00Z"), "Z")}):
         return rows

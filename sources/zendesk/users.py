@@ -129,7 +129,9 @@ def shape_user(user: Mapping[str, Any], identities: Any, settings: ZendeskSettin
 def _reached_by(user: Mapping[str, Any], identities: Any) -> Row:
     """The columns of the identities, which are empty where none is told."""
     main_email, main_phone = user.get("email"), user.get("phone")
-    verified, unverified, phones, kept = [], [], [], []
+    verified: list[str] = []
+    unverified: list[str] = []
+    phones, kept = [], []
     for one in identities:
         kind, value, is_verified = one.get("type"), one.get("value"), one.get("verified")
         kept.append({"type": kind, "value": value, "primary": one.get("primary"), "verified": is_verified})

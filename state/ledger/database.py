@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from millstream.state.errors import ConfigurationError, UnreachableError
+from millstream.state.ledger.group_commit import GroupCommit
 
 if TYPE_CHECKING:
     from millstream.state.ledger.budgets import JournalBudgets
@@ -23,6 +24,10 @@ HEAD = "0005"
 class Database:
     """The transactional database of a project.
 
+    Attributes:
+        engine: SQLAlchemy's.
+        together: For statements that several threads have at once: they share commits.
+
     Args:
         url: SQLAlchemy URL; a relative SQLite path starts at ``root``.
         root: Folder of the project.
@@ -31,6 +36,7 @@ class Database:
     def __init__(self, url: str, *, root: Path) -> None:
         self.engine = _engine(url, root)
         self._writing = threading.Lock()
+        self.together = GroupCommit(self.writing)
         self._budgets: JournalBudgets | None = None
         self._migrate()
 

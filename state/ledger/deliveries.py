@@ -111,11 +111,9 @@ class Deliveries(Database):
             "started_at": now(),
             "label": label,
         }
-        with self.writing() as connection:
-            result = connection.execute(_START, values)
-            key = result.inserted_primary_key
-            assert key is not None
-            return int(key[0])
+        key = self.together.execute(_START, values)
+        assert key is not None
+        return key
 
     def job_submitted(self, batch_id: int, job_id: str) -> None:
         """Keep the vendor's id of a batch that goes as a job; committed before it is asked after."""
@@ -125,8 +123,7 @@ class Deliveries(Database):
     def finish_batch(self, batch_id: int, outcomes: Outcomes) -> None:
         """Keep what became of a batch's rows; committed after the answer."""
         values = {"of_batch": batch_id, "finished_at": now(), "outcomes": outcomes.packed()}
-        with self.writing() as connection:
-            connection.execute(_FINISH, values)
+        self.together.execute(_FINISH, values)
 
     def batches_of(self, plan_id: str, *, newest_first: bool = False) -> Iterator[BatchEntry]:
         """The batches of a plan in the order in which they were started, or the other way round."""

@@ -1,4 +1,4 @@
-"""Statements of several threads in one transaction: a commit, which waits for the disk, costs more than what is in it."""
+"""Statements of several threads in one transaction: a commit waits for the disk, whatever is in it."""
 
 from __future__ import annotations
 

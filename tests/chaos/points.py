@@ -73,7 +73,7 @@ class Chaos:
             ended = world.activate(*some, stop=stop, after=after)
         else:
             how = f"at request {(request := chance.randint(1, 8 * len(some)))}"
-            world.witness.act_at(request, lambda: world.runs.signal_now(stop))
+            world.witness.act_when(lambda seen: seen.requests >= request, lambda: world.runs.signal_now(stop))
             ended = world.activate(*some)
             world.witness.do_not_act()
         world.let_settle()

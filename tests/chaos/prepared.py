@@ -23,6 +23,7 @@ from millstream.destinations.registry import DESTINATIONS
 from millstream.destinations.sending import jobs
 from millstream.flows.cli.application import declare_commands
 from millstream.state.http import Retries, session
+from millstream.state.ledger import journal
 from tests.chaos.once import Once
 
 LATE = (
@@ -56,6 +57,7 @@ def make_small() -> None:
     Mailchimp.batch_size, Mailchimp.membership_batch_size = 4, 6
     Mailchimp.job_from, Mailchimp.job_size = 6, 5
     jobs.FIRST_WAIT = 0.02
+    journal.LEASE = 3.0
     session.Retries = lambda: HASTY  # type: ignore[assignment,misc]
     where = EntryPoint("once", f"{Once.__module__}:{Once.__name__}", DESTINATIONS.group)
     DESTINATIONS._offers["once"] = [where]

@@ -10,12 +10,12 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
 ROOT = Path(__file__).parents[2]
+SECRETS = {"CHAOS_TOKEN": "pat-sandbox-hubspot", "CHAOS_KEY": "sandbox-mailchimp-us1"}
 
 
 @dataclass(frozen=True)
@@ -39,16 +39,15 @@ class Runs:
     """Starts runs, one at a time.
 
     Args:
-        folder: Where their output goes.
-        environment: Secrets and the like.
+        folder: Where their output goes; one for each.
     """
 
-    def __init__(self, folder: Path, environment: Mapping[str, str]) -> None:
+    def __init__(self, folder: Path) -> None:
         self._output = folder / "output.txt"
         self._prepared = subprocess.Popen(
             [sys.executable, "-m", "tests.chaos.prepared"],
             cwd=ROOT,
-            env={**os.environ, **environment},
+            env={**os.environ, **SECRETS},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -88,10 +87,14 @@ class Runs:
 
     def signal_now(self, stop: signal.Signals) -> None:
         """Send the run that is on a signal; from any thread."""
-        if self._pid and not self._signalled.is_set():
+        if self._pid:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self._pid, stop)
                 self._signalled.set()
+
+    def wait_for_signal(self) -> None:
+        """Wait until the run that is on has got one."""
+        assert self._signalled.wait(30)
 
 
 def _pipe(pipe: IO[str] | None) -> IO[str]:

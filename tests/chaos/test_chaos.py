@@ -13,18 +13,19 @@ from collections.abc import Iterator
 import pytest
 
 from tests.chaos.points import Chaos
+from tests.chaos.runs import Runs
 from tests.chaos.world import chaos_world
 
 log = logging.getLogger(__name__)
-POINTS = int(os.environ.get("MILLSTREAM_CHAOS", "20"))
+POINTS = int(os.environ.get("MILLSTREAM_CHAOS", "16"))
 SEED = int(os.environ.get("MILLSTREAM_CHAOS_SEED", "2026"))
-BETWEEN = 10 if POINTS < 100 else 20
+BETWEEN = 8 if POINTS < 100 else 20
 """Points between two comparisons."""
 
 
 @pytest.fixture(scope="module")
-def chaos(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chaos]:
-    with chaos_world(tmp_path_factory.mktemp("chaos"), ("hubspot", "mailchimp")) as world:
+def chaos(tmp_path_factory: pytest.TempPathFactory, runs: Runs) -> Iterator[Chaos]:
+    with chaos_world(tmp_path_factory.mktemp("chaos"), runs, ("hubspot", "mailchimp")) as world:
         chaos = Chaos(world, random.Random(SEED))
         world.change(chaos.chance)
         for number in range(1, POINTS + 1):

@@ -13,15 +13,16 @@ from contextlib import closing
 import pytest
 
 from tests.chaos.points import Chaos, differences
+from tests.chaos.runs import Runs
 from tests.chaos.world import World, chaos_world
 
-POINTS = int(os.environ.get("MILLSTREAM_CHAOS", "32")) // 4
+POINTS = int(os.environ.get("MILLSTREAM_CHAOS", "24")) // 4
 
 
 @pytest.fixture(scope="module")
-def once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chaos]:
+def once(tmp_path_factory: pytest.TempPathFactory, runs: Runs) -> Iterator[Chaos]:
     """Each value is wanted once, so whatever comes twice was sent twice."""
-    with chaos_world(tmp_path_factory.mktemp("once"), ("once",), ("mirror", "upsert", "remove")) as world:
+    with chaos_world(tmp_path_factory.mktemp("once"), runs, ("once",), ("mirror", "upsert", "remove")) as world:
         world.never_the_same = True
         chaos = Chaos(world, random.Random(int(os.environ.get("MILLSTREAM_CHAOS_SEED", "5"))))
         for number in range(1, POINTS + 1):

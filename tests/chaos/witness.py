@@ -6,6 +6,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import orjson
 
@@ -40,6 +41,7 @@ class Witness(RequestLog):
         ever: All rows that were taken.
         faults: How often each kind of fault hit.
         requests: Requests since the last ``take``.
+        writes: Those of them with rows.
     """
 
     def __init__(self, addresses: dict[str, str]) -> None:
@@ -48,9 +50,9 @@ class Witness(RequestLog):
         self._lock = threading.Lock()
         self._sent: list[Sent] = []
         self.ever: list[Sent] = []
-        self._at: tuple[int, Callable[[], None]] | None = None
+        self._at: tuple[Callable[[Witness], bool], Callable[[], None]] | None = None
         self.faults: Counter[str] = Counter()
-        self.requests = 0
+        self.requests = self.writes = 0
 
     def add(self, system: str, call: Call, status: int, seconds: float) -> None:
         """Note a request whose work is done, and whose answer is not sent yet."""
@@ -58,11 +60,13 @@ class Witness(RequestLog):
         with self._lock:
             self.requests += 1
             self.faults.update(list(call.strike.orders))
-            self._sent += [
+            rows = [
                 Sent(system, key, fields, _refused(call, status) or call.refuses(key), _answered(call, status))
                 for key, fields in _rows(call, self._addresses)
             ]
-            if self._at and self.requests >= self._at[0]:
+            self._sent += rows
+            self.writes += bool(rows)
+            if self._at and self._at[0](self):
                 act, self._at = self._at[1], None
                 act()
 
@@ -71,13 +75,13 @@ class Witness(RequestLog):
         with self._lock:
             sent, self._sent = self._sent, []
             self.ever += sent
-            self.requests = 0
+            self.requests = self.writes = 0
             return sent
 
-    def act_at(self, request: int, act: Callable[[], None]) -> None:
-        """Do something when so many requests have come since the last ``take``."""
+    def act_when(self, now: Callable[[Witness], bool], act: Callable[[], None]) -> None:
+        """Do something once a request has come with which a condition holds."""
         with self._lock:
-            self._at = (request, act)
+            self._at = (now, act)
 
     def do_not_act(self) -> None:
         """Forget what was to be done."""
@@ -114,10 +118,8 @@ def _rows(call: Call, addresses: dict[str, str]) -> Iterator[tuple[str, Fields]]
                 yield addresses[member], _fields(written.get("merge_fields") or {})
 
 
-def _body(call: Call) -> dict[str, list[dict[str, dict[str, str]]]]:  # as loose as JSON is
-    body = orjson.loads(call.body)
-    assert isinstance(body, dict)
-    return body
+def _body(call: Call) -> Any:
+    return orjson.loads(call.body)
 
 
 def _fields(fields: dict[str, str]) -> Fields:

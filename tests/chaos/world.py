@@ -18,11 +18,11 @@ import requests
 import yaml
 
 from millstream.sandbox import Sandbox
-from tests.chaos.runs import Runs
+from tests.chaos.runs import SECRETS, Ended, Runs
 from tests.chaos.witness import Witness
 
 PEOPLE = 18
-TOKEN, KEY, LIST = "pat-sandbox-hubspot", "sandbox-mailchimp-us1", "a1b2c3d4e5"
+LIST = "a1b2c3d4e5"
 NAMES = ("Ann", "Bob", "Cy", "Dee")
 FIELDS = {"hubspot": ("firstname", "city"), "once": ("firstname", "city"), "mailchimp": ("FNAME", "LNAME")}
 MODES = ("mirror", "upsert", "add", "remove", "update")
@@ -138,8 +138,8 @@ class World:
             assert time.monotonic() < until
             time.sleep(0.005)
 
-    def activate(self, *syncs: str, **options: Any) -> Any:
-        """``millstream activate``."""
+    def activate(self, *syncs: str, **options: Any) -> Ended:
+        """``millstream activate``; options as ``Runs.run`` takes them."""
         return self.runs.run("activate", *syncs, "--project", str(self.folder), "--json", **options)
 
     def people_of(self, sync: Desired) -> dict[str, tuple[str, str]]:
@@ -174,12 +174,16 @@ def _rows(state: Mapping[str, object], name: str) -> list[dict[str, Any]]:
 
 
 def _project(sandbox: Sandbox, syncs: Mapping[str, Desired]) -> dict[str, object]:
-    hubspot = {
+    hubspot: dict[str, object] = {
         "base_url": f"{sandbox.url}/hubspot",
         "access_token": {"env": "CHAOS_TOKEN"},
         "requests_per_10_seconds": 100_000,
     }
-    mailchimp = {"base_url": f"{sandbox.url}/mailchimp/3.0", "api_key": {"env": "CHAOS_KEY"}, "list_id": LIST}
+    mailchimp: dict[str, object] = {
+        "base_url": f"{sandbox.url}/mailchimp/3.0",
+        "api_key": {"env": "CHAOS_KEY"},
+        "list_id": LIST,
+    }
     destinations = {sync.destination for sync in syncs.values()}
     settings = {"hubspot": hubspot, "once": hubspot, "mailchimp": mailchimp}
     return {
@@ -207,7 +211,9 @@ def _definition(sync: Desired) -> dict[str, object]:
 
 
 @contextmanager
-def chaos_world(folder: Path, destinations: tuple[str, ...], modes: tuple[str, ...] = MODES) -> Iterator[World]:
+def chaos_world(
+    folder: Path, runs: Runs, destinations: tuple[str, ...], modes: tuple[str, ...] = MODES
+) -> Iterator[World]:
     """A world with a sync of each mode to each destination."""
     syncs = {
         name: Desired(name, destination, mode)
@@ -224,15 +230,11 @@ def chaos_world(folder: Path, destinations: tuple[str, ...], modes: tuple[str, .
     with Sandbox(people=20, seed=3, today=today, limits=False) as sandbox:
         witness = sandbox.environment.log = Witness(addresses)
         (folder / "millstream.yaml").write_text(yaml.safe_dump(_project(sandbox, syncs)))
-        runs = Runs(folder, {"CHAOS_TOKEN": TOKEN, "CHAOS_KEY": KEY})
         world = World(sandbox, folder, syncs, witness, runs)
         for sync in syncs.values():
             _fill(world, sync)
         witness.take()
-        try:
-            yield world
-        finally:
-            runs.close()
+        yield world
 
 
 def _fill(world: World, sync: Desired) -> None:
@@ -241,12 +243,12 @@ def _fill(world: World, sync: Desired) -> None:
         return
     url = f"{world.sandbox.url}/{sync.system}"
     if sync.system == "mailchimp":
-        post = _Poster(f"{url}/3.0/lists/{LIST}", auth=("x", KEY))
+        post = _Poster(f"{url}/3.0/lists/{LIST}", auth=("x", SECRETS["CHAOS_KEY"]))
         post("", {"members": [{"email_address": person, "status": "transactional"} for person in sync.everybody]})
         if sync.audience:
             post("/segments", {"name": sync.audience, "static_segment": sync.everybody})
         return
-    post = _Poster(url, headers={"Authorization": f"Bearer {TOKEN}"})
+    post = _Poster(url, headers={"Authorization": f"Bearer {SECRETS['CHAOS_TOKEN']}"})
     rows = [{"id": person, "idProperty": "email", "properties": {"email": person}} for person in sync.everybody]
     made = post("/crm/v3/objects/contacts/batch/upsert", {"inputs": rows})["results"]
     if sync.audience:

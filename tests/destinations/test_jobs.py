@@ -59,6 +59,15 @@ def test_a_job_that_does_not_end_is_left_to_the_next_run(bench: Bench, monkeypat
     assert len(bench.memory.sent) == len(PEOPLE)
 
 
+def test_nobody_who_has_to_be_taken_out_waits_for_a_job(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench.run()
+    monkeypatch.setattr(jobs, "PATIENCE", 0.0)
+    bench.memory.polls_to_end = 10_000
+    bench.want({"new@example.com": "New", **dict.fromkeys(PEOPLE[1:], "Ann")})
+    assert bench.run().status == "waiting"
+    assert PEOPLE[0] not in bench.memory.members
+
+
 class Forgetful(MemoryWithJobs):
     """Knows only the jobs that it has not forgotten."""
 

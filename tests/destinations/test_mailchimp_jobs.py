@@ -20,13 +20,20 @@ from millstream.destinations.delivery import Delivery
 from millstream.destinations.http import Http
 from millstream.destinations.mailchimp import Mailchimp, MailchimpSettings
 from millstream.destinations.mailchimp.answers import member_id
+from millstream.destinations.mailchimp.jobs import JobId
 from millstream.destinations.modes import Operation, Status
 from millstream.destinations.preview import Look
 from millstream.destinations.sending import jobs
 from millstream.destinations.sync import Sync
 from millstream.sandbox import Sandbox
 from millstream.sandbox.mailchimp.account import Mailchimp as Account
-from millstream.state.errors import ConfigurationError, NotFoundError, RefusedError, UnknownOutcomeError
+from millstream.state.errors import (
+    ConfigurationError,
+    NotFoundError,
+    RefusedError,
+    UnknownOutcomeError,
+    UnreachableError,
+)
 from millstream.state.http import Retries
 from millstream.state.ledger.journal import Journal
 from millstream.state.store import DuckDBStore
@@ -139,7 +146,9 @@ def test_a_thousand_changes_take_four_requests(mailchimp: Mailchimp, sandbox: Sa
     assert first_names(sandbox)["job-999@example.com"] == "Ana"
 
 
-def test_each_row_gets_its_own_outcome_and_nobody_is_resubscribed(mailchimp: Mailchimp, sandbox: Sandbox) -> None:
+def test_each_row_gets_its_own_outcome_and_nobody_is_resubscribed(
+    mailchimp: Mailchimp, account: Account, sandbox: Sandbox
+) -> None:
     mailchimp.upsert([row(1, "own@example.com")], match_key="email")
     mailchimp.erase([row(2, "gone@example.com")])
     gone, unsubscribed = "to-forget@example.com", with_status(sandbox, "unsubscribed")
@@ -152,7 +161,10 @@ def test_each_row_gets_its_own_outcome_and_nobody_is_resubscribed(mailchimp: Mai
         row(4, gone, FNAME="Dan"),
         row(8, "OWN@example.com", FNAME="Eva"),
     ]
-    outcomes = done(mailchimp, submit(mailchimp, rows), rows)
+    job_id = submit(mailchimp, rows)
+    outcomes = done(mailchimp, job_id, rows)
+    sent = [one.operation_id for job in account.batches._jobs.values() for one in job.operations]
+    assert sent == [f"plan_1-0-9:{number}" for number in (8, 3, 9, 4)]
     assert outcomes == [
         ("accepted", None),
         ("suppressed", "unsubscribed"),
@@ -277,9 +289,13 @@ def test_jobs_of_others_are_waited_for_and_their_results_are_not_taken_for_ours(
     mailchimp: Mailchimp, account: Account
 ) -> None:
     account.batches.seconds = 3600
-    submit(mailchimp, [row(1, "other@example.com", FNAME="Old")], label="plan_0-0-1")
+    for label in ("plan_0-0-1", "plan_0-1-1"):
+        submit(mailchimp, [row(1, "other@example.com", FNAME="Old")], label=label)
     found = mailchimp.find_job("plan_1-0-9")
     assert found is not None
+    first = account.batches._jobs[JobId.parse(found).ids[0]]
+    assert not mailchimp.poll_job(found).done
+    first.results = []
     assert not mailchimp.poll_job(found).done
     account.batches.seconds = 0.0
     assert done(mailchimp, found, [row(1, "other@example.com")]) == [("retry_later", "not_in_results")]
@@ -298,6 +314,21 @@ class Mortal(Mailchimp):
 
     def poll_job(self, job_id: str) -> JobProgress:
         raise Killed
+
+
+class Unlucky(Mailchimp):
+    """Dies between the answer to a submission and the journal."""
+
+    def submit_job(self, *given: Any, **facts: Any) -> str:
+        super().submit_job(*given, **facts)
+        raise Killed
+
+
+class Lost(Mailchimp):
+    """Cannot look for its jobs."""
+
+    def find_job(self, label: str) -> str | None:
+        raise UnreachableError("No answer.")
 
 
 class Blind(Mailchimp):
@@ -358,6 +389,28 @@ def test_a_run_that_dies_while_waiting_is_gone_on_with(
     assert (report.recovered, report.accepted, report.status) == (600, 600, "completed")
     assert len(account.batches._jobs) == 2
     assert {name for email, name in first_names(sandbox).items() if email.startswith("whole-")} == {"Newest"}
+    delivery.journal.close()
+
+
+def test_a_job_whose_id_was_not_kept_is_found_before_anything_is_sent(
+    sandbox: Sandbox, account: Account, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jobs, "FIRST_WAIT", 0.01)
+    delivery = a_sync(sandbox, tmp_path)
+    want(delivery, "Found")
+    delivery.activate("run 1")
+    want(delivery, "Sought")
+    delivery.destination = made_by(Unlucky, sandbox)
+    with pytest.raises(Killed):
+        delivery.activate("run 2")
+    delivery.destination = made_by(Lost, sandbox)
+    lost = delivery.activate("run 3")
+    assert (lost.status, lost.ok, lost.planned, type(lost.error)) == ("stopped", False, None, UnreachableError)
+    delivery.destination = made_by(Mailchimp, sandbox)
+    report = delivery.activate("run 4")
+    assert (report.recovered, report.status, len(account.batches._jobs)) == (600, "completed", 1)
+    assert report.planned is not None
+    assert report.planned.operations == 0
     delivery.journal.close()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -30,7 +31,7 @@ def on_duckdb(tmp_path: Path) -> MakeBench:
     """Opens a bench on DuckDB alone, where nothing depends on the engine."""
 
     @contextmanager
-    def opened(**changes: object) -> Iterator[Bench]:
+    def opened(**changes: Any) -> Iterator[Bench]:
         with DuckDBEngine().store(tmp_path) as store:
             made = Bench(store, tmp_path, **changes)
             yield made

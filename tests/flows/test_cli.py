@@ -33,6 +33,7 @@ COMMANDS = (
     "receive",
     "merge", "unmerge", "decisions", "review",
     "rejected", "suppress", "reconcile",
+    "watch",
     "status", "explain",
 )  # fmt: skip
 SOURCES = (

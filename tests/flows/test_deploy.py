@@ -44,6 +44,7 @@ def test_every_source_and_sync_has_a_deployment(project: Project) -> None:
         *(f"activate/shop-{sync}" for sync in SYNCS),
         "backfill/shop",
         "reconcile/shop",
+        "watch/shop",
     ]
 
 

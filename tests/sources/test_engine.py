@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from requests.auth import AuthBase
 
+from millstream.sources import dlt_source
 from millstream.sources.contract import Column, ColumnType, Cursor, Source, SourceSettings, Stream
 from millstream.sources.dlt_source import CHUNK_ROWS, SourcePull
 from millstream.sources.ingest import IngestReport, ingest
@@ -447,9 +448,11 @@ def test_what_a_dead_run_had_read_is_loaded_before_anything_is_read_anew(
     assert told.since == [at(5)], "the dead run's rows are there, so its place counts"
 
 
-def test_a_pull_that_died_while_reading_is_read_anew(bench: Bench) -> None:
+def test_a_pull_that_died_while_reading_is_read_anew(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dlt_source, "CHUNK_ROWS", 2)
+
     def read(pull: Pull) -> Iterator[list[dict[str, Any]]]:
-        yield [thing(2, 5)] * CHUNK_ROWS
+        yield [thing(2, 5)] * 2
         raise Died
 
     bench.pull(stream([[thing(1, 2)]], cursor=CURSOR))
