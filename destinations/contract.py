@@ -156,7 +156,8 @@ class Destination(ABC, Generic[SettingsT]):
         custom_fields: Whether fields beyond ``fields`` may be mapped.
         batch_size: Most rows in one ``upsert`` or ``update``.
         membership_batch_size: Most rows in one ``add_members`` or ``remove_members``.
-        idempotent: Operations that may be sent again when nobody knows whether they were carried out.
+        idempotent: Operations that may be sent again when nobody knows whether they were carried out. Any other makes
+            one request that changes something, so that a lost answer leaves nothing half done.
         leavings: What can happen to people who left.
         leaving_warnings: What cannot be undone about one of them, said wherever a plan does it.
         jobs: Operations that can go as a job: uploaded in one piece, worked off by the vendor, asked after.

@@ -1,4 +1,4 @@
-"""Being asked to stop: SIGTERM lets what is in flight end and be settled, and leaves the rest for the next run."""
+"""Being asked to stop: what is in flight ends and is settled, and the rest is left for the next run."""
 
 from __future__ import annotations
 
@@ -15,31 +15,40 @@ STOP = threading.Event()
 """Set once this process was asked to stop."""
 
 
-@contextmanager
-def settled_on_sigterm() -> Iterator[None]:
-    """While this holds, SIGTERM only asks senders to stop, whose reports then say so.
+_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+_got: list[int] = []
 
-    Afterwards the signal reaches whoever handled it before; where nobody did, the reports are enough. A second SIGTERM
+
+@contextmanager
+def settled_on_signal() -> Iterator[None]:
+    """While this holds, SIGTERM and Ctrl-C only ask senders to stop, whose reports then say so.
+
+    Afterwards the signal reaches whoever handled it before; where nobody did, the reports are enough. A second one
     acts at once. Outside the main thread, where Python lets nobody handle signals, and inside another such block
-    nothing changes.
+    nothing changes; a signal that is ignored stays so.
     """
-    before = signal.getsignal(signal.SIGTERM)
-    if threading.current_thread() is not threading.main_thread() or before is _ask_to_stop:
+    before = {number: signal.getsignal(number) for number in _SIGNALS}
+    if threading.current_thread() is not threading.main_thread() or _ask_to_stop in before.values():
         yield
         return
-    signal.signal(signal.SIGTERM, _ask_to_stop)
+    for number, handler in before.items():
+        if handler is not signal.SIG_IGN:
+            signal.signal(number, _ask_to_stop)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before or signal.SIG_DFL)
-        asked = STOP.is_set()
+        for number, handler in before.items():
+            signal.signal(number, handler or signal.SIG_DFL)
         STOP.clear()
-        if asked and callable(before):
-            os.kill(os.getpid(), signal.SIGTERM)
+        got = [number for number in _got if callable(before[signal.Signals(number)])]
+        _got.clear()
+        if got:
+            os.kill(os.getpid(), got[0])
 
 
 def _ask_to_stop(number: int, _: FrameType | None) -> None:
     STOP.set()
+    _got.append(number)
     signal.signal(number, signal.SIG_DFL)
 
 

@@ -7,7 +7,7 @@ from prefect.cache_policies import NO_CACHE
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from millstream.destinations.reconciling import DriftReport
-from millstream.destinations.stopping import settled_on_sigterm
+from millstream.destinations.stopping import settled_on_signal
 from millstream.flows.artifacts import publish_drift
 from millstream.flows.choices import SyncName, open_project
 from millstream.flows.failure import RunFailedError
@@ -52,7 +52,7 @@ def reconcile(syncs: list[SyncName] | None = None, repair: bool = False) -> Reco
     chosen = list(enabled_syncs(project) if syncs is None else syncs)
     project.require(destinations={project.sync(name).destination for name in chosen})
     report = ReconcileReport(new_run_id())
-    with recorded_run(workspace, report.run_id, "reconcile", report, about=chosen), settled_on_sigterm():
+    with recorded_run(workspace, report.run_id, "reconcile", report, about=chosen), settled_on_signal():
         looks = {sync: reconcile_task.submit(sync, run_id=report.run_id, repair=repair) for sync in chosen}
         report.reconciled, failed = gather(looks)
     publish_drift(project.name, report)

@@ -53,19 +53,19 @@ def reconcile(workspace: Workspace, sync: str, *, run_id: str, repair: bool = Fa
         ConfigurationError: There is no such sync, or a secret of its destination is missing.
     """
     from millstream.destinations.reconciling import reconcile as engine
-    from millstream.destinations.stopping import settled_on_sigterm
+    from millstream.destinations.stopping import settled_on_signal
 
     delivery = workspace.delivery(sync)
-    with settled_on_sigterm():
+    with settled_on_signal():
         return engine(delivery, run_id, repair=repair, beside=beside(workspace.project, sync))
 
 
 def reconcile_all(workspace: Workspace, syncs: Sequence[str], *, run_id: str, repair: bool = False) -> ReconcileReport:
     """Compare several, side by side, as a run that the journal remembers."""
-    from millstream.destinations.stopping import settled_on_sigterm
+    from millstream.destinations.stopping import settled_on_signal
 
     report = ReconcileReport(run_id)
-    with recorded_run(workspace, run_id, "reconcile", report, about=syncs), settled_on_sigterm():
+    with recorded_run(workspace, run_id, "reconcile", report, about=syncs), settled_on_signal():
         report.reconciled = side_by_side(
             lambda sync: reconcile(workspace, sync, run_id=run_id, repair=repair), list(syncs)
         )

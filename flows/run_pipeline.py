@@ -9,7 +9,7 @@ from prefect import flow
 from prefect.futures import PrefectFuture
 from prefect.task_runners import ThreadPoolTaskRunner
 
-from millstream.destinations.stopping import settled_on_sigterm
+from millstream.destinations.stopping import settled_on_signal
 from millstream.flows.activate_sync import activate_task
 from millstream.flows.artifacts import publish_pipeline
 from millstream.flows.choices import SourceName, SyncName, open_project
@@ -114,7 +114,7 @@ def pipeline(
     with recorded_run(workspace, report.run_id, "pipeline", report):
         pull(report, problems, chosen_sources, full=full)
         if know(report, problems):
-            with settled_on_sigterm():
+            with settled_on_signal():
                 push(report, problems, chosen_syncs, override_guards=override_guards)
     publish_pipeline(project.name, report, problems)
     if problems:

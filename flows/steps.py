@@ -265,9 +265,9 @@ def activate(
     What goes wrong at the vendor is in the report; only a wrong configuration is raised, or that there is something
     else to send by now than in ``saved``.
     """
-    from millstream.destinations.stopping import settled_on_sigterm
+    from millstream.destinations.stopping import settled_on_signal
 
-    with settled_on_sigterm():
+    with settled_on_signal():
         return workspace.delivery(sync).activate(
             run_id, override_guards=override_guards, saved=saved, progress=progress.sent if progress else None
         )
@@ -282,12 +282,12 @@ def activate_all(
     progress: Progress | None = None,
 ) -> list[SyncReport]:
     """Bring destinations in step, side by side; SIGTERM lets what is in flight end and be settled."""
-    from millstream.destinations.stopping import settled_on_sigterm
+    from millstream.destinations.stopping import settled_on_signal
 
     def one(sync: str) -> SyncReport:
         return activate(workspace, sync, run_id=run_id, override_guards=override_guards, progress=progress)
 
-    with settled_on_sigterm():
+    with settled_on_signal():
         return side_by_side(one, syncs)
 
 

@@ -396,7 +396,9 @@ def _in_chunks(pages: Iterable[list[Any] | pa.Table], pull: Pull) -> Iterator[_P
                 continue
             chunk.extend(page)
             notes = _notes_of(pull)
-            if len(chunk) >= CHUNK_ROWS or pull.wants_load or monotonic() - begun >= CHUNK_SECONDS:
+            asked = pull.wants_load or pull.wants_table
+            if asked or len(chunk) >= CHUNK_ROWS or monotonic() - begun >= CHUNK_SECONDS:
+                pull.wants_table = False
                 yield chunk, notes
                 chunk, begun = [], monotonic()
     except MillstreamError as error:

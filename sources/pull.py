@@ -89,6 +89,7 @@ class Pull:
         self.broken = 0
         self.warnings: list[str] = []
         self.wants_load = False
+        self.wants_table = False
         self._pacer = pacer
         self._calls_before, self._begun = pacer.calls, monotonic()
         self.expected: int | None = None
@@ -140,6 +141,14 @@ class Pull:
         Only resumable streams are answered so, and only where ``stored`` is there to look at.
         """
         self.wants_load = True
+        return []
+
+    def until_shaped(self) -> list[Any]:
+        """An empty page to yield before something that is only right if all pages given so far hold what is declared.
+
+        Pages are put together before they become tables, so a reader goes on before its last pages were looked at.
+        """
+        self.wants_table = True
         return []
 
     def expect(self, rows: int, *, exact: bool = True) -> None:

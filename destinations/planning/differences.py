@@ -16,8 +16,7 @@ from millstream.state.store import column_types, count, write_arrow
 if TYPE_CHECKING:
     from millstream.state.store import Connection
 
-_PUT = "known.external_id, desired.payload_hash, desired.fields"
-_TAKEN = "known.external_id, known.payload_hash, '{}' AS fields, CAST(NULL AS TEXT) AS known_hashes"
+_IS_GONE = "(desired.match_value IS NULL)"
 
 # What a destination acknowledged of an id that was since merged into somebody who is sent under another match value.
 # Nobody leaves when it goes: also the modes that never take anyone out may take it out.
@@ -59,38 +58,43 @@ def make_operations(
     report.adds, report.updates = counted.get("add", 0), counted.get("update", 0)
     report.removes = counted.get("remove", 0)
     report.waiting = differences - report.operations
-    report.unchanged = report.wanted - count(
-        connection, "SELECT count(*) FROM differences JOIN desired USING (match_value)"
-    )
+    # Whoever is removed is wanted only where removing is what the sync does.
+    wanted = "TRUE" if sync.mode is SyncMode.REMOVE else "operation <> 'remove'"
+    report.unchanged = report.wanted - count(connection, f"SELECT count(*) FROM differences WHERE {wanted}")
     connection.execute("DROP TABLE differences")
 
 
 def _differences(sync: Sync, *, takes_out: bool) -> str:
     """Selects of an operation with all that sending it needs, for the sync's mode."""
     puts_in = literal("update" if sync.mode is SyncMode.UPDATE else "add")
-    new = f"""
-        SELECT {puts_in} AS operation, desired.match_value, desired.profile_id, {_PUT},
+    as_sent = "known.present AND known.payload_hash = desired.payload_hash"
+    put = f"""
+        SELECT CASE WHEN known.present THEN 'update' ELSE {puts_in} END AS operation, desired.match_value,
+            desired.profile_id, known.external_id, desired.payload_hash, desired.fields,
             known.field_hashes AS known_hashes
-        FROM desired LEFT JOIN known USING (match_value) WHERE known.present IS NOT TRUE"""
-    changed = f"""
-        SELECT 'update', desired.match_value, desired.profile_id, {_PUT}, known.field_hashes
-        FROM desired JOIN known USING (match_value)
-        WHERE known.present AND known.payload_hash <> desired.payload_hash"""
-    gone = f"""
-        SELECT 'remove', known.match_value, known.profile_id, {_TAKEN}
-        FROM known LEFT JOIN desired ON desired.match_value = known.match_value
-        WHERE desired.match_value IS NULL AND known.present IS NOT FALSE"""
+        FROM desired LEFT JOIN known ON known.match_value = desired.match_value WHERE ({as_sent}) IS NOT TRUE"""
+    mirrored = f"""
+        SELECT CASE WHEN {_IS_GONE} THEN 'remove' WHEN known.present THEN 'update' ELSE {puts_in} END AS operation,
+            coalesce(desired.match_value, known.match_value) AS match_value,
+            CASE WHEN {_IS_GONE} THEN known.profile_id ELSE desired.profile_id END AS profile_id,
+            known.external_id, coalesce(desired.payload_hash, known.payload_hash) AS payload_hash,
+            coalesce(desired.fields, '{{}}') AS fields,
+            CASE WHEN NOT {_IS_GONE} THEN known.field_hashes END AS known_hashes
+        FROM desired FULL JOIN known ON known.match_value = desired.match_value
+        WHERE CASE WHEN {_IS_GONE} THEN known.present IS NOT FALSE ELSE ({as_sent}) IS NOT TRUE END"""
     out = """
         SELECT 'remove' AS operation, desired.match_value, desired.profile_id, known.external_id, '' AS payload_hash,
             '{}' AS fields, CAST(NULL AS TEXT) AS known_hashes
         FROM desired LEFT JOIN known USING (match_value) WHERE known.present IS NOT FALSE"""
     merged = f"""
-        SELECT 'remove', known.match_value, known.profile_id, {_TAKEN} FROM known WHERE {_MERGED_AWAY}"""
+        SELECT 'remove', known.match_value, known.profile_id, known.external_id, known.payload_hash, '{{}}',
+            CAST(NULL AS TEXT)
+        FROM known WHERE {_MERGED_AWAY}"""
     if sync.mode is SyncMode.REMOVE:
         return out
     if sync.mode is SyncMode.MIRROR:
-        return union_all([new, changed, gone])
-    return union_all([new, changed, merged] if takes_out else [new, changed])
+        return mirrored
+    return union_all([put, merged]) if takes_out else put
 
 
 def _look_for_merged(connection: Connection, name: str, sync: Sync, report: PlanReport) -> bool:

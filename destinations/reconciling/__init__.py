@@ -5,6 +5,7 @@ Only people whom the sync itself put in or took out are ever touched: the others
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
@@ -48,11 +49,12 @@ def reconcile(delivery: Delivery, run_id: str, *, repair: bool = False, beside: 
     """
     started = time.monotonic()
     report = DriftReport(delivery.name, delivery.sync.destination)
-    with delivery.journal.lease(f"sync {delivery.name}", run_id) as mine:
+    lost = threading.Event()
+    with delivery.journal.lease(f"sync {delivery.name}", run_id, lost=lost) as mine:
         if not mine:
             report.status = "skipped"
         else:
-            _Reconciling(delivery, run_id, report).work(repairs=repair, beside=beside)
+            _Reconciling(delivery, run_id, report, lost).work(repairs=repair, beside=beside)
     report.seconds = time.monotonic() - started
     return report
 
@@ -60,10 +62,11 @@ def reconcile(delivery: Delivery, run_id: str, *, repair: bool = False, beside: 
 class _Reconciling:
     """One look at one sync, while its lease is held."""
 
-    def __init__(self, delivery: Delivery, run_id: str, report: DriftReport) -> None:
+    def __init__(self, delivery: Delivery, run_id: str, report: DriftReport, lost: threading.Event) -> None:
         self._delivery = delivery
         self._run_id = run_id
         self._report = report
+        self._lost = lost
 
     def work(self, *, repairs: bool, beside: Sequence[str]) -> None:
         report = self._report
@@ -77,6 +80,7 @@ class _Reconciling:
             return
         try:
             found = self._read(destination)
+            self._check_lease()
         except MillstreamError as error:
             report.status, report.error = "stopped", error
         else:
@@ -104,7 +108,13 @@ class _Reconciling:
         for member in members:
             if STOP.is_set():
                 raise InterruptedRunError("The run was asked to stop while it read members.")
+            self._check_lease()
             yield member
+
+    def _check_lease(self) -> None:
+        """What was acknowledged meanwhile by another run is not to be judged by what was there before."""
+        if self._lost.is_set():
+            raise InterruptedRunError("Another run took over the sync while its members were read.")
 
     def _compare(self, found: pa.Table, *, repairs: bool, beside: Sequence[str]) -> None:
         report, delivery, at = self._report, self._delivery, now()

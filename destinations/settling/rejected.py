@@ -8,7 +8,7 @@ from typing import Any
 
 from millstream.destinations.modes import Status
 from millstream.destinations.rules import DeliveryRules
-from millstream.state.ledger.journal import Journal
+from millstream.state.ledger.journal import Journal, PlanEntry
 
 FIRST_RETRY = timedelta(hours=1)
 LONGEST_RETRY = timedelta(days=1)
@@ -20,9 +20,15 @@ Row = Mapping[str, Any]
 
 
 def list_rejected(
-    journal: Journal, sync: str, before: Sequence[Row], rows: Sequence[Row], *, rules: DeliveryRules, now: datetime
+    journal: Journal,
+    plan: PlanEntry,
+    before: Sequence[Row],
+    rows: Sequence[Row],
+    *,
+    rules: DeliveryRules,
+    now: datetime,
 ) -> None:
-    """Take rows off the list that have an outcome now, and put those on it that were not accepted."""
+    """Take rows off the list that have an outcome now, put on it those not accepted, and note the plan as settled."""
     known = {(row["match_hash"], row["operation"]): row for row in before}
     keys = [(row["match_hash"], row["operation"]) for row in rows]
     taken = {row["match_hash"] for row in rows if row["status"] in _ACCEPTED}
@@ -30,12 +36,11 @@ def list_rejected(
     answered = set(keys)
     gone = [key for key in known if key in answered or key[0] in taken]
     listed = [
-        _entry(sync, row, known.get(key), rules, now)
+        _entry(plan.sync, row, known.get(key), rules, now)
         for key, row in zip(keys, rows, strict=True)
         if row["status"] in _LISTED
     ]
-    if gone or listed:
-        journal.replace_rejected(sync, gone, listed)
+    journal.replace_rejected(plan.sync, gone, listed, settles=plan.plan_id)
 
 
 def _entry(sync: str, row: Row, before: Row | None, rules: DeliveryRules, now: datetime) -> dict[str, Any]:

@@ -95,8 +95,9 @@ def settle(
             settled = _merge(connection, plan, sent, keeps_removed=sync.mode is SyncMode.REMOVE, now=now)
             rows = _rows_to_list(connection, listed, in_clear=rules.keep_rejected_values)
             connection.execute("DROP TABLE settling")
-        list_rejected(journal, plan.sync, listed, rows, rules=rules, now=now)
-    journal.plan_settled(plan.plan_id)
+        list_rejected(journal, plan, listed, rows, rules=rules, now=now)
+    else:
+        journal.plan_settled(plan.plan_id)
     plan.path.unlink(missing_ok=True)
     return settled
 

@@ -7,8 +7,10 @@ does not the list is read as a chain: each page from the cursor of the one befor
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from queue import Queue
+from threading import Lock
 from typing import Any
 
 from millstream.sources.contract import Row
@@ -16,6 +18,9 @@ from millstream.state.errors import RefusedError
 
 ALONE = 5
 """Pages read one after the other first: most lists are short."""
+
+PAGES_AHEAD = 4
+"""Pages that each reader may be ahead of who takes them."""
 
 _SMALLEST = 400
 """A stretch of fewer ids is not cut any more."""
@@ -28,7 +33,7 @@ class NotByIdError(Exception):
     """The cursor is no id, so that the list can only be read as a chain."""
 
 
-@dataclass
+@dataclass(eq=False)
 class Stretch:
     """Part of the ids.
 
@@ -76,7 +81,7 @@ def goes_by_id(rows: list[Row], after: str) -> bool:
 
 
 class SideBySide:
-    """Reads a list from several places at once.
+    """Reads a list from several places at once; each reader goes on by itself, some pages ahead of who takes them.
 
     Args:
         ask: Makes one request; called from several threads.
@@ -90,6 +95,10 @@ class SideBySide:
         self._at_once = at_once
         self._pages = 0
         self._in_vain = 0
+        self._lock = Lock()
+        self._open: list[Stretch] = []
+        self._is_over = False
+        self._taken_pages: Queue[list[Row] | None] = Queue(PAGES_AHEAD * at_once)
 
     def read(self, after: str, highest: int) -> Iterator[list[Row]]:
         """Pages of what comes after a cursor, in no order.
@@ -100,29 +109,50 @@ class SideBySide:
 
         Raises:
             NotByIdError: A page does not keep to the ids.
-            MillstreamError: A request failed.
+            MillstreamError: A request failed; what the others had read comes before it.
         """
-        first = Stretch(after, int(after) - 1, None)
+        self._open = _cut(Stretch(after, int(after) - 1, None), highest, self._at_once)
         with ThreadPoolExecutor(self._at_once) as threads:
-            asked: dict[Future[Mapping[str, Any]], Stretch] = {}
-
-            def ask(stretch: Stretch) -> None:
-                asked[threads.submit(self._ask, stretch.after)] = stretch
-
+            readers = [threads.submit(self._follow, stretch, highest) for stretch in tuple(self._open)]
+            left = len(readers)
             try:
-                for stretch in _cut(first, highest, self._at_once):
-                    ask(stretch)
-                while asked:
-                    for future in wait(asked, return_when=FIRST_COMPLETED).done:
-                        stretch = asked.pop(future)
-                        rows, goes_on = self._taken(stretch, _answer(future))
-                        following = stretch if goes_on else self._taken_from(asked.values(), highest)
-                        if following:
-                            ask(following)
-                        if rows:
-                            yield rows
+                while left:
+                    page = self._taken_pages.get()
+                    if page is None:
+                        left -= 1
+                    else:
+                        yield page
             finally:
-                threads.shutdown(wait=False, cancel_futures=True)
+                self._is_over = True
+                while left:  # readers that wait for room
+                    left -= self._taken_pages.get() is None
+        for reader in readers:
+            reader.result()
+
+    def _follow(self, stretch: Stretch | None, highest: int) -> None:
+        """Read a stretch to its end, then a part of another one's."""
+        try:
+            while stretch and not self._is_over:
+                body = self._answer(stretch.after)
+                with self._lock:
+                    rows, goes_on = self._taken(stretch, body)
+                    if not goes_on:
+                        self._open.remove(stretch)
+                        stretch = self._taken_from(self._open, highest)
+                        self._open += [stretch] if stretch else []
+                if rows:
+                    self._taken_pages.put(rows)
+        except BaseException:
+            self._is_over = True
+            raise
+        finally:
+            self._taken_pages.put(None)
+
+    def _answer(self, after: str) -> Mapping[str, Any]:
+        try:
+            return self._ask(after)
+        except RefusedError as error:
+            raise NotByIdError from error
 
     def _taken(self, stretch: Stretch, body: Mapping[str, Any]) -> tuple[list[Row], bool]:
         """What a page brings the stretch, and whether there is more of it."""
@@ -157,13 +187,6 @@ class SideBySide:
         further = Stretch(str(middle), middle, longest.end)
         longest.end = middle
         return further
-
-
-def _answer(future: Future[Mapping[str, Any]]) -> Mapping[str, Any]:
-    try:
-        return future.result()
-    except RefusedError as error:
-        raise NotByIdError from error
 
 
 def _cut(whole: Stretch, highest: int, parts: int) -> list[Stretch]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
@@ -116,7 +116,8 @@ class EventShape:
             raise SchemaError(
                 "An event has no name or no time.", remedy="the API may have changed: update the connector."
             )
-        known = {key: value for key, value in properties.items() if value not in _NOTHING and value is not None}
+        known = {key: value for key, value in properties.items() if value is not None and value not in _NOTHING}
+        get = known.get
         return {
             "event_id": _event_id(name, time, known),
             "event": name,
@@ -125,10 +126,10 @@ class EventShape:
             "processed_at": known.get("mp_processing_time_ms"),
             "insert_id": known.get("$insert_id"),
             **self._ids.of_event(name, known),
-            **{column: known.get(key) for key, column in _OF_PROPERTY.items()},
-            **{column: identity.id_of(known.get(key)) for key, column in self._identifying.items()},
+            **{column: get(key) for key, column in _OF_PROPERTY.items() if key in known},
+            **{column: identity.id_of(get(key)) for key, column in self._identifying.items() if key in known},
             **self._amount(known),
-            "properties": plain_names((key, value) for key, value in known.items() if key not in self._taken),
+            "properties": plain_names({key: value for key, value in known.items() if key not in self._taken}),
         }
 
     def _name(self, name: str, known: Mapping[str, Any]) -> str | None:
@@ -152,9 +153,10 @@ class EventShape:
         }
 
 
-def plain_names(properties: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+def plain_names(found: dict[str, Any]) -> dict[str, Any]:
     """Properties by names without Mixpanel's `$`, which no rule could be written with."""
-    found = dict(properties)
+    if "$" not in "".join(found):
+        return found
     return {
         (plain if (plain := key.lstrip("$")) and plain not in found else key): value for key, value in found.items()
     }

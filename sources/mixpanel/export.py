@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from millstream.sources.pull import Pull
 
 EVENTS_A_PAGE = 5_000
-EVENTS_A_PART = 100_000
+EVENTS_A_PART = 250_000
 SECONDS_A_PART = 300.0
 """What was read is stored after so many events or so much time: so much is read again after a kill."""
 

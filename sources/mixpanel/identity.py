@@ -71,9 +71,11 @@ class Ids:
         user, device = self.parts(distinct)
         user = id_of(properties.get("$user_id")) or user
         device = id_of(properties.get("$device_id")) or device
-        failed = any(properties.get(name) for name in _FAILURES)
+        failed = not properties.keys().isdisjoint(_FAILURES) and any(properties.get(name) for name in _FAILURES)
         links = name in LINKS and not self._is_simplified
-        others = () if failed else tuple(_others(properties, distinct, links=links))
+        # Most events have none of these.
+        may_have_more = links or not properties.keys().isdisjoint(_BEFORE)
+        others = tuple(_others(properties, distinct, links=links)) if may_have_more and not failed else ()
         return {
             "distinct_id": distinct,
             "user_id": user,
@@ -98,6 +100,9 @@ def _others(properties: Mapping[str, Any], distinct: str | None, *, links: bool)
 
 def id_of(value: object) -> str | None:
     """An id as text, or None where it stands for nobody."""
+    if isinstance(value, str):
+        text = value.strip()
+        return None if text.lower() in NOBODY else text
     if value is None or isinstance(value, bool | list | dict):
         return None
     if isinstance(value, float) and value.is_integer():

@@ -203,7 +203,7 @@ class ProfileReader:
             "device_id": device,
             **columns,
             **{property_column(name): value for name, value in own.items()},
-            "properties": plain_names((name, value) for name, value in known.items() if name not in taken),
+            "properties": plain_names({name: value for name, value in known.items() if name not in taken}),
             "reading": reading,
             "deleted": False,
         }

@@ -83,6 +83,7 @@ class SpoolReader:
         if broken:
             pull.warn(f"{broken} lines of the spool are damaged and were passed over.")
         yield page
+        yield pull.until_shaped()
         self._reached[pull.stream.name] = dict(places)
 
     def remove_loaded(self, pull: Pull) -> Iterator[Page]:

@@ -166,13 +166,21 @@ class Deliveries(Database):
         with self.engine.connect() as connection:
             return [dict(row) for row in connection.execute(query).mappings()]
 
-    def replace_rejected(self, sync: str, gone: Sequence[tuple[str, str]], rows: Sequence[Mapping[str, Any]]) -> None:
+    def replace_rejected(
+        self,
+        sync: str,
+        gone: Sequence[tuple[str, str]],
+        rows: Sequence[Mapping[str, Any]],
+        *,
+        settles: str | None = None,
+    ) -> None:
         """Take rows off the list that have an outcome now, and put those on it that were not accepted.
 
         Args:
             sync: The sync's name.
             gone: Match hash and operation of every row that has an outcome.
             rows: The list's new rows.
+            settles: A plan whose outcomes are in the store; noted in the same transaction, so that no try counts twice.
         """
         taken_off = rejected.delete().where(
             rejected.c.sync == sync,
@@ -185,6 +193,9 @@ class Deliveries(Database):
                 connection.execute(taken_off, keys)
             if rows:
                 connection.execute(rejected.insert(), [dict(row) for row in rows])
+            if settles is not None:
+                settled = plans.update().where(plans.c.plan_id == settles)
+                connection.execute(settled.values(status="settled", settled_at=now()))
 
     def retry_rejected(self, *, sync: str | None, code: str | None, unknown: bool) -> int:
         """Have rows tried again by the next run, also those that are held.

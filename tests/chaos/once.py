@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from millstream.destinations.hubspot import HubSpot
 from millstream.destinations.modes import Operation
 
@@ -11,4 +13,4 @@ class Once(HubSpot):
 
     name = "once"
     title = "Once"
-    idempotent: frozenset[Operation] = frozenset()
+    idempotent: ClassVar[frozenset[Operation]] = frozenset()

@@ -17,9 +17,9 @@ from tests.chaos.runs import Runs
 from tests.chaos.world import chaos_world
 
 log = logging.getLogger(__name__)
-POINTS = int(os.environ.get("MILLSTREAM_CHAOS", "16"))
+POINTS = int(os.environ.get("MILLSTREAM_CHAOS", "14"))
 SEED = int(os.environ.get("MILLSTREAM_CHAOS_SEED", "2026"))
-BETWEEN = 8 if POINTS < 100 else 20
+BETWEEN = 7 if POINTS < 100 else 20
 """Points between two comparisons."""
 
 

@@ -71,7 +71,7 @@ def test_a_refused_credential_costs_hardly_a_request_and_changes_nothing(world: 
     assert in_step(world)
 
 
-@pytest.mark.parametrize("sync", ["hubspot_mirror", "mailchimp_mirror", "mailchimp_update"])
+@pytest.mark.parametrize("sync", ["hubspot_mirror", "mailchimp_update"])
 def test_sigterm_settles_what_is_in_flight_and_leaves_the_rest(world: World, sync: str) -> None:
     def stop() -> None:
         world.runs.signal_now(signal.SIGTERM)

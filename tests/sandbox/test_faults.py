@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -84,6 +86,33 @@ def test_reset_before_the_work_leaves_nothing_and_after_it_leaves_everything(cli
         with pytest.raises(requests.ConnectionError):
             client.upsert(row(1))
         assert len(client.control("GET", "/state/hubspot").json()["contacts"]) == written
+
+
+def test_a_server_error_comes_before_or_after_the_work(client: Client) -> None:
+    for when, written in (("before", 0), ("after", 1)):
+        client.order("server_error", when=when, status=502, times=1)
+        assert client.upsert(row(1)).status_code == 502
+        assert len(client.control("GET", "/state/hubspot").json()["contacts"]) == written
+
+
+def test_a_slow_answer_does_its_work_at_its_start_or_at_its_end(client: Client) -> None:
+    for when, number, early in (("before", 1, 0), ("after", 2, 2)):
+        client.order("slow", when=when, seconds=0.5, times=1, method="POST")
+        with ThreadPoolExecutor(1) as threads:
+            answer = threads.submit(client.upsert, row(number))
+            time.sleep(0.25)
+            assert len(client.control("GET", "/state/hubspot").json()["contacts"]) == early
+        assert answer.result().status_code == 200
+
+
+def test_a_sandbox_is_idle_once_all_has_been_worked_off(fresh_sandbox: Sandbox) -> None:
+    with Client(fresh_sandbox).session as session:
+        session.get(f"{fresh_sandbox.url}/_sandbox/health", timeout=10)
+        assert not fresh_sandbox.is_idle, "its connection is open"
+    until = time.monotonic() + 10
+    while not fresh_sandbox.is_idle:
+        assert time.monotonic() < until
+        time.sleep(0.005)
 
 
 def test_truncated_body_is_malformed_json(client: Client) -> None:

@@ -13,6 +13,7 @@ import pytest
 from pydantic import SecretStr
 
 from millstream.sandbox import Sandbox
+from millstream.sources import dlt_source
 from millstream.sources.dlt_source import SourcePull
 from millstream.sources.forecast import Announced, Forecast, forecast
 from millstream.sources.ingest import IngestReport, ingest
@@ -173,7 +174,10 @@ class TestDaysBudget:
         for given, expected in ((None, 50), (20, 20), (90, 50)):
             assert pace_of(Metered(world.source(requests_per_day=given).settings)).daily == expected
 
-    def test_whoever_draws_progress_is_told_with_every_page(self, sandbox: Sandbox, tmp_path: Path) -> None:
+    def test_whoever_draws_progress_is_told_with_every_table(
+        self, sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(dlt_source, "CHUNK_ROWS", 1)
         world, told = World(tmp_path, sandbox), list[tuple[str, int, int | None]]()
         pull = SourcePull(
             world.source(),

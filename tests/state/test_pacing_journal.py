@@ -124,7 +124,7 @@ def test_what_a_process_that_is_gone_held_comes_back(journals: list[Journal]) ->
     spend(one)
     gone = subprocess.Popen([sys.executable, "-c", ""])
     gone.wait()
-    dead = one.holder.replace(f"/{os.getpid()}/", f"/{gone.pid}/")
+    dead = one.holder.replace(f"/{os.getpid()}@", f"/{gone.pid}@")
     with journals[0].engine.begin() as connection:
         connection.execute(budget_slices.update().values(holder=dead))
     assert spend(other) == 0, "the vendor still counts what the dead one may have sent"
