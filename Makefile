@@ -6,7 +6,7 @@ export PREFECT_SERVER_ANALYTICS_ENABLED := false
 export DO_NOT_TRACK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint types histories chaos bench bench-delivery bench-identity docs check
+.PHONY: help setup demo test lint types histories chaos bench bench-delivery bench-ingest bench-identity docs check
 
 help:  ## Say what the targets do
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 23
@@ -44,6 +44,9 @@ bench: $(STAMP)  ## Measure ingest, identity and delivery beside a bare floor
 bench-delivery: $(STAMP)  ## Measure delivery at several sizes and latencies (SIZES="10000 100000 1000000")
 	for people in $(or $(SIZES),10000 100000 1000000); do for latency in 0 50; do \
 	$(BIN)/python -m benchmarks delivery --people $$people --latency-ms $$latency --repeat 1 || exit 1; done; done
+
+bench-ingest: $(STAMP)  ## Measure ingest of HubSpot, Zendesk and Mixpanel beside a bare floor and dlt (ROWS="100000 1000000")
+	$(BIN)/python -m benchmarks.ingest --rows $(or $(ROWS),100000 1000000)
 
 bench-identity: $(STAMP)  ## Measure identity beside scipy (ROWS=10000000 for more), and against the sandbox's truth
 	$(BIN)/python -m benchmarks identity --identifiers $(or $(ROWS),1000000)

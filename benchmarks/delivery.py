@@ -134,10 +134,16 @@ async def _floor_send(
     limits = httpx.Limits(max_connections=at_once, max_keepalive_connections=at_once)
     headers = {"Authorization": f"Bearer {TOKEN}"}
     async with httpx.AsyncClient(limits=limits, headers=headers, timeout=60, trust_env=False) as client:
-        send = _FloorSender(vendor, client, asyncio.Semaphore(at_once))
+        send = _FloorSender(vendor, client)
         await send.find_list()
-        written = await asyncio.gather(*(send.upsert(rows) for rows in _chunks(changes, HubSpot.batch_size)))
-        await asyncio.gather(*(send.remove(rows) for rows in _chunks(gone, HubSpot.membership_batch_size)))
+        batches = _chunks(changes, HubSpot.batch_size)  # those who are at it take the next one from here
+
+        async def work() -> list[tuple[str, str, str]]:
+            return [row for rows in batches for row in await send.upsert(rows)]
+
+        written = await asyncio.gather(*(work() for _ in range(at_once)))
+        for rows in _chunks(gone, HubSpot.membership_batch_size):
+            await send.remove(rows)
     return [row for rows in written for row in rows], send.requests
 
 
@@ -166,10 +172,9 @@ def _floor_keep(connection: duckdb.DuckDBPyConnection, written: Sequence[tuple[s
 
 
 class _FloorSender:
-    def __init__(self, vendor: Vendor, client: httpx.AsyncClient, slots: asyncio.Semaphore) -> None:
+    def __init__(self, vendor: Vendor, client: httpx.AsyncClient) -> None:
         self._url = vendor.url
         self._client = client
-        self._slots = slots
         self._members = ""
         self.requests = 0
 
@@ -201,9 +206,8 @@ class _FloorSender:
 
     async def _call(self, method: str, url: str, body: object) -> Any:
         headers = {"Content-Type": "application/json"}
-        async with self._slots:
-            self.requests += 1
-            answer = await self._client.request(method, url, content=orjson.dumps(body), headers=headers)
+        self.requests += 1
+        answer = await self._client.request(method, url, content=orjson.dumps(body), headers=headers)
         return orjson.loads(answer.raise_for_status().content)
 
 

@@ -54,10 +54,10 @@ def reconcile(syncs: list[SyncName] | None = None, repair: bool = False) -> Reco
     report = ReconcileReport(new_run_id())
     with recorded_run(workspace, report.run_id, "reconcile", report, about=chosen), settled_on_signal():
         looks = {sync: reconcile_task.submit(sync, run_id=report.run_id, repair=repair) for sync in chosen}
-        report.reconciled, failed = gather(looks)
+        report.reconciled, report.failed = gather(looks)
     publish_drift(project.name, report)
-    if problems := failed + report.problems:
-        raise RunFailedError(problems, report=report)
+    if report.problems:
+        raise RunFailedError(report.problems, report=report)
     return report
 
 

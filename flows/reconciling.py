@@ -16,20 +16,33 @@ if TYPE_CHECKING:
 
 @dataclass
 class ReconcileReport:
-    """What was found: one report for each sync."""
+    """What was found: one report for each sync.
+
+    Attributes:
+        run_id: The run that looked.
+        reconciled: What it found.
+        failed: A sentence for each sync whose look ended without a report.
+    """
 
     run_id: str
     reconciled: list[DriftReport] = field(default_factory=list)
+    failed: list[str] = field(default_factory=list)
 
     @property
     def ok(self) -> bool:
         """Whether every sync is in step, or will be with its next activation."""
-        return all(report.ok for report in self.reconciled)
+        return not self.failed and all(report.ok for report in self.reconciled)
+
+    @property
+    def raised(self) -> list[str]:
+        """A sentence for each sync whose destination could not be read."""
+        stopped = [one for one in self.reconciled if one.status == "stopped"]
+        return self.failed + [f"{one.sync} ended with {type(one.error).__name__}." for one in stopped]
 
     @property
     def problems(self) -> list[str]:
         """One sentence for each sync that is not."""
-        return [problem for report in self.reconciled for problem in drift_problems(report)]
+        return self.failed + [problem for report in self.reconciled for problem in drift_problems(report)]
 
     def as_json(self) -> dict[str, Any]:
         """For programs."""

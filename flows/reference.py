@@ -1,7 +1,7 @@
 """The generated parts of the docs (``make docs``), and whether they are current.
 
-Made are ``docs/cli.md`` (between its marks), ``docs/connectors.md``, ``docs/millstream.schema.json`` and the demo's
-project file.
+Made are ``docs/cli.md`` and the README's table of connectors (between their marks), ``docs/connectors.md``,
+``docs/millstream.schema.json`` and the demo's project file.
 """
 
 from __future__ import annotations
@@ -14,13 +14,21 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from millstream.flows.cli.application import declare_commands
-from millstream.flows.cli.connectors import DestinationFacts, SettingFacts, SourceFacts, describe_connectors
+from millstream.flows.cli.connectors import (
+    Connectors,
+    DestinationFacts,
+    SettingFacts,
+    SourceFacts,
+    describe_connectors,
+    streams_with_cursors,
+)
 from millstream.flows.project.schema import schema_text
 from millstream.flows.project.template import project_text
 from millstream.state.plugins import OWN_PACKAGE
 
 ROOT = Path(__file__).resolve().parent.parent
 BEGIN = "<!-- made by `make docs` from the commands' own help; change that -->"
+BEGIN_CONNECTORS = "<!-- made by `make docs` from what the connectors declare; change that -->"
 END = "<!-- end of what is made -->"
 
 
@@ -42,9 +50,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def generated(root: Path) -> Mapping[Path, str]:
     """The files that are made, and what they should hold."""
-    commands = root / "docs" / "cli.md"
+    commands, readme = root / "docs" / "cli.md", root / "README.md"
     return {
-        commands: _between_marks(commands.read_text(encoding="utf-8"), commands_text()),
+        commands: _between_marks(commands.read_text(encoding="utf-8"), commands_text(), begin=BEGIN),
+        readme: _between_marks(readme.read_text(encoding="utf-8"), readme_text(), begin=BEGIN_CONNECTORS),
         root / "docs" / "connectors.md": connectors_text(),
         root / "docs" / "millstream.schema.json": schema_text(plugins=False),
         root / "examples" / "demo" / "millstream.yaml": project_text(sandbox=True),
@@ -53,12 +62,12 @@ def generated(root: Path) -> Mapping[Path, str]:
 
 def connectors_text() -> str:
     """Millstream's own connectors with their settings, as Markdown."""
-    found = describe_connectors()
-    sources = [source for source in found["sources"] if source["package"] == OWN_PACKAGE]
-    destinations = [one for one in found["destinations"] if one["package"] == OWN_PACKAGE]
-    lines = ["<!-- made by `make docs` from what the connectors declare; change that -->", "# Connectors", ""]
+    found = _own_connectors()
+    sources, destinations = found["sources"], found["destinations"]
+    lines = [BEGIN_CONNECTORS, "# Connectors", ""]
     lines += ["`millstream connectors` lists these and those of installed plugins.", "", "## Sources", ""]
-    lines += _table(("source", "system", "kind", "API", "streams"), map(_source_cells, sources))
+    heads = ("source", "system", "kind", "API", "signs in with", "streams, and what each goes on from")
+    lines += _table(heads, map(_source_cells, sources))
     lines += ["", "## Destinations", ""]
     lines += _table(("destination", "system", "API", "modes", "finds people by"), map(_destination_cells, destinations))
     for kind, connector in [*(("source", one) for one in sources), *(("destination", one) for one in destinations)]:
@@ -67,12 +76,51 @@ def connectors_text() -> str:
     return "\n".join(lines) + "\n"
 
 
+def _own_connectors() -> Connectors:
+    """What is installed, without plugins."""
+    found = describe_connectors()
+    return {
+        "sources": [source for source in found["sources"] if source["package"] == OWN_PACKAGE],
+        "destinations": [one for one in found["destinations"] if one["package"] == OWN_PACKAGE],
+        "failed": [],
+    }
+
+
+def readme_text() -> str:
+    """Millstream's own connectors, a line each, as Markdown."""
+    found = _own_connectors()
+    sources = [
+        (f"[{one['title']}]({_page_of(one['name'])})", one["category"], streams_with_cursors(one), _signs_in(one))
+        for one in found["sources"]
+    ]
+    destinations = [
+        (f"[{one['title']}](docs/destinations/{one['name']}.md)", ", ".join(one["modes"]), ", ".join(one["match_keys"]))
+        for one in found["destinations"]
+    ]
+    return "\n".join(
+        [
+            *_table(("source", "kind", "streams", "signs in with"), sources),
+            "",
+            *_table(("destination", "modes", "finds people by"), destinations),
+        ]
+    )
+
+
+def _page_of(source: str) -> str:
+    """A source's page, from the repository's root."""
+    beside = f"sources/{source}/README.md"
+    return beside if (ROOT / beside).is_file() else f"docs/sources/{source}.md"
+
+
+def _signs_in(source: SourceFacts) -> str:
+    return ", ".join(source["auth"])
+
+
 def _source_cells(source: SourceFacts) -> tuple[str, ...]:
-    beside = Path("sources") / source["name"] / "README.md"
-    page = f"../{beside}" if (ROOT / beside).is_file() else f"sources/{source['name']}.md"
-    link = f"[`{source['name']}`]({page})"
-    streams = ", ".join(stream["name"] for stream in source["streams"]) or "as set in the project file"
-    return link, source["title"], source["category"], source["api_version"], streams
+    page = _page_of(source["name"])
+    link = f"[`{source['name']}`]({page.removeprefix('docs/') if page.startswith('docs/') else f'../{page}'})"
+    kind, version, streams = source["category"], source["api_version"], streams_with_cursors(source)
+    return link, source["title"], kind, version, _signs_in(source), streams
 
 
 def _destination_cells(destination: DestinationFacts) -> tuple[str, ...]:
@@ -116,10 +164,10 @@ def _command_lines(name: str, command: TyperCommand) -> Iterator[str]:
     yield from _table(("argument or option", "meaning"), [(f"`{name}`", text) for name, text in filter(None, records)])
 
 
-def _between_marks(page: str, made: str) -> str:
-    before, _, rest = page.partition(BEGIN)
+def _between_marks(page: str, made: str, *, begin: str) -> str:
+    before, _, rest = page.partition(begin)
     _, _, after = rest.partition(END)
-    return f"{before}{BEGIN}\n\n{made}\n\n{END}{after}"
+    return f"{before}{begin}\n\n{made}\n\n{END}{after}"
 
 
 def _is(path: Path, text: str) -> bool:

@@ -136,6 +136,7 @@ class SourcePull:
         budgets: Share the vendor's limits with all others who use the credential.
         stored: Rows stored before. Given by the engine, which then loads resumable streams in parts.
         part_rows: Size of such a part.
+        appended: Streams whose rows need not be merged, since their tables are not there yet. Given by the engine.
         reports: What became of each stream, by name.
     """
 
@@ -151,6 +152,7 @@ class SourcePull:
     pulled_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     stored: StoredRows | None = None
     part_rows: int = PART_ROWS
+    appended: frozenset[str] = frozenset()
     reports: dict[str, StreamReport] = field(default_factory=dict)
     _earlier: dict[str, StreamReport] = field(default_factory=dict)
     _readings: dict[str, _Reading] = field(default_factory=dict)
@@ -208,7 +210,7 @@ class SourcePull:
             tables,
             name=stream.name,
             primary_key=stream.primary_key,
-            write_disposition=stream.disposition,
+            write_disposition="append" if stream.name in self.appended else stream.disposition,
             columns=declared_columns(stream),
         )
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from millstream.sources.contract import Stream
 from millstream.sources.dlt_source import SourcePull, StreamReport
 from millstream.sources.dlt_store import dlt_destination, file_format, fit_to_store
+from millstream.sources.first_load import FirstLoads
 from millstream.sources.pages import PULLED_AT
 from millstream.sources.stored import StoredRows
 from millstream.state.errors import IncompleteError, MillstreamError, SchemaError
@@ -100,20 +101,24 @@ def ingest(pull: SourcePull, store: Store, *, name: str, pipelines: Path) -> Ing
     started = time.monotonic()
     pipeline = _pipeline(name, store, pipelines)
     pull.stored, pull.name = StoredRows(store, name), name
+    firsts, streams = FirstLoads(store, name, Path(pipeline.working_dir)), pull.source.selected_streams()
     with _dlt_errors(name), store.exclusive():
         pipeline.sync_destination()
         if pipeline.has_pending_data:
             pipeline.normalize()
             pipeline.load()
+        firsts.end(pull.source.streams())
     more = True
     try:
         while more:
+            pull.appended = firsts.begin(streams)
             with _dlt_errors(name):
-                source = fit_to_store(pull.dlt_source(), pull.source.selected_streams(), store)
+                source = fit_to_store(pull.dlt_source(), streams, store)
                 pipeline.extract(source, loader_file_format=file_format(store))
                 pipeline.normalize()
                 with store.exclusive():
                     pipeline.load()
+                    firsts.end(streams, twice=[one.stream for one in pull.reports.values() if one.rows > one.distinct])
             _reconcile(pull, store, name)
             more = pull.next_part()
     finally:

@@ -87,7 +87,7 @@ def _write(connection: Connection, folder: Path, report: PlanReport) -> None:
     report.path = folder / f"{report.sync}.{report.plan_id}.parquet"
     folder.mkdir(parents=True, exist_ok=True)
     part = report.path.with_suffix(".part")
-    write_parquet(connection, "SELECT * FROM operations ORDER BY number", part)
+    write_parquet(connection, "SELECT * FROM operations", part)
     part.rename(report.path)
 
 

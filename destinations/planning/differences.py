@@ -44,24 +44,27 @@ def make_operations(
         report: Counts go here.
     """
     takes_out = _look_for_merged(connection, name, sync, report)
-    connection.execute(
-        f"""
-        CREATE OR REPLACE TEMP TABLE differences AS
-        WITH known AS (SELECT * FROM delivery.acknowledged WHERE sync = $sync)
-        {_differences(sync, takes_out=takes_out)}
-        """,
-        {"sync": name},
-    )
-    _number(connection, sync, still)
-    differences = count(connection, "SELECT count(*) FROM differences")
+    differences = f"""
+        WITH known AS (SELECT * FROM delivery.acknowledged WHERE sync = {literal(name)})
+        {_differences(sync, takes_out=takes_out)}"""
+    left_out: dict[str, int] = {}
+    if still:
+        connection.execute(f"CREATE OR REPLACE TEMP TABLE differences AS {differences}")
+        left_out = _leave_out(connection, still)
+        differences = "SELECT * FROM differences"
+    _number(connection, sync, differences)
     counted = dict(connection.execute("SELECT operation, count(*) FROM operations GROUP BY operation").fetchall())
     report.adds, report.updates = counted.get("add", 0), counted.get("update", 0)
     report.removes = counted.get("remove", 0)
-    report.waiting = differences - report.operations
+    report.waiting = sum(left_out.values())
     # Whoever is removed is wanted only where removing is what the sync does.
-    wanted = "TRUE" if sync.mode is SyncMode.REMOVE else "operation <> 'remove'"
-    report.unchanged = report.wanted - count(connection, f"SELECT count(*) FROM differences WHERE {wanted}")
-    connection.execute("DROP TABLE differences")
+    report.unchanged = report.wanted - sum(
+        rows
+        for counts in (counted, left_out)
+        for operation, rows in counts.items()
+        if operation != "remove" or sync.mode is SyncMode.REMOVE
+    )
+    connection.execute("DROP TABLE IF EXISTS differences")
 
 
 def _differences(sync: Sync, *, takes_out: bool) -> str:
@@ -113,28 +116,35 @@ def _look_for_merged(connection: Connection, name: str, sync: Sync, report: Plan
     return False
 
 
-def _number(connection: Connection, sync: Sync, still: Sequence[Mapping[str, Any]]) -> None:
-    """``operations``: numbered, with the hash of each field, less the rows whose refusal still stands."""
-    refused = ""
-    if still:
-        keys = ("match_hash", "operation", "payload_hash")
-        listed = pa.table({key: pa.array([row[key] for row in still], pa.string()) for key in keys})
-        write_arrow(connection, "refused", listed)
-        refused = """
-        WHERE NOT EXISTS (
-            SELECT 1 FROM refused
-            WHERE refused.match_hash = sha256(differences.match_value)
-                AND refused.operation = differences.operation AND refused.payload_hash = differences.payload_hash
-        )"""
+def _leave_out(connection: Connection, still: Sequence[Mapping[str, Any]]) -> dict[str, int]:
+    """Take the rows out of ``differences`` whose refusal still stands; how many of each operation."""
+    keys = ("match_hash", "operation", "payload_hash")
+    write_arrow(
+        connection, "refused", pa.table({key: pa.array([row[key] for row in still], pa.string()) for key in keys})
+    )
+    refused = """EXISTS (
+        SELECT 1 FROM refused
+        WHERE refused.match_hash = sha256(differences.match_value)
+            AND refused.operation = differences.operation AND refused.payload_hash = differences.payload_hash
+    )"""
+    counted = connection.execute(
+        f"SELECT operation, count(*) FROM differences WHERE {refused} GROUP BY operation"
+    ).fetchall()
+    connection.execute(f"DELETE FROM differences WHERE {refused}")
+    connection.execute("DROP TABLE refused")
+    return {str(operation): int(rows) for operation, rows in counted}
+
+
+def _number(connection: Connection, sync: Sync, differences: str) -> None:
+    """``operations``: numbered, with the hash of each field; in the order of their numbers."""
     connection.execute(
         f"""
         CREATE OR REPLACE TEMP TABLE operations AS
         SELECT CAST(row_number() OVER (ORDER BY operation, match_value) - 1 AS INTEGER) AS number, *,
             {_field_hashes(sync)} AS field_hashes
-        FROM differences {refused}
+        FROM ({differences}) AS differences
         """
     )
-    connection.execute("DROP TABLE IF EXISTS refused")
 
 
 def _field_hashes(sync: Sync) -> str:

@@ -118,28 +118,27 @@ def _judge_others(connection: Connection, name: str, beside: Sequence[str]) -> N
 
     Those whom the sync itself took out last are its own, unless another sync into the audience holds them.
     """
-    held = "FALSE"
-    if beside:
-        held = f"""EXISTS (
-            SELECT 1 FROM delivery.acknowledged AS neighbour
-            WHERE neighbour.sync IN ({", ".join(map(literal, beside))}) AND neighbour.present IS NOT FALSE
-                AND (lower(neighbour.match_value) = found.match_value OR neighbour.external_id = found.external_id)
-        )"""
+    connection.execute(
+        """
+        CREATE OR REPLACE TEMP TABLE unclaimed AS
+        WITH claimed AS (
+            SELECT member_by_value AS member FROM known WHERE member_by_value IS NOT NULL
+            UNION
+            SELECT member_by_id FROM known WHERE member_by_id IS NOT NULL
+        )
+        SELECT found.* FROM found LEFT JOIN claimed ON claimed.member = found.member WHERE claimed.member IS NULL
+        """
+    )
     connection.execute(
         f"""
         CREATE OR REPLACE TEMP TABLE others AS
-        WITH unclaimed AS (
-            SELECT * FROM found WHERE member NOT IN (
-                SELECT member_by_value FROM known WHERE member_by_value IS NOT NULL
-                UNION ALL SELECT member_by_id FROM known WHERE member_by_id IS NOT NULL
-            )
-        ), sent AS (
+        WITH sent AS (
             SELECT unclaimed.member, outcome.match_value, outcome.profile_id, outcome.operation,
                 row_number() OVER (PARTITION BY unclaimed.member ORDER BY outcome.settled_at DESC) AS latest
             FROM unclaimed JOIN delivery.outcomes AS outcome ON lower(outcome.match_value) = unclaimed.match_value
             WHERE outcome.sync = ? AND outcome.status IN {_ACCEPTED} AND outcome.operation <> 'hold'
         ), shared AS (
-            SELECT DISTINCT found.member FROM unclaimed AS found WHERE {held}
+            {_held_by(beside)}
         )
         SELECT one.member, sent.match_value, sent.profile_id,
             CASE WHEN shared.member IS NOT NULL THEN 'other syncs' WHEN sent.operation = 'remove' THEN 'ours'
@@ -150,6 +149,20 @@ def _judge_others(connection: Connection, name: str, beside: Sequence[str]) -> N
         """,
         [name],
     )
+    connection.execute("DROP TABLE unclaimed")
+
+
+def _held_by(syncs: Sequence[str]) -> str:
+    """A select of the members of ``unclaimed`` whom one of these syncs holds."""
+    if not syncs:
+        return "SELECT member FROM unclaimed WHERE FALSE"
+    held = f"held.sync IN ({', '.join(map(literal, syncs))}) AND held.present IS NOT FALSE"
+    return f"""
+            SELECT unclaimed.member FROM unclaimed
+            JOIN delivery.acknowledged AS held ON lower(held.match_value) = unclaimed.match_value WHERE {held}
+            UNION
+            SELECT unclaimed.member FROM unclaimed
+            JOIN delivery.acknowledged AS held ON held.external_id = unclaimed.external_id WHERE {held}"""
 
 
 def keep(connection: Connection, name: str, *, looked_at: datetime) -> None:

@@ -23,7 +23,7 @@ from millstream.state.errors import FatalError
 from millstream.state.ledger.acknowledged import REPLACE_ACKNOWLEDGED, create_tables
 from millstream.state.ledger.journal import BatchEntry, Journal, PlanEntry
 from millstream.state.ledger.outcomes import Outcomes
-from millstream.state.store import Store, load_parquet, write_arrow
+from millstream.state.store import Store, parquet_rows, write_arrow
 
 if TYPE_CHECKING:
     from millstream.state.store import Connection
@@ -227,13 +227,15 @@ def _merge(
 def _make_settling(connection: Connection, plan: PlanEntry, sent: Sent) -> None:
     """``settling``: the plan's rows that were sent, each with its last outcome; and the audit of the batches."""
     assert sent.outcomes is not None
-    load_parquet(connection, "planned", plan.path)
+    planned = parquet_rows(connection, "planned", plan.path)
     write_arrow(connection, "answers", sent.outcomes)
+    # Fields are many and long; only the list of rejected rows may keep them.
     connection.execute(
-        """
+        f"""
         CREATE OR REPLACE TEMP TABLE settling AS
-        SELECT planned.*, answers.status, answers.code, answers.reason, answers.fault, answers.given_id
-        FROM planned JOIN answers ON answers.number = planned.number
+        SELECT operation, match_value, profile_id, external_id, payload_hash, field_hashes,
+            CASE WHEN status IN {_LISTED} THEN fields END AS fields, status, code, reason, fault, given_id
+        FROM {planned} AS planned JOIN answers ON answers.number = planned.number
         """
     )
     write_arrow(connection, "audited", sent.batches)
@@ -245,7 +247,7 @@ def _make_settling(connection: Connection, plan: PlanEntry, sent: Sent) -> None:
         """,
         [plan.sync, plan.plan_id],
     )
-    connection.execute("DROP TABLE planned; DROP TABLE answers; DROP TABLE audited")
+    connection.execute("DROP TABLE IF EXISTS planned; DROP TABLE answers; DROP TABLE audited")
 
 
 def _acknowledge(connection: Connection, facts: Mapping[str, object], *, keeps_removed: bool) -> None:
@@ -315,7 +317,7 @@ def _rows_to_list(
     return [
         {
             **dict(zip(names, row[:-2], strict=True)),
-            "clear_text": {"match_value": row[-2], "fields": orjson.loads(row[-1])} if in_clear else None,
+            "clear_text": {"match_value": row[-2], "fields": orjson.loads(row[-1])} if in_clear and row[-1] else None,
         }
         for row in rows
     ]

@@ -101,6 +101,8 @@ class Judge:
         yield self._of(report.sync, "rejected", firing=too_many, what=what)
 
     def _of_drift(self, report: DriftReport) -> Iterator[Condition]:
+        connection = self._project.destinations[report.destination].connection
+        self._hear(connection, [report.error] if report.error else [], asked=report.requests > 0)
         if report.status not in ("in_step", "drifted", "repaired"):
             return
         what = f"{report.missing:,} people are missing, {report.extra:,} are there although they were taken out."

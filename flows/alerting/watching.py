@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from millstream.flows.steps import Workspace
 
 _log = logging.getLogger("millstream.alerts")
-_SECTIONS = {"sync": "syncs", "source": "sources", "schedule": "schedules"}
 
 
 @dataclass(frozen=True)
@@ -64,7 +63,7 @@ def watch(workspace: Workspace, *, run_id: str) -> WatchReport:
     project, journal, rules = workspace.project, workspace.journal, _rules(workspace.project)
     journal.note_killed()
     _note(workspace, _by_the_clock(workspace, rules))
-    _note(workspace, _of_nothing(project, firing(journal)))
+    _note(workspace, _of_nothing(project, rules, firing(journal)))
     told = _tell(workspace, rules, run_id)
     return WatchReport(tuple(firing(journal)), told.alerts, told.failures)
 
@@ -145,24 +144,21 @@ def _by_the_clock(workspace: Workspace, rules: AlertRules) -> list[Condition]:
     return [*stale_syncs(project, journal, rules, now=at), *missing_runs(project, journal, rules, now=at)]
 
 
-def _of_nothing(project: Project, alerts: Sequence[Alert]) -> list[Condition]:
-    """Alerts about what the project no longer has."""
+def _of_nothing(project: Project, rules: AlertRules, alerts: Sequence[Alert]) -> list[Condition]:
+    """Alerts about what the project no longer has, or no longer watches."""
+    stale = {name for name, sync in project.syncs.items() if sync.enabled and rules.of_sync(name).stale_after}
+    sections = {"source": project.sources, "sync": project.syncs, "schedule": project.schedules}
+    known: dict[str, Collection[str]] = {**sections, "connection": project.file.connections}
     gone = []
     for alert in alerts:
-        kind, _, name = alert.subject.partition(" ")
-        known: Mapping[str, object] | None = getattr(project, _SECTIONS[kind]) if kind in _SECTIONS else None
-        if known is not None and name not in known:
-            detail = alert.name.removeprefix(f"{alert.subject} {alert.kind}").strip()
-            gone.append(
-                Condition(
-                    subject=alert.subject,
-                    kind=alert.kind,
-                    firing=False,
-                    what="The project no longer has it.",
-                    detail=detail,
-                    owner=alert.owner,
-                )
-            )
+        section, _, name = alert.subject.partition(" ")
+        if section not in known or name in (stale if alert.kind == "stale" else known[section]):
+            continue
+        detail = alert.name.removeprefix(f"{alert.subject} {alert.kind}").strip()
+        what = "The project no longer has it, or no longer watches it."
+        gone.append(
+            Condition(subject=alert.subject, kind=alert.kind, firing=False, what=what, detail=detail, owner=alert.owner)
+        )
     return gone
 
 

@@ -17,6 +17,15 @@ from millstream.sources.registry import SOURCES, AnySource
 from millstream.state.errors import ConfigurationError, MillstreamError
 from millstream.state.suggestions import did_you_mean
 
+_CREDENTIALS: Mapping[str, str] = {
+    "api_key": "API key",
+    "api_token": "API token",
+    "client_secret": "OAuth",
+    "refresh_token": "OAuth",
+    "secret_url": "URL",
+}
+"""What a secret setting stands for, where its name does not say it."""
+
 
 class SettingFacts(TypedDict):
     """A setting of a connector."""
@@ -35,6 +44,7 @@ class StreamFacts(TypedDict):
     name: str
     description: str
     incremental: bool
+    cursor: str | None
     scope: str | None
 
 
@@ -47,6 +57,7 @@ class SourceFacts(TypedDict):
     package: str
     api_version: str
     docs_url: str
+    auth: list[str]
     streams: list[StreamFacts]
     settings: list[SettingFacts]
 
@@ -111,17 +122,32 @@ def _source_facts(source: type[AnySource], package: str) -> SourceFacts:
         "package": package,
         "api_version": source.api_version,
         "docs_url": source.docs_url,
+        "auth": _auth(source.Settings),
         "streams": [
             {
                 "name": stream.name,
                 "description": stream.description,
-                "incremental": stream.cursor is not None,
+                "incremental": stream.cursor is not None or stream.resumable,
+                "cursor": _cursor(stream),
                 "scope": stream.scope,
             }
             for stream in usual_streams(source)
         ],
         "settings": setting_facts(source.Settings),
     }
+
+
+def _cursor(stream: Stream) -> str | None:
+    """Where a stream goes on from: a column, or a place of the vendor's or the connector's own."""
+    if stream.cursor is not None:
+        return stream.cursor.column
+    return "place" if stream.resumable else None
+
+
+def _auth(settings: type[BaseModel]) -> list[str]:
+    """The kinds of credential, by the secrets among the settings."""
+    secrets = [name for name, field in settings.model_fields.items() if is_secret(field.annotation)]
+    return list(dict.fromkeys(_CREDENTIALS.get(name, name.replace("_", " ")) for name in secrets))
 
 
 def usual_streams(source: type[AnySource]) -> tuple[Stream, ...]:
@@ -215,10 +241,18 @@ def _source_row(source: SourceFacts) -> Mapping[str, str]:
     return {
         "name": source["name"],
         "title": source["title"],
+        "category": source["category"],
         "API": source["api_version"],
+        "signs in with": joined(source["auth"]),
         "package": source["package"],
-        "streams": joined([stream["name"] for stream in source["streams"]]) or "as set",
+        "streams (cursor)": streams_with_cursors(source),
     }
+
+
+def streams_with_cursors(source: SourceFacts) -> str:
+    """A source's streams, each with what it goes on from."""
+    shown = [f"{one['name']} ({one['cursor']})" if one["cursor"] else one["name"] for one in source["streams"]]
+    return joined(shown) or "as set in the project file"
 
 
 def _destination_row(destination: DestinationFacts) -> Mapping[str, str]:

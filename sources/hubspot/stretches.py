@@ -192,11 +192,11 @@ class SideBySide:
 def _cut(whole: Stretch, highest: int, parts: int) -> list[Stretch]:
     """Stretches of as many ids each; the last one has no end."""
     ids = max(0, highest - whole.at)
-    if ids < _SMALLEST:
+    if ids < _SMALLEST or parts == 1:
         return [whole]
     edges = [whole.at + ids * number // parts for number in range(1, parts)]
-    firsts = [Stretch(whole.after, whole.at, edges[0])] if edges else [whole]
+    ends = [*edges[1:], None]
     return [
-        *firsts,
-        *(Stretch(str(edge), edge, end) for edge, end in zip(edges, [*edges[1:], None], strict=True)),
+        Stretch(whole.after, whole.at, edges[0]),
+        *(Stretch(str(edge), edge, end) for edge, end in zip(edges, ends, strict=True)),
     ]

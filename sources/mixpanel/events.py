@@ -126,8 +126,8 @@ class EventShape:
             "processed_at": known.get("mp_processing_time_ms"),
             "insert_id": known.get("$insert_id"),
             **self._ids.of_event(name, known),
-            **{column: get(key) for key, column in _OF_PROPERTY.items() if key in known},
-            **{column: identity.id_of(get(key)) for key, column in self._identifying.items() if key in known},
+            **{column: get(key) for key, column in _OF_PROPERTY.items()},
+            **{column: identity.id_of(get(key)) for key, column in self._identifying.items()},
             **self._amount(known),
             "properties": plain_names({key: value for key, value in known.items() if key not in self._taken}),
         }

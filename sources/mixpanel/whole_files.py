@@ -6,6 +6,7 @@ import gzip
 import weakref
 import zlib
 from collections.abc import Iterator, Mapping
+from io import BufferedReader
 from tempfile import SpooledTemporaryFile
 from types import TracebackType
 from typing import IO, TYPE_CHECKING, Any, Self, cast
@@ -63,7 +64,10 @@ class WholeFile:
         self._file.seek(0)
         packed = cast("IO[bytes]", self._file)
         # Neither closes the file below it.
-        return cast("IO[bytes]", gzip.open(packed) if self._is_packed else _Kept(packed))
+        if not self._is_packed:
+            return cast("IO[bytes]", _Kept(packed))
+        # Lines of the gzip file itself are cut in Python.
+        return cast("IO[bytes]", BufferedReader(gzip.GzipFile(fileobj=packed, mode="rb"), _BLOCK))
 
     def _check(self) -> None:
         """See that the last line is an event."""

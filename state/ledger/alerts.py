@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import sqlalchemy as sa
 
@@ -72,6 +72,7 @@ class Alert:
 def note(journal: Journal, conditions: Iterable[Condition], *, now: datetime) -> list[Alert]:
     """Keep how things are, and give what changed. Something that never fired and is right is not kept."""
     changed = []
+    conditions = list(conditions)  # finding them may use the journal
     with journal.writing() as connection:
         for condition in conditions:
             known = connection.execute(alerts.select().where(alerts.c.name == condition.name)).mappings().one_or_none()
@@ -82,6 +83,7 @@ def note(journal: Journal, conditions: Iterable[Condition], *, now: datetime) ->
             if known is None:
                 connection.execute(alerts.insert().values(**row))
             else:
+                row["facts"]["seen"] = (known["facts"] or {}).get("seen")
                 connection.execute(alerts.update().where(alerts.c.name == condition.name).values(**row))
             changed.append(_alert(row))
     return changed
@@ -101,12 +103,15 @@ def _row(condition: Condition, now: datetime) -> dict[str, Any]:
 
 def first_seen(journal: Journal, condition: Condition, *, now: datetime) -> datetime:
     """Since when something is watched: what was not done before that is nobody's fault."""
-    query = sa.select(alerts.c.since).where(alerts.c.name == condition.name)
+    query = sa.select(alerts.c.since, alerts.c.facts).where(alerts.c.name == condition.name)
     with journal.writing() as connection:
-        known: datetime | None = connection.execute(query).scalar()
+        known = connection.execute(query).one_or_none()
         if known is not None:
-            return known
-        connection.execute(alerts.insert().values({**_row(condition, now), "state": "watched", "told_at": now}))
+            seen = (known.facts or {}).get("seen")
+            return datetime.fromisoformat(seen) if seen else cast("datetime", known.since)
+        row = {**_row(condition, now), "state": "watched", "told_at": now}
+        row["facts"]["seen"] = now.isoformat()
+        connection.execute(alerts.insert().values(row))
     return now
 
 

@@ -4,7 +4,14 @@ SQL is written once, in DuckDB's dialect; ``dialect.py`` says it to PostgreSQL, 
 package opens the store.
 """
 
-from millstream.state.store.arrow import load_parquet, read_arrow, read_batches, write_arrow, write_parquet
+from millstream.state.store.arrow import (
+    load_parquet,
+    parquet_rows,
+    read_arrow,
+    read_batches,
+    write_arrow,
+    write_parquet,
+)
 from millstream.state.store.contract import Connection, Cursor, Store
 from millstream.state.store.duckdb import DuckDBStore
 from millstream.state.store.inspection import column_types, count, drop_temporary_tables, query_columns, query_errors
@@ -20,6 +27,7 @@ __all__ = [
     "count",
     "drop_temporary_tables",
     "load_parquet",
+    "parquet_rows",
     "query_columns",
     "query_errors",
     "read_arrow",

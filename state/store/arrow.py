@@ -98,3 +98,17 @@ def load_parquet(connection: Connection, table: str, path: Path) -> None:
 
     with pq.ParquetFile(path) as file:
         postgres.write_batches(table, file.schema_arrow, file.iter_batches(BATCH_ROWS), temporary=True)
+
+
+def parquet_rows(connection: Connection, table: str, path: Path) -> str:
+    """What to select a Parquet file's rows from, once: the file, or where the engine cannot read it a temporary table.
+
+    Args:
+        connection: An open store.
+        table: Name of the temporary table, where one is made.
+        path: The file.
+    """
+    if as_postgres(connection) is None:
+        return f"read_parquet({literal(str(path))})"
+    load_parquet(connection, table, path)
+    return identifier(table)

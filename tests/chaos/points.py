@@ -6,6 +6,7 @@ import random
 import signal
 import sqlite3
 from collections import Counter
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 
@@ -41,6 +42,7 @@ class Chaos:
     Attributes:
         world: The world.
         chance: Where all luck comes from.
+        always: Faults of every day.
         ended: How often runs ended with each code.
         stopped: How often a signal came in time.
         rounds: Clean ends that were compared.
@@ -48,6 +50,7 @@ class Chaos:
 
     world: World
     chance: random.Random
+    always: Sequence[Fault] = ()
     judge: Judge = field(init=False)
     ended: Counter[int] = field(default_factory=Counter)
     stopped: Counter[str] = field(default_factory=Counter)
@@ -68,12 +71,17 @@ class Chaos:
         mailchimp.batches.seconds = chance.choice((0.0, 0.05, 0.3))
         some = chance.sample(list(world.syncs), chance.choice((1, 1, 2, 3)))
         stop = chance.choice((signal.SIGKILL, signal.SIGKILL, signal.SIGTERM))
-        if chance.random() < 0.5:
+        kind = chance.choice(("time", "request", "write", "write"))
+        if kind == "time":
             how = f"after {(after := chance.uniform(0.0, 1.2 * self._usual)):.3f} s"
             ended = world.activate(*some, stop=stop, after=after)
         else:
-            how = f"at request {(request := chance.randint(1, 8 * len(some)))}"
-            world.witness.act_when(lambda seen: seen.requests >= request, lambda: world.runs.signal_now(stop))
+            # At a write, it dies after the vendor has done it and before it hears so.
+            how = f"at {kind} {(nth := chance.randint(1, (8 if kind == 'request' else 3) * len(some)))}"
+            world.witness.act_when(
+                lambda seen: (seen.requests if kind == "request" else seen.writes) >= nth,
+                lambda: world.runs.signal_now(stop),
+            )
             ended = world.activate(*some)
             world.witness.do_not_act()
         world.let_settle()
@@ -82,7 +90,7 @@ class Chaos:
 
     def _bad_day(self) -> list[Fault]:
         self.world.behave()
-        chosen = self.chance.sample(FAULTS, self.chance.choice((0, 1, 2, 3)))
+        chosen = [*self.always, *self.chance.sample(FAULTS, self.chance.choice((0, 1, 2, 3)))]
         for kind, facts in chosen:
             for system in ("hubspot", "mailchimp"):
                 order = {"seed": self.chance.randint(1, 1000), **facts}

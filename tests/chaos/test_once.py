@@ -12,11 +12,16 @@ from contextlib import closing
 
 import pytest
 
-from tests.chaos.points import Chaos, differences
+from tests.chaos.points import Chaos, Fault, differences
 from tests.chaos.runs import Runs
 from tests.chaos.world import World, chaos_world
 
 POINTS = int(os.environ.get("MILLSTREAM_CHAOS", "24")) // 4
+LOST: tuple[Fault, ...] = (
+    ("reset", {"share": 0.15, "when": "after"}),
+    ("server_error", {"share": 0.15, "when": "after", "status": 502}),
+)
+"""Answers that do not come although the work is done."""
 
 
 @pytest.fixture(scope="module")
@@ -24,10 +29,12 @@ def once(tmp_path_factory: pytest.TempPathFactory, runs: Runs) -> Iterator[Chaos
     """Each value is wanted once, so whatever comes twice was sent twice."""
     with chaos_world(tmp_path_factory.mktemp("once"), runs, ("once",), ("mirror", "upsert", "remove")) as world:
         world.never_the_same = True
-        chaos = Chaos(world, random.Random(int(os.environ.get("MILLSTREAM_CHAOS_SEED", "5"))))
+        chaos = Chaos(world, random.Random(int(os.environ.get("MILLSTREAM_CHAOS_SEED", "5"))), always=LOST)
         for number in range(1, POINTS + 1):
             chaos.point(number)
         world.behave()
+        world.change(chaos.chance)
+        world.order("hubspot", "reset", when="after", path="batch/upsert", times=2)
         for _ in range(3):
             world.activate()
             chaos.make_due()

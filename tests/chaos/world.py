@@ -45,6 +45,7 @@ class Desired:
     mode: str
     now: dict[str, tuple[str, str]] = field(default_factory=dict)
     ever: set[str] = field(default_factory=set)
+    _before: dict[str, tuple[str, str]] = field(default_factory=dict)
 
     @property
     def system(self) -> str:
@@ -61,8 +62,12 @@ class Desired:
         """All whom it may come to want."""
         return [f"p{number:02}.{self.name}@example.com" for number in range(PEOPLE)]
 
-    def change(self, chance: random.Random, value: Callable[[], str]) -> None:
-        """Some come, some go, some change."""
+    def change(self, chance: random.Random, value: Callable[[], str] | None) -> None:
+        """Some come, some go, some change; or all is as before the last change, which is what a lost write shows in."""
+        before, self._before = self._before, dict(self.now)
+        if value is None:
+            self.now = before
+            return
         for person in self.everybody:
             luck = chance.random()
             if luck < 0.2:
@@ -96,13 +101,14 @@ class World:
         return self.folder / ".millstream" / "store.duckdb"
 
     def change(self, chance: random.Random) -> None:
-        """Change what is wanted, to one of few values or to one that never was."""
+        """Change what is wanted, to few values and often back; or to values that never were."""
 
         def value() -> str:
             return f"Value {next(self._values)}" if self.never_the_same else chance.choice(NAMES)
 
+        goes_back = not self.never_the_same and chance.random() < 0.4
         for sync in self.syncs.values():
-            sync.change(chance, value)
+            sync.change(chance, None if goes_back else value)
         self.write()
 
     def write(self) -> None:

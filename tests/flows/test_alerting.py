@@ -21,6 +21,7 @@ from millstream.flows.project import load_project
 from millstream.flows.project.models import Schedule
 from millstream.flows.reconciling import ReconcileReport
 from millstream.flows.steps import PipelineReport, Workspace, recorded_run
+from millstream.sandbox import Sandbox
 from millstream.sources.ingest import IngestReport
 from millstream.state.errors import (
     AuthenticationError,
@@ -31,7 +32,7 @@ from millstream.state.errors import (
     RefusedError,
     UnavailableError,
 )
-from millstream.state.ledger.alerts import firing
+from millstream.state.ledger.alerts import firing, note
 from tests.receivers import Hooks, web_server
 
 PROJECT = """
@@ -163,6 +164,17 @@ class TestRuns:
             "sync letters is as acknowledged again",
         ]
 
+    def test_a_destination_that_cannot_be_read_is_told(self, shop: Workspace) -> None:
+        for error, wrong in (
+            (UnavailableError("No answer."), ["run reconcile failed"]),
+            (AuthenticationError("The key is not accepted."), ["connection mail credentials", "run reconcile failed"]),
+            (None, []),
+        ):
+            status = "stopped" if error else "in_step"
+            found = DriftReport("letters", "mailchimp", status=status, error=error, requests=3)
+            after_run(shop, "reconcile", "run", ReconcileReport("run", [found]), None)
+            assert sorted(names(shop)) == wrong
+
     def test_a_vendors_words_about_a_row_stay_here(self, shop: Workspace, hooks: Hooks) -> None:
         ends(shop, sent(error=RefusedError("Ann Smith is no valid name", status=400)))
         ends(shop, error=ValueError("Ann Smith"))
@@ -217,7 +229,12 @@ class TestClock:
     def test_one_that_was_never_completed_is_stale_from_when_it_was_first_seen(self, shop: Workspace) -> None:
         assert self.stale(shop, NOON) == []
         assert self.stale(shop, NOON + 2 * HOUR) == []
-        assert self.stale(shop, NOON + 4 * HOUR) == ["It was never completed; 3 hours are allowed."]
+        for hours in (4, 5):
+            assert self.stale(shop, NOON + hours * HOUR) == ["It was never completed; 3 hours are allowed."]
+            assert shop.project.alerts
+            found = stale_syncs(shop.project, shop.journal, shop.project.alerts, now=NOON + hours * HOUR)
+            note(shop.journal, found, now=NOON + hours * HOUR)
+        assert [one.since for one in firing(shop.journal)] == [NOON + 4 * HOUR]
 
     def test_a_schedule_whose_run_never_began_is_missed(self, shop: Workspace) -> None:
         first = datetime(2026, 3, 2, 7, 30, tzinfo=UTC)
@@ -279,6 +296,27 @@ class TestCommand:
         assert told(hooks) == ["channel is tried out"]
         hooks.answers = [404]
         assert "did not take the message" in self.call(tmp_path, "--test", ok=False)["channels"]["hook"]
+
+
+def test_a_wrong_key_is_told_by_the_run_that_met_it(
+    tmp_path: Path, hooks: Hooks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def activate(key: str) -> None:
+        monkeypatch.setenv("NO_KEY", key)
+        CliRunner().invoke(declare_commands(), ["activate", "letters", "-p", str(tmp_path)])
+
+    monkeypatch.setenv("ALERTS_SECRET", "for the signature")
+    with Sandbox(people=20, limits=False) as sandbox:
+        text = PROJECT.format(url=hooks.url).replace("http://127.0.0.1:9/3.0", f"{sandbox.url}/mailchimp/3.0")
+        (tmp_path / "millstream.yaml").write_text(text.replace("list_id: a}", "list_id: a1b2c3d4e5}"))
+        workspace = Workspace.open(load_project(tmp_path))
+        with workspace.store.open() as connection:
+            connection.execute("CREATE SCHEMA crm; CREATE TABLE crm.wanted AS SELECT 'told@example.com' AS email")
+        workspace.journal.close()
+        activate("wrong-key-us1")
+        assert told(hooks) == ["connection mail is not accepted by the vendor"]
+        activate("sandbox-mailchimp-us1")
+        assert told(hooks) == ["connection mail is accepted again"]
 
 
 @pytest.mark.parametrize(

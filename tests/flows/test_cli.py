@@ -419,6 +419,13 @@ class TestConnectors:
         [key] = [setting for setting in mailchimp["settings"] if setting["name"] == "api_key"]
         assert (key["required"], key["secret"], key["type"]) == (True, True, "secret")
 
+    def test_they_say_where_streams_go_on_from_and_what_signs_in(self) -> None:
+        sources = {source["name"]: source for source in call_json("connectors")["sources"]}
+        hubspot, zendesk = sources["hubspot"], sources["zendesk"]
+        assert (hubspot["category"], hubspot["auth"]) == ("crm", ["access token", "OAuth"])
+        cursors = {stream["name"]: stream["cursor"] for stream in (*hubspot["streams"], *zendesk["streams"])}
+        assert (cursors["contacts"], cursors["owners"], cursors["users"]) == ("modified_at", None, "place")
+
     def test_every_setting_is_described(self) -> None:
         document = call_json("connectors")
         for connector in (*document["sources"], *document["destinations"]):

@@ -33,7 +33,7 @@ from millstream.state.errors import (
     UnreachableError,
 )
 from millstream.state.http import RateLimit
-from millstream.state.store import Connection, Store
+from millstream.state.store import Connection, DuckDBStore, Store
 from tests.engines import Engine
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -409,7 +409,20 @@ def test_a_key_that_comes_twice_in_a_catalogue_is_one_row(bench: Bench) -> None:
     assert bench.sql("SELECT id, name FROM raw_shop.things ORDER BY id") == [(1, "new"), (2, None)]
 
 
+def test_what_a_first_load_that_died_left_twice_is_there_once_after_the_next(tmp_path: Path) -> None:
+    bench = Bench(DuckDBStore(tmp_path / "store.duckdb"), tmp_path)
+    bench.pull(stream([[thing(1), thing(2)]]))
+    with bench.store.open() as connection:
+        connection.execute("INSERT INTO raw_shop.things SELECT * FROM raw_shop.things WHERE id = 2")
+    note = tmp_path / "dlt" / "shop" / "first_loads.json"
+    note.write_text('["things"]')
+    bench.pull(stream([[thing(3)]]))
+    assert bench.ids() == [1, 2, 3]
+    assert not note.exists()
+
+
 def test_a_row_that_did_not_arrive_fails_the_stream(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench.pull(stream([[thing(1)]]))
     opened = bench.store.open
 
     @contextmanager
