@@ -24,7 +24,7 @@ from rich.console import Console
 
 from benchmarks import ingest_dlt
 from benchmarks.ingest_floor import FLOORS, load
-from benchmarks.measuring import Comparison, Meter, Side, compare
+from benchmarks.measuring import Comparison, Meter, Side, compare, medians
 from benchmarks.playback import HUBSPOT_TOKEN, MIXPANEL_DAYS, MIXPANEL_USER, ZENDESK_USER
 from benchmarks.report import Options, header, show
 from benchmarks.vendor import Vendor
@@ -202,18 +202,29 @@ def main(arguments: Sequence[str] | None = None) -> None:
     plan = Plan(given.vendors or VENDORS, given.rows, given.latency_ms, given.repeat, given.dlt_up_to)
     facts = header(Options(people=0, identifiers=0, latency_ms=0, repeat=plan.repeat))
     facts["options"] = vars(plan)
-    with Console(stderr=True).status("measuring") as status:
+    console = Console(stderr=True, highlight=False)
+    with console.status("measuring"):
         # Once with little, so that imports and first uses are not counted.
         list(measure(replace(plan, rows=(2_000,), latencies=(0,), repeat=1)))
         comparisons = []
         for comparison in measure(plan):
             comparisons.append(comparison)
-            status.update(f"measured {comparison.benchmark}, {comparison.ours[0].rows:,} rows")
+            console.print(_in_a_line(comparison))
     if given.json:
         results = [comparison.as_json() for comparison in comparisons]
         print(orjson.dumps({**facts, "results": results}, option=orjson.OPT_INDENT_2).decode())
     else:
         show(facts, comparisons)
+
+
+def _in_a_line(comparison: Comparison) -> str:
+    """What is known already, while the rest is measured."""
+    sides = {"ours": comparison.ours, "floor": comparison.floor, **comparison.others}
+    costs = {name: medians(phases) for name, phases in sides.items()}
+    told = (
+        f"{name} {one['wall']:.2f} s, CPU {one['cpu']:.2f} s, {one['peak_mb']:.0f} MB" for name, one in costs.items()
+    )
+    return f"{comparison.benchmark}, {comparison.ours[0].rows:,} rows: {'; '.join(told)}"
 
 
 def _parser() -> argparse.ArgumentParser:

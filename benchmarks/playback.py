@@ -76,6 +76,8 @@ class Contacts(Recording):
         while len(self.ids) < rows:
             query = {"limit": 100, "properties": ",".join(names), "after": after}
             page = orjson.loads(await _ask(system, "/crm/v3/objects/contacts", query, f"Bearer {HUBSPOT_TOKEN}"))
+            if not page["results"]:
+                raise RuntimeError(f"the sandbox has {len(self.ids)} contacts only")
             for record in page["results"][: rows - len(self.ids)]:
                 self.ids.append(int(record["id"]))
                 self.records.append(orjson.dumps(record))

@@ -44,12 +44,14 @@ class Judge:
     Attributes:
         problems: All that was found.
         in_flight: Rows without an outcome at each death.
+        uncertain: Rows of which a vendor's failure left nobody knowing what became of them.
         sent_twice: Rows that were sent again although the vendor had answered well.
     """
 
     world: World
     problems: list[str] = field(default_factory=list)
     in_flight: int = 0
+    uncertain: int = 0
     sent_twice: int = 0
     _plans: dict[str, PlanSeen] = field(default_factory=dict)
     _known: set[str] = field(default_factory=set)
@@ -74,6 +76,7 @@ class Judge:
         found += self._repeated(sent)
         for plan_id in self._new_plans(sent):
             statuses, settled = self._statuses(plan_id)
+            self.uncertain += sum(status in {"retry_later", "unknown"} for status in statuses.values())
             found += self._open_ends(plan_id, statuses, settled=settled, killed=killed)
             self._note(self._plans[plan_id], statuses)
             if settled:

@@ -135,7 +135,8 @@ class Chaos:
         judge = self.judge
         return (
             f"{dict(self.stopped)} in time, exit codes {dict(self.ended)}, {judge.in_flight} rows in flight, "
-            f"{judge.sent_twice} sent twice, {self.rounds} clean ends, problems: {judge.problems}"
+            f"{judge.uncertain} uncertain, {judge.sent_twice} sent twice, {self.rounds} clean ends, "
+            f"problems: {judge.problems}"
         )
 
     def make_due(self) -> None:

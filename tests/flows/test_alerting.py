@@ -99,6 +99,7 @@ def told(hooks: Hooks) -> list[str]:
 class TestRuns:
     def test_a_failed_sync_is_told_once_and_so_is_its_recovery(self, shop: Workspace, hooks: Hooks) -> None:
         ends(shop, sent())
+        ends(shop, sent(error=InterruptedRunError("The run was asked to stop.")))
         assert told(hooks) == []
         for _ in range(2):
             ends(shop, sent(error=UnavailableError("The vendor cannot answer now.")))

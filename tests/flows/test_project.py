@@ -340,11 +340,12 @@ class TestProblems:
         assert problem.startswith("millstream.yaml:6: sources.people.streams: ")
         assert "did you mean 'contacts'?" in problem
 
-    def test_a_system_without_a_source_side_is_told_apart(self, tmp_path: Path) -> None:
-        problem = the_problem_of(
-            tmp_path, CONNECTIONS.replace("people: {connection: crm}", "people: {connection: mail}")
+    def test_a_system_without_a_destination_side_is_told_apart(self, tmp_path: Path) -> None:
+        text = CONNECTIONS.replace(
+            "sources:\n", "  calls: {system: surveymonkey, access_token: {env: CRM_TOKEN}}\nsources:\n"
         )
-        assert "sources.people.connection: There is no source 'mailchimp'" in problem
+        problem = the_problem_of(tmp_path, text.replace("letters: {connection: mail}", "letters: {connection: calls}"))
+        assert "destinations.letters.connection: There is no destination 'surveymonkey'" in problem
 
     def test_a_key_that_only_the_other_side_knows_is_fine_on_a_connection_and_not_on_an_entry(
         self, tmp_path: Path
