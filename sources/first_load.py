@@ -36,7 +36,7 @@ class FirstLoads:
         """The streams that have no table yet, whose rows may be appended from now on."""
         if not isinstance(self._store, DuckDBStore):
             return frozenset()
-        merged = [stream.name for stream in streams if stream.disposition == "merge"]
+        merged = [stream.name for stream in streams if stream.disposition == "merge" and stream.primary_key]
         with self._store.open() as connection:
             first = frozenset(name for name in merged if not column_types(connection, self._schema, name))
         if first:
@@ -67,5 +67,5 @@ class FirstLoads:
             if column_types(connection, self._schema, stream.name):
                 connection.execute(
                     f"DELETE FROM {table} WHERE rowid NOT IN "
-                    f"(SELECT arg_max(rowid, {PULLED_AT}) FROM {table} GROUP BY {keys})"
+                    f"(SELECT arg_max(rowid, {{pulled: {PULLED_AT}, place: rowid}}) FROM {table} GROUP BY {keys})"
                 )

@@ -403,6 +403,14 @@ def test_the_later_row_of_a_key_wins(bench: Bench) -> None:
     assert bench.sql("SELECT name FROM raw_shop.things WHERE id = 1") == [("new",)]
 
 
+def test_the_later_row_of_a_key_wins_over_tables_of_one_load(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dlt_source, "CHUNK_ROWS", 1)
+    pages = [[thing(number % 3, name=f"{number}")] for number in range(30)]
+    report = bench.pull(stream(pages))
+    assert (report.streams[0].rows, report.streams[0].loaded) == (30, 3)
+    assert bench.sql("SELECT name FROM raw_shop.things ORDER BY id") == [("27",), ("28",), ("29",)]
+
+
 def test_a_key_that_comes_twice_in_a_catalogue_is_one_row(bench: Bench) -> None:
     report = bench.pull(stream([[thing(1, name="old")], [thing(1, name="new"), thing(2)]], disposition="replace"))
     assert [str(error) for error in report.errors] == []
