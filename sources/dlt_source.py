@@ -270,7 +270,9 @@ class SourcePull:
             stored=self.stored,
             accept_empty=self.accept_empty,
         )
-        portions = _in_chunks(stream.read(pull) if stream.read else pull.pages(), pull)
+        portions = _in_chunks(
+            stream.read(pull) if stream.read else pull.pages(), pull, most=min(CHUNK_ROWS, self.part_rows)
+        )
         return _Reading(pull, portions, state, deepcopy(state["notes"]))
 
     def _leave_table(self, stream: Stream) -> None:
@@ -380,7 +382,7 @@ _Portion = tuple["list[Any] | pa.Table", Mapping[str, Any]]
 """Rows, and of a resumable stream the reader's notes as they were with them."""
 
 
-def _in_chunks(pages: Iterable[list[Any] | pa.Table], pull: Pull) -> Iterator[_Portion]:
+def _in_chunks(pages: Iterable[list[Any] | pa.Table], pull: Pull, *, most: int) -> Iterator[_Portion]:
     """Pages put together to some thousand rows: dlt's cost is by table, not by row. Tables stay as they are.
 
     An error comes after the rows read before it, so that a pull that a budget ends keeps them.
@@ -399,7 +401,7 @@ def _in_chunks(pages: Iterable[list[Any] | pa.Table], pull: Pull) -> Iterator[_P
             chunk.extend(page)
             notes = _notes_of(pull)
             asked = pull.wants_load or pull.wants_table
-            if asked or len(chunk) >= CHUNK_ROWS or monotonic() - begun >= CHUNK_SECONDS:
+            if asked or len(chunk) >= most or monotonic() - begun >= CHUNK_SECONDS:
                 pull.wants_table = False
                 yield chunk, notes
                 chunk, begun = [], monotonic()

@@ -18,6 +18,11 @@ ROOT = Path(__file__).parents[2]
 SECRETS = {"CHAOS_TOKEN": "pat-sandbox-hubspot", "CHAOS_KEY": "sandbox-mailchimp-us1"}
 
 
+def _without_projects() -> dict[str, str]:
+    """The environment, less what would lead a run to another project or to a Prefect server of other tests."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(("MILLSTREAM_", "PREFECT_"))}
+
+
 @dataclass(frozen=True)
 class Ended:
     """How a run ended.
@@ -47,7 +52,7 @@ class Runs:
         self._prepared = subprocess.Popen(
             [sys.executable, "-m", "tests.chaos.prepared"],
             cwd=ROOT,
-            env={**os.environ, **SECRETS},
+            env={**_without_projects(), **SECRETS},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

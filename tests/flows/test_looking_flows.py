@@ -19,7 +19,7 @@ from millstream.flows.steps import Workspace
 from millstream.sandbox import Sandbox
 
 PROJECT = """
-name: shop
+name: outlet
 connections:
   crm: {{system: hubspot, base_url: "{url}/hubspot", access_token: {{env: HUBSPOT_ACCESS_TOKEN}}}}
 destinations:
@@ -91,6 +91,6 @@ def test_drift_fails_the_flow_leaves_a_table_and_is_an_event(shop: Workspace) ->
     problem, alert = flows.stdout.strip().splitlines()[-2:]
     assert "sync list is not as acknowledged: 1 missing" in problem
     assert alert == "sync list drift"
-    (table,) = read_from_server("/artifacts/filter", {"artifacts": {"key": {"any_": ["shop-reconcile"]}}})
+    (table,) = read_from_server("/artifacts/filter", {"artifacts": {"key": {"any_": ["outlet-reconcile"]}}})
     assert '"missing": 1' in str(table["data"])
-    assert events_of("shop") == [("millstream.alert.firing", "sync list drift")]
+    assert events_of("outlet") == [("millstream.alert.firing", "sync list drift")]
