@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import base64
-import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 import orjson
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import padding, rsa
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
 from pydantic import SecretStr
 
 from millstream.sources.ga4.settings import SCOPE
 from millstream.state.errors import ConfigurationError
 from millstream.state.http import TokenGrantAuth, refresh_token_auth
+from millstream.state.http.jwt_bearer import assertion_form
 
 if TYPE_CHECKING:
     from millstream.sources.ga4.settings import GoogleAnalytics4Settings
 
-JWT_BEARER = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 ASSERTION_LIFE = 3600
 """Seconds; Google accepts an hour at most."""
 
@@ -45,16 +43,8 @@ def service_account_form(key: SecretStr, token_url: str) -> Callable[[], Mapping
         ConfigurationError: The text is not a service account's key.
     """
     email, key_id, private_key = _read_key(key)
-
-    def form() -> Mapping[str, str]:
-        now = int(time.time())
-        head = {"alg": "RS256", "typ": "JWT"} | ({"kid": key_id} if key_id else {})
-        claims = {"iss": email, "scope": SCOPE, "aud": token_url, "iat": now, "exp": now + ASSERTION_LIFE}
-        signed = f"{_segment(head)}.{_segment(claims)}"
-        signature = private_key.sign(signed.encode(), padding.PKCS1v15(), hashes.SHA256())
-        return {"grant_type": JWT_BEARER, "assertion": f"{signed}.{_base64url(signature)}"}
-
-    return form
+    claims = {"iss": email, "scope": SCOPE, "aud": token_url}
+    return assertion_form(private_key, claims, life=ASSERTION_LIFE, key_id=key_id)
 
 
 def _read_key(key: SecretStr) -> tuple[str, str | None, rsa.RSAPrivateKey]:
@@ -72,11 +62,3 @@ def _read_key(key: SecretStr) -> tuple[str, str | None, rsa.RSAPrivateKey]:
         raise ConfigurationError("The service account's key is not an RSA key.", where="source ga4", remedy=remedy)
     key_id = found.get("private_key_id")
     return email, str(key_id) if key_id else None, private_key
-
-
-def _segment(value: Mapping[str, object]) -> str:
-    return _base64url(orjson.dumps(value))
-
-
-def _base64url(value: bytes) -> str:
-    return base64.urlsafe_b64encode(value).rstrip(b"=").decode()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import orjson
 from cryptography.hazmat.primitives import hashes, serialization
@@ -39,7 +39,14 @@ def jwt_bearer_auth(
     Raises:
         ConfigurationError: The key cannot be read.
     """
-    signer = _rsa_key(private_key)
+    form = assertion_form(_rsa_key(private_key), claims, life=life, key_id=key_id)
+    return TokenGrantAuth(token_url, form, classify=classify)
+
+
+def assertion_form(
+    signer: rsa.RSAPrivateKey, claims: Mapping[str, str], *, life: int, key_id: str | None = None
+) -> Callable[[], Mapping[str, str]]:
+    """Makes the form of a JWT bearer grant, its assertion signed anew each time; see ``jwt_bearer_auth``."""
 
     def form() -> Mapping[str, str]:
         now = int(time.time())
@@ -48,7 +55,7 @@ def jwt_bearer_auth(
         signature = signer.sign(signed.encode(), padding.PKCS1v15(), hashes.SHA256())
         return {"grant_type": JWT_BEARER, "assertion": f"{signed}.{_base64url(signature)}"}
 
-    return TokenGrantAuth(token_url, form, classify=classify)
+    return form
 
 
 def _rsa_key(private_key: SecretStr) -> rsa.RSAPrivateKey:
