@@ -25,7 +25,6 @@ from millstream.destinations.modes import Leaving, Operation, SyncMode
 from millstream.destinations.rows import in_order, last_of_each, match_of, send_each, text_values
 from millstream.state.errors import (
     ConfigurationError,
-    MalformedAnswerError,
     MillstreamError,
     NotFoundError,
     RefusedError,
@@ -173,10 +172,7 @@ class HubSpot(Destination[HubSpotSettings]):
             return UnavailableError("The HubSpot account is being migrated.", retry_after=retry_after(answer.headers))
         if answer.status_code not in {400, 403, 429}:
             return None
-        try:
-            body = answer.json()
-        except MalformedAnswerError:
-            return None
+        body = answer.said()
         return problem_of(answer.status_code, body) if isinstance(body, dict) else None
 
     @cached_property

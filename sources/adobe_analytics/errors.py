@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from millstream.state.errors import (
     AuthenticationError,
-    MalformedAnswerError,
     MillstreamError,
     PermissionDeniedError,
     RateLimitedError,
@@ -53,12 +50,7 @@ def classify(answer: Answer) -> MillstreamError | None:
 
 def _said(answer: Answer) -> tuple[str, str]:
     """Code and words of an error, of the gateway or of the service behind it."""
-    try:
-        body: Any = answer.json()
-    except MalformedAnswerError:
-        return "", "."
-    if not isinstance(body, dict):
-        return "", "."
+    body = answer.facts()
     code = str(body.get("errorCode") or body.get("error_code") or "")
     words = " - ".join(part for part in (code, body.get("errorDescription") or body.get("message")) if part)
     return code, f": {words[:300]}" if words else "."

@@ -16,7 +16,6 @@ from millstream.sources.ga4.credentials import google_auth
 from millstream.sources.ga4.reports import ReportReader
 from millstream.sources.ga4.settings import GoogleAnalytics4Settings, Report
 from millstream.state.errors import (
-    MalformedAnswerError,
     MillstreamError,
     PermissionDeniedError,
     QuotaExhaustedError,
@@ -122,11 +121,7 @@ def quota_error(words: str) -> MillstreamError:
 
 def _words(answer: Answer) -> str:
     """What an error body says: its message, and the reasons and limits named in the details."""
-    try:
-        body = answer.json()
-    except MalformedAnswerError:
-        return ""
-    error = body.get("error") if isinstance(body, dict) else None
+    error = answer.facts().get("error")
     if not isinstance(error, dict):
         return ""
     parts = [str(error.get("status", "")), str(error.get("message", ""))]

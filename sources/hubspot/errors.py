@@ -8,7 +8,6 @@ from typing import Any
 
 from millstream.state.errors import (
     AuthenticationError,
-    MalformedAnswerError,
     MillstreamError,
     PermissionDeniedError,
     QuotaExhaustedError,
@@ -23,7 +22,7 @@ def classify(answer: Answer) -> MillstreamError | None:
     """The error that an answer stands for, or None where its status says it all."""
     if answer.status_code not in (401, 403, 429):
         return None
-    body = _body(answer)
+    body = answer.facts()
     if answer.status_code == 429:
         return _limit(answer, body)
     category = str(body.get("category") or "")
@@ -77,11 +76,3 @@ def _scopes(body: Mapping[str, Any]) -> Iterator[str]:
                     yield from (found for one in value for found in _SCOPE.findall(str(one)))
         elif isinstance(context, str) and "copes=[" in context:
             yield from _SCOPE.findall(context.split("copes=[", 1)[1].split("]", 1)[0])
-
-
-def _body(answer: Answer) -> Mapping[str, Any]:
-    try:
-        body = answer.json()
-    except MalformedAnswerError:
-        return {}
-    return body if isinstance(body, dict) else {}

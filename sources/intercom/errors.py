@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import time
-from typing import Any
 
 from millstream.state.errors import (
     AuthenticationError,
-    MalformedAnswerError,
     MillstreamError,
     PermissionDeniedError,
     RateLimitedError,
@@ -67,11 +65,7 @@ def _seconds_left(answer: Answer) -> float | None:
 
 def _first_error(answer: Answer) -> tuple[str, str]:
     """Code and words of the first error of an ``error.list``."""
-    try:
-        body: Any = answer.json()
-    except MalformedAnswerError:
-        return "", "."
-    errors = body.get("errors") if isinstance(body, dict) else None
+    errors = answer.facts().get("errors")
     first = errors[0] if isinstance(errors, list) and errors else None
     if not isinstance(first, dict):
         return "", "."

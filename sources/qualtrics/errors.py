@@ -6,7 +6,6 @@ import re
 
 from millstream.state.errors import (
     AuthenticationError,
-    MalformedAnswerError,
     MillstreamError,
     NotFoundError,
     PermissionDeniedError,
@@ -46,11 +45,7 @@ def classify(answer: Answer) -> MillstreamError | None:
 
 def words_of(answer: Answer) -> str:
     """The vendor's error code and message."""
-    try:
-        body = answer.json()
-    except MalformedAnswerError:
-        return ""
-    meta = body.get("meta") if isinstance(body, dict) else None
+    meta = answer.facts().get("meta")
     error = meta.get("error") if isinstance(meta, dict) else None
     if not isinstance(error, dict):
         return ""

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from millstream.state.errors import (
     AuthenticationError,
-    MalformedAnswerError,
     MillstreamError,
     PermissionDeniedError,
     QuotaExhaustedError,
@@ -66,10 +65,7 @@ def refused_sign_in(answer: Response) -> MillstreamError | None:
 
 def error_of(answer: Answer) -> tuple[str, str]:
     """Code and words of an error answer; empty where it has none."""
-    try:
-        return code_and_words(answer.json())
-    except MalformedAnswerError:
-        return "", ""
+    return code_and_words(answer.said())
 
 
 def code_and_words(body: object) -> tuple[str, str]:

@@ -264,11 +264,7 @@ def error_of(answer: Answer) -> MillstreamError | None:
     """The vendor's words for what went wrong."""
     if answer.status_code not in (400, 401, 403, 404):
         return None
-    try:
-        body = answer.json()
-    except MalformedAnswerError:
-        return None
-    said = body.get("error") if isinstance(body, dict) else None
+    said = answer.facts().get("error")
     if not isinstance(said, dict):
         return None
     what = f"Segment refused with {said.get('code')}: {redact(str(said.get('message') or 'no reason given'))[:300]}"

@@ -18,7 +18,6 @@ from millstream.sources.shift4shop.lists import Listing, page, pages
 from millstream.sources.shift4shop.settings import Shift4ShopSettings
 from millstream.state.errors import (
     AuthenticationError,
-    MalformedAnswerError,
     NotFoundError,
     PermissionDeniedError,
     RefusedError,
@@ -164,10 +163,7 @@ class Shift4Shop(Source[Shift4ShopSettings]):
 
 
 def _words(answer: Answer) -> str:
-    try:
-        body = answer.json()
-    except MalformedAnswerError:
-        return "."
+    body = answer.said()
     first = body[0] if isinstance(body, list) and body else body
     found = first.get("Message") or first.get("Value") if isinstance(first, dict) else None
     return f": {redact(str(found))[:300]}" if found else "."

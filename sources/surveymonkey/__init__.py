@@ -24,7 +24,6 @@ from millstream.sources.surveymonkey.structure import Structures
 from millstream.state.errors import (
     AuthenticationError,
     ConfigurationError,
-    MalformedAnswerError,
     MillstreamError,
     PermissionDeniedError,
     QuotaExhaustedError,
@@ -175,11 +174,7 @@ def _contact(found: Mapping[str, Any], status: str) -> Row:
 
 def _error(answer: Answer) -> tuple[str, str]:
     """The vendor's error id and its words."""
-    try:
-        body = answer.json()
-    except MalformedAnswerError:
-        return "", ""
-    error = body.get("error") if isinstance(body, dict) else None
+    error = answer.facts().get("error")
     if not isinstance(error, dict):
         return "", ""
     words = " - ".join(str(error[part]) for part in ("name", "message") if error.get(part))

@@ -17,7 +17,6 @@ from millstream.sources.typeform.streams import answers_stream, fields_stream, f
 from millstream.state.errors import (
     AuthenticationError,
     ConfigurationError,
-    MalformedAnswerError,
     MillstreamError,
     NotFoundError,
     PermissionDeniedError,
@@ -189,12 +188,7 @@ def _error(answer: Answer) -> tuple[str, str]:
     """The vendor's error code and its words."""
     if answer.status_code < 400:
         return "", ""
-    try:
-        body = answer.json()
-    except MalformedAnswerError:
-        return "", ""
-    if not isinstance(body, dict):
-        return "", ""
+    body = answer.facts()
     details = [
         f"{one.get('field')} {one.get('description')}" for one in body.get("details") or () if isinstance(one, dict)
     ]

@@ -8,7 +8,6 @@ from urllib.parse import urlsplit
 
 from millstream.state.errors import (
     AuthenticationError,
-    MalformedAnswerError,
     MillstreamError,
     PermissionDeniedError,
     UnavailableError,
@@ -51,12 +50,7 @@ def _conflict(answer: Answer) -> MillstreamError | None:
 
 def _words(answer: Answer) -> str:
     """The vendor's own words; ``error`` is a text, or an object with a title and a message."""
-    try:
-        body = answer.json()
-    except MalformedAnswerError:
-        return "."
-    if not isinstance(body, dict):
-        return "."
+    body = answer.facts()
     error = body.get("error")
     facts: Mapping[str, Any] = error if isinstance(error, dict) else body
     said = [facts.get(name) for name in ("error", "title", "message", "description")]

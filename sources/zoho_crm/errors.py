@@ -8,7 +8,6 @@ from urllib.parse import urlsplit
 
 from millstream.state.errors import (
     AuthenticationError,
-    MalformedAnswerError,
     MillstreamError,
     NotFoundError,
     PermissionDeniedError,
@@ -25,7 +24,7 @@ def classify(answer: Answer) -> MillstreamError | None:
     """The error that an answer stands for, or None where its status says it all."""
     if answer.status_code < 400:
         return None
-    body = _body(answer)
+    body = answer.facts()
     code = str(body.get("code") or "")
     if answer.status_code == 429:
         return _limit(answer, code)
@@ -80,11 +79,3 @@ def _limit(answer: Answer, code: str) -> MillstreamError | None:
 def _words(body: Mapping[str, Any]) -> str:
     said = [str(body[name]) for name in ("code", "message") if body.get(name)]
     return f": {' - '.join(said)[:300]}." if said else "."
-
-
-def _body(answer: Answer) -> Mapping[str, Any]:
-    try:
-        body = answer.json()
-    except MalformedAnswerError:
-        return {}
-    return body if isinstance(body, dict) else {}

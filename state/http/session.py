@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import orjson
@@ -66,6 +66,18 @@ class Answer(requests.Response):
                 ) from error
             self._is_parsed = True
         return self._parsed
+
+    def said(self) -> Any:
+        """The parsed body, or None where it is not JSON: for error answers, which may be anything."""
+        try:
+            return self.json()
+        except MalformedAnswerError:
+            return None
+
+    def facts(self) -> Mapping[str, Any]:
+        """The parsed body where it is a JSON object, else nothing."""
+        body = self.said()
+        return body if isinstance(body, dict) else {}
 
 
 Classify = Callable[[Answer], MillstreamError | None]
@@ -259,7 +271,7 @@ class VendorSession(requests.Session):
             return UnavailableError(what, retry_after=retry_after(answer.headers))
         if status == 404:
             return NotFoundError(what, remedy="check the ids and the base_url of the connection.")
-        return RefusedError(what, status=status, body=_body(answer))
+        return RefusedError(what, status=status, body=answer.said())
 
     def _unreadable(self, answer: Answer) -> MillstreamError | None:
         wants_json = answer.request.headers.get("Accept") == "application/json"
@@ -277,17 +289,9 @@ def _place(request: requests.PreparedRequest) -> str:
     return redact(f"{request.method} {parts.netloc}{parts.path}")
 
 
-def _body(answer: Answer) -> object:
-    try:
-        return answer.json()
-    except MalformedAnswerError:
-        return None
-
-
 def _reason(answer: Answer) -> str:
     """The vendor's own words, where its error body has them in one of the usual places."""
-    body = _body(answer)
-    found = _words(body) if isinstance(body, dict) else None
+    found = _words(answer.facts())
     return f": {redact(found)[:300]}" if found else "."
 
 

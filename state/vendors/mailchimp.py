@@ -7,7 +7,7 @@ from typing import Self
 
 from pydantic import BaseModel, Field, SecretStr, model_validator
 
-from millstream.state.errors import AuthenticationError, MalformedAnswerError, MillstreamError, RateLimitedError
+from millstream.state.errors import AuthenticationError, MillstreamError, RateLimitedError
 from millstream.state.http import Answer
 
 _DATA_CENTRE = re.compile(r"-([a-z]+\d+)$")
@@ -39,10 +39,7 @@ def what_403_means(answer: Answer) -> MillstreamError | None:
     """What a 403 means: without a JSON body it is a throttle under load, and some of the others mean the key."""
     if answer.status_code != 403:
         return None
-    try:
-        body = answer.json()
-    except MalformedAnswerError:
-        body = None
+    body = answer.said()
     if not isinstance(body, dict):
         return RateLimitedError("Mailchimp answered HTTP 403 without a body, as it does under load.")
     if body.get("title") in {"User Disabled", "Wrong Datacenter"}:
