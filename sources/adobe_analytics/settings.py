@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from typing import Annotated, Self
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import Field, SecretStr, StringConstraints, field_validator, model_validator
 
 from millstream.sources.contract import DeclaredSettings, SourceSettings
+from millstream.state.zones import known_zone
 
 API = "https://analytics.adobe.io"
 TOKEN_URL = "https://ims-na1.adobelogin.com/ims/token/v3"  # noqa: S105 - an address
@@ -133,11 +133,7 @@ class AdobeAnalyticsSettings(SourceSettings):
     @field_validator("timezone")
     @classmethod
     def _known_zone(cls, value: str | None) -> str | None:
-        try:
-            ZoneInfo(value or "UTC")
-        except (OSError, ValueError, ZoneInfoNotFoundError) as error:
-            raise ValueError(f"there is no time zone {value!r}") from error
-        return value
+        return known_zone(value) if value else value
 
     @model_validator(mode="after")
     def _own_names(self) -> Self:

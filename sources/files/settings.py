@@ -5,7 +5,7 @@ from __future__ import annotations
 import codecs
 from collections.abc import Mapping
 from typing import Annotated, Literal
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfo
 
 from pydantic import Field, SecretStr, ValidationInfo, field_validator, model_validator
 
@@ -19,6 +19,7 @@ from millstream.sources.from_project import (
     at_project_root,
 )
 from millstream.sources.typed_values import Format
+from millstream.state.zones import ZoneName
 
 FileFormat = Literal["csv", "jsonl", "parquet", "xml", "excel"]
 QUARANTINE = "quarantine"
@@ -157,7 +158,7 @@ class FilesSettings(DeclaredSettings):
     options: Mapping[str, str | int | bool] = Field(
         default_factory=dict, description="More for the file system: endpoint_url, port, key_filename, …"
     )
-    timezone: str = Field(default="UTC", description="Time zone of times that name none, as Europe/Berlin.")
+    timezone: ZoneName = Field(default="UTC", description="Time zone of times that name none, as Europe/Berlin.")
     settle_seconds: float = Field(
         default=5.0, ge=0, description="A file changed within so many seconds may still be written: it is waited for."
     )
@@ -172,15 +173,6 @@ class FilesSettings(DeclaredSettings):
     @classmethod
     def _from_the_project(cls, value: str, info: ValidationInfo) -> str:
         return value if "://" in value else at_project_root(value, info)
-
-    @field_validator("timezone")
-    @classmethod
-    def _known_zone(cls, value: str) -> str:
-        try:
-            ZoneInfo(value)
-        except (OSError, ValueError, ZoneInfoNotFoundError) as error:
-            raise ValueError(f"there is no time zone {value!r}") from error
-        return value
 
     @field_validator("streams")
     @classmethod

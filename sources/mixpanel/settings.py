@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, tzinfo
 from typing import Literal, Self
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfo
 
-from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic import Field, SecretStr, model_validator
 
 from millstream.sources.contract import SourceSettings
 from millstream.sources.from_project import ConsentSettings, Kind, column_name
+from millstream.state.zones import ZoneName
 
 Region = Literal["us", "eu", "in"]
 
@@ -30,7 +31,7 @@ class MixpanelSettings(SourceSettings):
     workspace_id: int | None = Field(default=None, description="Number of a data view, if only its data is to be read.")
     username: str = Field(description="User name of the service account, `....mp-service-account`.")
     secret: SecretStr = Field(description="Secret of the service account.")
-    timezone: str = Field(
+    timezone: ZoneName = Field(
         default="UTC",
         description="Time zone of exports: UTC for projects made since 2023, else the project's, as Europe/Berlin.",
     )
@@ -83,15 +84,6 @@ class MixpanelSettings(SourceSettings):
     cohorts: tuple[str, ...] = Field(
         default=(), description="Cohorts whose members are read, by name or number; each costs queries."
     )
-
-    @field_validator("timezone")
-    @classmethod
-    def _a_zone(cls, value: str) -> str:
-        try:
-            ZoneInfo(value)
-        except (ZoneInfoNotFoundError, ValueError) as error:
-            raise ValueError(f"{value!r} is no time zone; write it as UTC or Europe/Berlin") from error
-        return value
 
     @model_validator(mode="after")
     def _columns_apart(self) -> Self:

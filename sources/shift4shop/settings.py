@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from typing import Literal
 from zoneinfo import ZoneInfo
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr
 
 from millstream.sources.contract import SourceSettings
 from millstream.sources.from_project import Kind
+from millstream.state.zones import ZoneName
 
 CustomerField = Literal["AdditionalField1", "AdditionalField2", "AdditionalField3", "AdditionalField4", "BillingTaxID"]
 
@@ -25,7 +26,7 @@ class Shift4ShopSettings(SourceSettings):
     )
     private_key: SecretStr = Field(description="Private key of the app, from the developer portal.")
     token: SecretStr = Field(description="Token that the store gave the app when its owner authorised it.")
-    time_zone: str = Field(
+    time_zone: ZoneName = Field(
         default="America/New_York", description="The store's time zone: the API's times are its clock's, without one."
     )
     currency: str | None = Field(
@@ -60,15 +61,6 @@ class Shift4ShopSettings(SourceSettings):
     )
     page_size: int = Field(default=200, ge=1, le=300, description="Rows a request.")
     requests_per_second: int = Field(default=2, ge=1, description="The store's limit.")
-
-    @field_validator("time_zone")
-    @classmethod
-    def _known_zone(cls, value: str) -> str:
-        try:
-            ZoneInfo(value)
-        except (ValueError, OSError, KeyError) as error:
-            raise ValueError(f"{value!r} is no time zone; give one such as America/New_York") from error
-        return value
 
     @property
     def zone(self) -> ZoneInfo:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import Field, SecretStr, ValidationInfo, field_validator, model_validator
 
 from millstream.sources.contract import ColumnType, DeclaredSettings
 from millstream.sources.from_project import ColumnName, DeletedSettings, StreamName, StreamSettings, at_project_root
+from millstream.state.zones import ZoneName
 
 _SQLITE = "sqlite:///"
 
@@ -74,7 +74,7 @@ class SqlSettings(DeclaredSettings):
     options: Mapping[str, str | int | bool] = Field(
         default_factory=dict, description="More for the driver's connect(), as sslmode or connect_timeout."
     )
-    timezone: str = Field(default="UTC", description="Time zone of times that name none, as Europe/Berlin.")
+    timezone: ZoneName = Field(default="UTC", description="Time zone of times that name none, as Europe/Berlin.")
     chunk_rows: int = Field(default=10_000, ge=1, description="Rows fetched at a time.")
     streams: Mapping[StreamName, TableStream] = Field(
         min_length=1, description="Tables by name, each with its key, cursor, and what it says of people."
@@ -89,15 +89,6 @@ class SqlSettings(DeclaredSettings):
             raise ValueError("a password does not stand in `url`: give it as `password`, or the whole as `secret_url`")
         if value.startswith(_SQLITE) and ":memory:" not in value and value != _SQLITE:
             return _SQLITE + at_project_root(value.removeprefix(_SQLITE), info)
-        return value
-
-    @field_validator("timezone")
-    @classmethod
-    def _known_zone(cls, value: str) -> str:
-        try:
-            ZoneInfo(value)
-        except (OSError, ValueError, ZoneInfoNotFoundError) as error:
-            raise ValueError(f"there is no time zone {value!r}") from error
         return value
 
     @model_validator(mode="after")
