@@ -10,7 +10,8 @@ from millstream.sources.hubspot.contacts import CONTACT_ID
 from millstream.sources.hubspot.crm import CrmObject, Property, must, read_object
 from millstream.sources.pull import records_at
 from millstream.state.errors import IncompleteError
-from millstream.state.model.declarations import Event, Identifier, People
+from millstream.state.model.declarations import Identifier, People
+from millstream.state.model.known_events import deal_events
 
 if TYPE_CHECKING:
     from millstream.sources.hubspot.settings import HubSpotSettings
@@ -77,30 +78,7 @@ DEAL_PEOPLE = People(
     record="subject",
     identifiers=(Identifier(kind=CONTACT_ID, column="contact_id"),),
     observed_at="created_at",
-    events=(
-        Event(
-            name="Deal Created",
-            at="created_at",
-            when=("outcome", ("open", "won", "lost")),
-            properties=("name", "pipeline", "deal_type"),
-        ),
-        Event(
-            name="Deal Won",
-            at="closed_at",
-            when=("outcome", ("won",)),
-            value="amount",
-            currency="currency",
-            properties=_ABOUT,
-        ),
-        Event(
-            name="Deal Lost",
-            at="closed_at",
-            when=("outcome", ("lost",)),
-            value="amount",
-            currency="currency",
-            properties=_ABOUT,
-        ),
-    ),
+    events=deal_events(created=("name", "pipeline", "deal_type"), closed=_ABOUT),
 )
 
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from millstream.sources.contract import Column, Page, Stream
 from millstream.sources.qualtrics.rows import identifier_column, trait_column
-from millstream.state.model.declarations import Consent, ConsentStatus, Event, Identifier, People, Trait
+from millstream.state.model.declarations import Consent, ConsentStatus, Identifier, People, Trait
+from millstream.state.model.known_events import survey_responded
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -111,15 +112,7 @@ def _people_of_responses(settings: QualtricsSettings) -> People:
             Trait(name="last_name", column="last_name"),
             *_said_traits(settings),
         ),
-        events=(
-            Event(
-                # Stays when a response is edited, which would else be another event.
-                at="recorded_at",
-                name="Survey Responded",
-                when=("is_finished", ("true",)),
-                properties=("survey_id", "survey_title", "nps_score"),
-            ),
-        ),
+        events=(survey_responded(at="recorded_at"),),
         observed_at="recorded_at",
         deleted="deleted",
     )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from millstream.sources.contract import Column, Row
 from millstream.sources.salesforce.objects import CONTACT_ID, LEAD_ID, MASTER, ApiField, SObject, is_true
 from millstream.state.model.declarations import Event, Identifier, People
+from millstream.state.model.known_events import deal_events
 
 if TYPE_CHECKING:
     from millstream.sources.salesforce.settings import SalesforceSettings
@@ -122,26 +123,8 @@ def opportunities() -> SObject:
         people=People(
             record="subject",
             identifiers=(Identifier(kind=CONTACT_ID, column="contact_id"),),
-            events=(
-                Event(
-                    name="Deal Created",
-                    at="created_at",
-                    when=("outcome", ("open", "won", "lost")),
-                    properties=("id", "name", "deal_type", "lead_source"),
-                    campaign="campaign_id",
-                ),
-                *(
-                    Event(
-                        name=name,
-                        at="closed_at",
-                        when=("outcome", (outcome,)),
-                        value="amount",
-                        currency="currency",
-                        properties=("id", *_ABOUT),
-                        campaign="campaign_id",
-                    )
-                    for name, outcome in (("Deal Won", "won"), ("Deal Lost", "lost"))
-                ),
+            events=deal_events(
+                created=("id", "name", "deal_type", "lead_source"), closed=("id", *_ABOUT), campaign="campaign_id"
             ),
             observed_at="created_at",
         ),

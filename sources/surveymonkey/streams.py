@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from millstream.sources.contract import Column, Page, Stream
 from millstream.sources.surveymonkey.rows import identifier_column
-from millstream.state.model.declarations import Consent, Event, Identifier, People, Trait
+from millstream.state.model.declarations import Consent, Identifier, People, Trait
+from millstream.state.model.known_events import survey_responded
 
 if TYPE_CHECKING:
     from millstream.sources.pull import Pull
@@ -103,15 +104,7 @@ def responses_stream(read: Read, identifiers: Mapping[str, str]) -> Stream:
                 Identifier(kind="surveymonkey_recipient_id", column="recipient_id"),
             ),
             traits=(Trait(name="nps_score", column="nps_score", type="number"),),
-            events=(
-                Event(
-                    # The start stays; the last change moves with each edit and would make it another event.
-                    at="date_created",
-                    name="Survey Responded",
-                    when=("is_finished", ("true",)),
-                    properties=("survey_id", "survey_title", "nps_score"),
-                ),
-            ),
+            events=(survey_responded(at="date_created"),),
             observed_at="date_modified",
         ),
         scope="responses_read_detail",

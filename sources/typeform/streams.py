@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from millstream.sources.contract import Column, Page, Stream
 from millstream.sources.typeform.rows import consent_column, hidden_column, trait_column
-from millstream.state.model.declarations import Consent, Event, Identifier, People, Trait
+from millstream.state.model.declarations import Consent, Identifier, People, Trait
+from millstream.state.model.known_events import survey_responded
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -129,14 +130,7 @@ def _people(settings: TypeformSettings, traits: tuple[str, ...]) -> People:
             )
             for question, asked in settings.consents.items()
         ),
-        events=(
-            Event(
-                at="submitted_at",
-                name="Survey Responded",
-                when=("is_finished", ("true",)),
-                properties=("survey_id", "survey_title", "nps_score"),
-            ),
-        ),
+        events=(survey_responded(at="submitted_at"),),
         observed_at="responded_at",
         deleted="deleted",
     )

@@ -9,7 +9,8 @@ from millstream.sources.contract import Column, Row
 from millstream.sources.zoho_crm.modules import Field, Module
 from millstream.sources.zoho_crm.people import CONTACT_ID
 from millstream.sources.zoho_crm.settings import ZohoCrmSettings
-from millstream.state.model.declarations import Event, Identifier, People
+from millstream.state.model.declarations import Identifier, People
+from millstream.state.model.known_events import deal_events
 
 ACCOUNTS = Module(
     "Accounts",
@@ -56,30 +57,7 @@ DEAL_PEOPLE = People(
     record="subject",
     identifiers=(Identifier(kind=CONTACT_ID, column="contact_id"),),
     observed_at="created_at",
-    events=(
-        Event(
-            name="Deal Created",
-            at="created_at",
-            when=("outcome", ("open", "won", "lost")),
-            properties=("name", "pipeline", "deal_type", "lead_source"),
-        ),
-        Event(
-            name="Deal Won",
-            at="closed_at",
-            when=("outcome", ("won",)),
-            value="amount",
-            currency="currency",
-            properties=_ABOUT,
-        ),
-        Event(
-            name="Deal Lost",
-            at="closed_at",
-            when=("outcome", ("lost",)),
-            value="amount",
-            currency="currency",
-            properties=_ABOUT,
-        ),
-    ),
+    events=deal_events(created=("name", "pipeline", "deal_type", "lead_source"), closed=_ABOUT),
 )
 
 
