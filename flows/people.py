@@ -140,6 +140,7 @@ def know(
     from millstream.state.identity.circumstances import WAITING
     from millstream.state.identity.resolve import resolve
     from millstream.state.profiles.golden import build_profiles
+    from millstream.state.store import count_rows
 
     resolved = resolve(connection, rules, run_id=run_id, now=now, full=full)
     report.new, report.merged, report.split = resolved.new, resolved.merged, resolved.split
@@ -164,7 +165,7 @@ def know(
     report.stale = sum(trait.profiles - trait.fresh for trait in described.freshness)
     report.records, report.profiles = resolved.records, resolved.profiles
     report.blocked, report.shared, report.refused = resolved.blocked_values, resolved.shared_values, resolved.refused
-    report.suggested = _count(connection, f"SELECT count(*) FROM ({WAITING}) AS waiting")
+    report.suggested = count_rows(connection, f"({WAITING}) AS waiting")
 
 
 def _link(connection: Connection, rules: IdentityRules, *, run_id: str, now: datetime, full: bool) -> bool:
@@ -186,11 +187,6 @@ def _link(connection: Connection, rules: IdentityRules, *, run_id: str, now: dat
         [run_id, now],
     ).fetchall()
     return bool(off)
-
-
-def _count(connection: Connection, query: str) -> int:
-    row = connection.execute(query).fetchone()
-    return int(row[0]) if row else 0
 
 
 def _declared_traits(project: Project) -> list[tuple[str, str]]:

@@ -13,6 +13,7 @@ from millstream.state.audiences.rules import Audience
 from millstream.state.audiences.tables import create_audience_tables
 from millstream.state.errors import ConfigurationError
 from millstream.state.profiles.columns import existing_columns
+from millstream.state.store import count_rows
 
 if TYPE_CHECKING:
     from millstream.state.store import Connection
@@ -116,11 +117,11 @@ def _select(
     )
     report = AudienceReport(
         name=name,
-        size=_count(connection, "select_now"),
-        entered=_count(connection, "select_entering WHERE carried_at IS NULL"),
-        left=_count(connection, "select_leaving WHERE NOT merged"),
-        merged=_count(connection, "select_leaving WHERE merged"),
-        carried=_count(connection, "select_entering WHERE carried_at IS NOT NULL"),
+        size=count_rows(connection, "select_now"),
+        entered=count_rows(connection, "select_entering WHERE carried_at IS NULL"),
+        left=count_rows(connection, "select_leaving WHERE NOT merged"),
+        merged=count_rows(connection, "select_leaving WHERE merged"),
+        carried=count_rows(connection, "select_entering WHERE carried_at IS NOT NULL"),
     )
     for table in ("select_now", "select_leaving", "select_entering"):
         connection.execute(f"DROP TABLE {table}")
@@ -189,8 +190,3 @@ def _open_stays(connection: Connection, name: str, fingerprint: str, run_id: str
         """,
         [name, as_of, run_id, fingerprint],
     )
-
-
-def _count(connection: Connection, relation: str) -> int:
-    row = connection.execute(f"SELECT count(*) FROM {relation}").fetchone()
-    return 0 if row is None else int(row[0])

@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from millstream.state.identity.joining import count, is_empty
+from millstream.state.identity.joining import is_empty
+from millstream.state.store import count_rows
 
 if TYPE_CHECKING:
     from millstream.state.store import Connection
@@ -170,4 +171,4 @@ def queue_changed_profiles(connection: Connection) -> int:
         WHERE profile_id NOT IN (SELECT profile_id FROM customers.changed_profiles)
         """
     )
-    return count(connection, "resolve_changed_profiles")
+    return count_rows(connection, "resolve_changed_profiles")

@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 from millstream.state.identity import components, shared
-from millstream.state.identity.joining import add_kinds, count, is_empty
-from millstream.state.store import read_arrow, write_arrow
+from millstream.state.identity.joining import add_kinds, is_empty
+from millstream.state.store import count_rows, read_arrow, write_arrow
 
 if TYPE_CHECKING:
     from millstream.state.identity.rules import IdentityRules
@@ -73,7 +73,7 @@ def label_nodes(connection: Connection, *, way: Way | None = None) -> None:
 
 
 def _quickest(connection: Connection) -> Way:
-    bonds = count(connection, "resolve_bonds")
+    bonds = count_rows(connection, "resolve_bonds")
     if bonds <= MOST_PLAIN:
         return "plain"
     in_process = getattr(connection, "engine", "duckdb") == "duckdb"

@@ -96,9 +96,3 @@ def write_rows(
 def is_empty(connection: Connection, relation: str) -> bool:
     """Whether a table, or what follows FROM in a query, has no row."""
     return connection.execute(f"SELECT 1 FROM {relation} LIMIT 1").fetchone() is None
-
-
-def count(connection: Connection, relation: str) -> int:
-    """How many rows a table, or what follows FROM in a query, has."""
-    row = connection.execute(f"SELECT count(*) FROM {relation}").fetchone()
-    return 0 if row is None else int(row[0])

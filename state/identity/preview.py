@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING
 
 from millstream.state.identity.circumstances import WAITING
+from millstream.state.store import count
 
 if TYPE_CHECKING:
     from millstream.state.store import Connection
@@ -168,14 +169,14 @@ def compare(connection: Connection, before: Picture, *, run_id: str) -> Preview:
     preview = Preview(
         before=before.counts,
         after=_counts(connection),
-        merged=_count(connection, "SELECT count(*) FROM preview_ids WHERE records_after = 0 AND parts > 0"),
-        split=_count(connection, "SELECT count(*) FROM preview_ids WHERE parts > 1"),
-        appeared=_count(connection, "SELECT count(*) FROM preview_ids WHERE records_before = 0"),
-        vanished=_count(connection, "SELECT count(*) FROM preview_ids WHERE parts = 0 AND records_before > 0"),
+        merged=count(connection, "SELECT count(*) FROM preview_ids WHERE records_after = 0 AND parts > 0"),
+        split=count(connection, "SELECT count(*) FROM preview_ids WHERE parts > 1"),
+        appeared=count(connection, "SELECT count(*) FROM preview_ids WHERE records_before = 0"),
+        vanished=count(connection, "SELECT count(*) FROM preview_ids WHERE parts = 0 AND records_before > 0"),
         largest=_largest(connection),
         merges=_merges(connection, run_id),
         splits=_splits(connection, run_id),
-        turned=_count(connection, f"SELECT count(*) FROM ({_TURNED}) AS turned"),
+        turned=count(connection, f"SELECT count(*) FROM ({_TURNED}) AS turned"),
         values=_turned_values(connection),
     )
     for name in ("members", "identifiers", "values", "parts", "ids"):
@@ -323,9 +324,4 @@ def _turned_values(connection: Connection) -> tuple[ValueTurn, ...]:
 
 
 def _counts(connection: Connection) -> dict[str, int]:
-    return {name: _count(connection, query) for name, query in _COUNTS.items()}
-
-
-def _count(connection: Connection, query: str) -> int:
-    row = connection.execute(query).fetchone()
-    return 0 if row is None else int(row[0])
+    return {name: count(connection, query) for name, query in _COUNTS.items()}

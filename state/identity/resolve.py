@@ -35,9 +35,9 @@ from millstream.state.identity import (
     scope,
     shared,
 )
-from millstream.state.identity.joining import count, is_empty
+from millstream.state.identity.joining import is_empty
 from millstream.state.identity.tables import create_identity_tables
-from millstream.state.store import drop_temporary_tables
+from millstream.state.store import count_rows, drop_temporary_tables
 
 if TYPE_CHECKING:
     from millstream.state.identity.rules import IdentityRules
@@ -159,9 +159,9 @@ def _write_first(connection: Connection, seen: scope.SeenState | None, *, run_id
     assign.name_first_parts(connection, run_id)
     apply.write_first(connection)
     history.write_new(connection, run_id, now)
-    new = count(connection, "resolve_new")
+    new = count_rows(connection, "resolve_new")
     return ResolveReport(
-        records=count(connection, "customers.members"),
+        records=count_rows(connection, "customers.members"),
         profiles=(seen.profiles if seen else 0) + new,
         new=new,
         changed_profiles=new,
@@ -180,14 +180,14 @@ def _write_down(connection: Connection, seen: scope.SeenState | None, *, run_id:
     history.write_merges(connection, run_id, now)
     history.write_splits(connection, run_id, now)
     changed = apply.queue_changed_profiles(connection)
-    new, merged, removed = (count(connection, f"resolve_{what}") for what in ("new", "merges", "removed"))
-    revived = count(connection, "resolve_revived")
+    new, merged, removed = (count_rows(connection, f"resolve_{what}") for what in ("new", "merges", "removed"))
+    revived = count_rows(connection, "resolve_revived")
     return ResolveReport(
-        records=count(connection, "customers.members"),
+        records=count_rows(connection, "customers.members"),
         profiles=(seen.profiles if seen else 0) + new + revived - merged - removed,
         new=new,
         merged=merged,
-        split=count(connection, "(SELECT DISTINCT profile_id FROM resolve_splits) AS parted"),
+        split=count_rows(connection, "(SELECT DISTINCT profile_id FROM resolve_splits) AS parted"),
         removed=removed,
         changed_profiles=changed,
     )
@@ -196,10 +196,10 @@ def _write_down(connection: Connection, seen: scope.SeenState | None, *, run_id:
 def _standing(connection: Connection) -> dict[str, int]:
     """What the report says of things that are there, whether this run made them or an earlier one."""
     return {
-        "blocked_values": count(connection, "customers.blocked_values"),
-        "refused": count(connection, "customers.refused_joins"),
-        "shared_values": count(connection, "customers.shared_values"),
-        "households": count(
+        "blocked_values": count_rows(connection, "customers.blocked_values"),
+        "refused": count_rows(connection, "customers.refused_joins"),
+        "shared_values": count_rows(connection, "customers.shared_values"),
+        "households": count_rows(
             connection, "(SELECT DISTINCT household_id FROM customers.household_members) AS households"
         ),
     }

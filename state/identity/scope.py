@@ -18,8 +18,9 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING, NamedTuple
 
-from millstream.state.identity.joining import count, is_empty
+from millstream.state.identity.joining import is_empty
 from millstream.state.sql import literal
+from millstream.state.store import count_rows
 
 if TYPE_CHECKING:
     from millstream.state.store import Connection
@@ -124,8 +125,8 @@ def _adds_up(connection: Connection, seen: SeenState, changed: str) -> bool:
     Each member of the last run is still living and unchanged, or changed since, or vanished. Counting the first two is
     far cheaper than looking for the third.
     """
-    unchanged = count(connection, f"customers.records WHERE NOT deleted AND NOT ({changed})")
-    known = count(connection, "customers.members WHERE record_id IN (SELECT record_id FROM resolve_changed)")
+    unchanged = count_rows(connection, f"customers.records WHERE NOT deleted AND NOT ({changed})")
+    known = count_rows(connection, "customers.members WHERE record_id IN (SELECT record_id FROM resolve_changed)")
     return unchanged + known == seen.members
 
 

@@ -15,7 +15,7 @@ from millstream.state.profiles.ranking import choose
 from millstream.state.profiles.rules import CONTACTS
 from millstream.state.profiles.tables import ORIGIN, create_profile_tables, create_table
 from millstream.state.sql import quoted
-from millstream.state.store import drop_temporary_tables
+from millstream.state.store import count_rows, drop_temporary_tables
 
 if TYPE_CHECKING:
     from millstream.state.profiles.rules import SurvivorshipRules
@@ -85,7 +85,7 @@ def build_profiles(
     merge_consents(connection, full=full)
     _add_missing(connection, trait_columns(declared, rules))
     report = ProfilesReport(
-        profiles=_count(connection, "customers.profiles"),
+        profiles=count_rows(connection, "customers.profiles"),
         described=described,
         removed=gone,
         traits=len(existing_columns(connection)) - len(FIXED),
@@ -139,18 +139,13 @@ def _take(connection: Connection, profiles: str) -> None:
 
 
 def _counts(connection: Connection) -> tuple[int, int]:
-    living = _count(connection, "describe_scope WHERE living")
-    gone = _count(
+    living = count_rows(connection, "describe_scope WHERE living")
+    gone = count_rows(
         connection,
         "describe_scope AS scope JOIN customers.profiles AS described ON described.profile_id = scope.profile_id "
         "WHERE NOT scope.living",
     )
     return living, gone
-
-
-def _count(connection: Connection, relation: str) -> int:
-    row = connection.execute(f"SELECT count(*) FROM {relation}").fetchone()
-    return 0 if row is None else int(row[0])
 
 
 def _describe(connection: Connection, rules: SurvivorshipRules, now: datetime, *, full: bool) -> None:

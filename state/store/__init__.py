@@ -14,7 +14,14 @@ from millstream.state.store.arrow import (
 )
 from millstream.state.store.contract import Connection, Cursor, Store
 from millstream.state.store.duckdb import DuckDBStore
-from millstream.state.store.inspection import column_types, count, drop_temporary_tables, query_columns, query_errors
+from millstream.state.store.inspection import (
+    column_types,
+    count,
+    count_rows,
+    drop_temporary_tables,
+    query_columns,
+    query_errors,
+)
 from millstream.state.store.postgres import PostgresStore
 
 __all__ = [
@@ -25,6 +32,7 @@ __all__ = [
     "Store",
     "column_types",
     "count",
+    "count_rows",
     "drop_temporary_tables",
     "load_parquet",
     "parquet_rows",

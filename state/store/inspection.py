@@ -60,6 +60,11 @@ def count(connection: Connection, query: str, parameters: Sequence[object] = ())
     return int(row[0]) if row else 0
 
 
+def count_rows(connection: Connection, relation: str) -> int:
+    """How many rows a table, or what follows FROM in a query, has."""
+    return count(connection, f"SELECT count(*) FROM {relation}")
+
+
 def drop_temporary_tables(connection: Connection, prefix: str) -> None:
     """Drop this connection's temporary tables whose names begin so."""
     listed = (
