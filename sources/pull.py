@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from time import monotonic
@@ -134,6 +135,18 @@ class Pull:
                 f"{datetime.now(UTC) + takes:%Y-%m-%d %H:%M} UTC; a run that is ended before goes on where it was."
             )
             log.warning("%s: %s", self.stream.name, self.warnings[-1])
+
+    def noted_of(self, section: str, listed: AbstractSet[str]) -> MutableMapping[str, Any]:
+        """The stream's notes of each thing the vendor lists, by id; those of things no longer listed are dropped.
+
+        Args:
+            section: Under which name in ``state`` they are kept.
+            listed: The ids of what there is.
+        """
+        noted: MutableMapping[str, Any] = self.state.setdefault(section, {})
+        for gone in noted.keys() - listed:
+            del noted[gone]
+        return noted
 
     def until_loaded(self) -> list[Any]:
         """An empty page to yield where the reader needs what it gave so far in the store before it goes on.

@@ -144,10 +144,7 @@ class _Piece:
 
 def read_detail(pull: Pull, settings: MailchimpSettings, reports: list[Report], detail: Detail) -> Iterator[Page]:
     """Rows of every campaign that may have new ones; its place moves when all its pages were read."""
-    places: dict[str, str] = pull.state.setdefault("campaigns", {})
-    known = {_id(report) for report in reports}
-    for gone in places.keys() - known:
-        del places[gone]
+    places = pull.noted_of("campaigns", {_id(report) for report in reports})
 
     def read(piece: _Piece) -> Page | None:
         return _rows(pull, settings, piece, detail)

@@ -214,13 +214,6 @@ def say_since(pull: Pull) -> None:
         pull.since = datetime.fromisoformat(min(places))
 
 
-def forget_others(pull: Pull, survey_ids: set[str]) -> None:
-    """Drop the places of surveys that are no longer listed."""
-    places: MutableMapping[str, Any] = pull.state.setdefault("places", {})
-    for gone in places.keys() - survey_ids:
-        del places[gone]
-
-
 def recorded_at(facts: Mapping[str, Any]) -> datetime:
     """When a response was recorded.
 

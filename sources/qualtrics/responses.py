@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from millstream.sources.contract import Page
 from millstream.sources.qualtrics.errors import TOO_LARGE, is_about_size
 from millstream.sources.qualtrics.exports import Exports, Progress
-from millstream.sources.qualtrics.places import Place, forget_others, newest_read, recorded_at, say_since
+from millstream.sources.qualtrics.places import Place, newest_read, recorded_at, say_since
 from millstream.sources.qualtrics.rows import facts_of, response_row
 from millstream.state.errors import (
     IncompleteError,
@@ -60,7 +60,7 @@ class ResponseReader:
         """
         self._definitions.learn(pull)
         surveys = self._surveys(pull)
-        forget_others(pull, {str(survey["id"]) for survey in surveys})
+        pull.noted_of("places", {str(survey["id"]) for survey in surveys})
         places = [place for survey in surveys if (place := Place(pull, self._settings, survey)).is_due]
         say_since(pull)
         self._say_how_long(len(places))

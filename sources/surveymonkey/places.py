@@ -56,8 +56,7 @@ class Places:
     def due(self, surveys: Iterable[Mapping[str, Any]]) -> list[Due]:
         """The surveys to read, the one that changed last first."""
         surveys = list(surveys)
-        for gone in self.kept.keys() - {str(survey["id"]) for survey in surveys}:
-            del self.kept[gone]
+        self._pull.noted_of("places", {str(survey["id"]) for survey in surveys})
         due = [self._due(survey) for survey in surveys if self._may_have_changed(survey)]
         return sorted(due, key=lambda one: str(one.survey.get("date_modified") or ""), reverse=True)
 

@@ -95,13 +95,6 @@ class Place:
         return swept is None or self._pull.pulled_at - datetime.fromisoformat(swept) >= timedelta(days=days)
 
 
-def forget_others(pull: Pull, form_ids: set[str]) -> None:
-    """Drop the places of forms that are no longer listed."""
-    places: MutableMapping[str, Any] = pull.state.setdefault("places", {})
-    for gone in places.keys() - form_ids:
-        del places[gone]
-
-
 def last_read(pull: Pull) -> str | None:
     """The newest response read of any form, for people."""
     kept = (place.get("at") for form in pull.state.get("places", {}).values() for place in form.values())

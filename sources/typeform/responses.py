@@ -10,7 +10,6 @@ from millstream.sources.contract import Page, Row
 from millstream.sources.typeform.places import (
     Place,
     Stretch,
-    forget_others,
     last_read,
     moment_of,
     ordering_moment,
@@ -86,7 +85,7 @@ class ResponseReader:
         """
         self._definitions.learn(pull)
         forms = self._forms(pull)
-        forget_others(pull, {str(form["id"]) for form in forms})
+        pull.noted_of("places", {str(form["id"]) for form in forms})
         refused: dict[str, PermissionDeniedError | NotFoundError] = {}
         incomplete: list[IncompleteError] = []
         for form in forms:
