@@ -8,63 +8,47 @@ from __future__ import annotations
 
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar, Generic, Literal, TypeVar
+from typing import ClassVar, Generic, TypeVar
 
+import orjson
 from pydantic import BaseModel, ConfigDict, Field
 from requests.auth import AuthBase
 
+from millstream.destinations.fields import DestinationField, FieldType, FieldValue, HashRule
 from millstream.destinations.http import Http
-from millstream.destinations.modes import Leaving, Operation, Status, SyncMode
+from millstream.destinations.modes import Leaving, Operation, SyncMode
+from millstream.destinations.outcomes import (
+    NOT_THERE,
+    Outcome,
+    accepted,
+    accepted_async,
+    rejected,
+    retry_later,
+    suppressed,
+)
 from millstream.state.errors import MillstreamError
-from millstream.state.http import Answer, Budgets, RateLimit
+from millstream.state.http import Answer, Budgets, Classify, RateLimit
 
-FieldType = Literal["text", "number", "boolean", "date", "timestamp"]
-FieldValue = str | float | int | bool | None
-
-
-NOT_THERE = frozenset({"not_found", "not_on_list", "record_missing"})
-"""Codes of a row that was rejected because the vendor does not have the person."""
-
-
-@dataclass(slots=True, kw_only=True)
-class Outcome:
-    """What became of a row, in the vendor's words.
-
-    Attributes:
-        status: See ``Status``.
-        code: The vendor's code, or ours in lower case, for a row that was not accepted.
-        reason: Why, in words without personal data in clear.
-        fault: Who has to act: ``data`` (the row), ``vendor``, ``configuration``.
-        external_id: The vendor's id of the person, where it gave one; kept and given back with later rows.
-    """
-
-    status: Status
-    code: str | None = None
-    reason: str | None = None
-    fault: Literal["data", "vendor", "configuration"] | None = None
-    external_id: str | None = None
-
-
-def accepted(external_id: str | None = None) -> Outcome:
-    """The vendor took the row."""
-    return Outcome(status=Status.ACCEPTED, external_id=external_id)
-
-
-def rejected(code: str, reason: str, *, fault: Literal["data", "vendor", "configuration"] = "data") -> Outcome:
-    """The vendor refused the row."""
-    return Outcome(status=Status.REJECTED, code=code, reason=reason, fault=fault)
-
-
-def suppressed(code: str, reason: str) -> Outcome:
-    """The vendor may not address this person: unsubscribed, bounced, erased."""
-    return Outcome(status=Status.SUPPRESSED, code=code, reason=reason)
-
-
-def retry_later(code: str, reason: str) -> Outcome:
-    """The row was not sent, or may be sent again: a later run does."""
-    return Outcome(status=Status.RETRY_LATER, code=code, reason=reason, fault="vendor")
+__all__ = [
+    "NOT_THERE",
+    "DeliveryRow",
+    "Destination",
+    "DestinationField",
+    "DestinationSettings",
+    "FieldType",
+    "FieldValue",
+    "HashRule",
+    "JobProgress",
+    "Member",
+    "Outcome",
+    "accepted",
+    "accepted_async",
+    "rejected",
+    "retry_later",
+    "suppressed",
+]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -86,7 +70,9 @@ class DeliveryRow:
     key: str = field(init=False)
 
     def __post_init__(self) -> None:
-        self.key = self.match_value.strip().lower()
+        value = self.match_value.strip()
+        # Addresses are the same in upper and lower case; ids of other kinds need not be.
+        self.key = value.lower() if "@" in value else value
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,25 +99,6 @@ class JobProgress:
 
     done: bool
     share: float | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class DestinationField:
-    """A field that people have at the destination.
-
-    Attributes:
-        name: The vendor's name.
-        type: What its values are; the engine renders numbers, dates and booleans as text where ``text`` is asked.
-        description: What it holds.
-        required: A row without it is rejected before it is sent.
-        max_length: Longest text the vendor takes.
-    """
-
-    name: str
-    type: FieldType = "text"
-    description: str = ""
-    required: bool = False
-    max_length: int | None = None
 
 
 class DestinationSettings(BaseModel):
@@ -165,6 +132,11 @@ class Destination(ABC, Generic[SettingsT]):
         job_size: Most rows in one job.
         job_requests: Requests of one job at the least: to submit it, to look whether it ended, to fetch its results.
         one_by_one: Operations, and what removals can be, that take a request for each row.
+        audience_only: Whether people are there only as members of audiences: their fields go with the membership, by
+            ``add_members``, and ``upsert`` is never called.
+        whole_rows: Whether a change carries all fields of a person, also those that stayed as they are.
+        largest_request: Most bytes of rows in one request or job; None where only their number counts.
+        largest_row: Most bytes of one row; a larger one is rejected before it is sent.
     """
 
     name: ClassVar[str]
@@ -187,42 +159,69 @@ class Destination(ABC, Generic[SettingsT]):
     job_size: ClassVar[int] = 10_000
     job_requests: ClassVar[int] = 3
     one_by_one: ClassVar[frozenset[Operation | Leaving]] = frozenset({Leaving.ARCHIVE, Leaving.DELETE})
+    audience_only: ClassVar[bool] = False
+    whole_rows: ClassVar[bool] = False
+    largest_request: ClassVar[int | None] = None
+    largest_row: ClassVar[int | None] = None
 
     def __init__(self, settings: SettingsT) -> None:
         self.settings = settings
-        self._http: Http | None = None
+        self._https: dict[str, Http] = {}
         self._budgets: Budgets | None = None
-        self._making_http = threading.Lock()
+        self._rehearses = False
+        self._making_http = threading.RLock()
 
     @property
     def http(self) -> Http:
-        """The engine's HTTP, made on first use; threads may share it."""
+        """The engine's HTTP for ``base_url``, made on first use; threads may share it."""
         with self._making_http:
-            if self._http is None:
-                limit = self.pace()
-                self._http = Http(
+            found = self._https.get("")
+            return found or self.open_http(
+                "", base_url=self.settings.base_url, auth=self.auth(), limit=self.pace(), classify=self.classify
+            )
+
+    def open_http(
+        self, part: str, *, base_url: str, auth: AuthBase, limit: RateLimit, classify: Classify | None = None
+    ) -> Http:
+        """HTTP for a part of the vendor that has a host, a credential or limits of its own; made once for each part.
+
+        Args:
+            part: Names it, such as ``jobs``.
+            base_url: Its root.
+            auth: Signs its requests.
+            limit: Its limits.
+            classify: The connector's reading of its answers.
+        """
+        with self._making_http:
+            if part not in self._https:
+                budget_name = f"{self.name} {part}".strip()
+                made = Http(
                     system=self.name,
-                    base_url=self.settings.base_url,
-                    auth=self.auth(),
+                    base_url=base_url,
+                    auth=auth,
                     limit=limit,
-                    classify=self.classify,
-                    budget=self._budgets.of(self.name, self.settings, limit) if self._budgets else None,
+                    classify=classify,
+                    budget=self._budgets.of(budget_name, self.settings, limit) if self._budgets else None,
                     repeats=self.idempotent >= frozenset(Operation),
                 )
-            return self._http
+                made.rehearses = self._rehearses
+                self._https[part] = made
+            return self._https[part]
 
     def share(self, budgets: Budgets) -> None:
         """Keep the limits together with all others who use the credential; the engine says so before any request."""
         self._budgets = budgets
 
-    def rehearse(self) -> None:
+    def rehearse(self, rehearses: bool = True) -> None:
         """From now on make no request that could change something; see ``millstream.destinations.http.Recorded``."""
-        self.http.rehearses = True
+        self._rehearses = rehearses
+        for http in self._https.values():
+            http.rehearses = rehearses
 
     @property
     def calls(self) -> int:
         """Requests made so far."""
-        return self._http.calls if self._http else 0
+        return sum(http.calls for http in self._https.values())
 
     @abstractmethod
     def auth(self) -> AuthBase:
@@ -236,30 +235,61 @@ class Destination(ABC, Generic[SettingsT]):
     def probe(self) -> None:
         """Make one cheap request that needs the credential; raise what the session raises."""
 
+    def missing_fields(self, names: Sequence[str]) -> list[str]:
+        """Those of these fields that the account does not have; none where fields need not be made before use."""
+        return []
+
+    def create_field(self, name: str, field_type: FieldType) -> None:
+        """Make a custom field, where the API can and the sync asks for it."""
+        raise MillstreamError(f"{self.title} makes no fields by API.", where=f"destination {self.name}")
+
     @abstractmethod
     def ensure_audience(self, audience: str) -> str:
         """The vendor's id of the audience (list, tag) with this name; made when missing."""
 
-    @abstractmethod
     def upsert(self, rows: Sequence[DeliveryRow], *, match_key: str) -> list[Outcome]:
-        """Create people or change their fields."""
+        """Create people or change their fields; every connector codes it that is not ``audience_only``."""
+        raise MillstreamError(f"{self.title} has people in audiences only.", where=f"destination {self.name}")
+
+    def upsert_into(self, audience_id: str, rows: Sequence[DeliveryRow], *, match_key: str) -> list[Outcome]:
+        """As ``upsert`` and ``add_members`` together, where one request does both; used for all who are added."""
+        raise MillstreamError(f"{self.title} takes fields and membership apart.", where=f"destination {self.name}")
 
     def update(self, rows: Sequence[DeliveryRow], *, match_key: str) -> list[Outcome]:
         """Change fields of people who are there; needed for the mode ``update``. Never creates one."""
         raise MillstreamError(f"{self.title} cannot update without creating.", where=f"destination {self.name}")
 
     @abstractmethod
-    def add_members(self, audience_id: str, rows: Sequence[DeliveryRow]) -> list[Outcome]:
+    def add_members(self, audience_id: str, rows: Sequence[DeliveryRow], *, match_key: str) -> list[Outcome]:
         """Put people who are there into an audience; ``external_id`` is set where ``upsert`` gave one."""
 
     @abstractmethod
-    def remove_members(self, audience_id: str, rows: Sequence[DeliveryRow]) -> list[Outcome]:
+    def remove_members(self, audience_id: str, rows: Sequence[DeliveryRow], *, match_key: str) -> list[Outcome]:
         """Take people out of an audience, by what was acknowledged. Someone who is not in it counts as out.
 
         It must not unsubscribe or delete anyone.
         """
 
-    def archive(self, rows: Sequence[DeliveryRow]) -> list[Outcome]:
+    def replace_members(
+        self, audience_id: str, batches: Iterable[Sequence[DeliveryRow]], *, match_key: str, label: str
+    ) -> list[Outcome]:
+        """Make these people, all at once, the only members of an audience; needed for the mode ``replace``.
+
+        Whoever is in none of the batches is out afterwards. Where it fails half way, the audience is as it was, or
+        doing it again mends it.
+
+        Args:
+            audience_id: The audience.
+            batches: Everybody, in batches of at most ``batch_size``, with all their fields; made while they are read.
+            match_key: The field by which people are found.
+            label: A name of ours for this replacement, the same when it is tried again within the run.
+
+        Returns:
+            One outcome for each row, in order.
+        """
+        raise MillstreamError(f"{self.title} cannot replace an audience.", where=f"destination {self.name}")
+
+    def archive(self, rows: Sequence[DeliveryRow], *, match_key: str) -> list[Outcome]:
         """Archive people, where the vendor has an archive. Someone who is not there counts as archived."""
         raise MillstreamError(f"{self.title} has no archive.", where=f"destination {self.name}")
 
@@ -299,6 +329,10 @@ class Destination(ABC, Generic[SettingsT]):
         """One outcome for each row of a job that is done, in the same order."""
         raise MillstreamError(f"{self.title} has no jobs.", where=f"destination {self.name}")
 
+    def row_bytes(self, row: DeliveryRow) -> int:
+        """About how many bytes a row takes in a request, for ``largest_request`` and ``largest_row``."""
+        return len(orjson.dumps(row.fields)) + len(row.match_value.encode()) + 100
+
     def requests_for(
         self, operation: Operation, rows: int, *, in_audience: bool, leaving: Leaving = Leaving.LEAVE_AUDIENCE
     ) -> int:
@@ -317,7 +351,8 @@ class Destination(ABC, Generic[SettingsT]):
         batches, rest = divmod(rows, self.batch_size)
         work = leaving if operation is Operation.REMOVE else operation
         requests = rows if work in self.one_by_one else batches + bool(rest)
-        if not in_audience or operation is Operation.UPDATE:
+        together = self.audience_only or self.codes("upsert_into")
+        if not in_audience or together or operation is Operation.UPDATE:
             return requests
         if operation is Operation.ADD and operation in self.idempotent:
             return requests + -(-rows // self.membership_batch_size)
@@ -329,10 +364,15 @@ class Destination(ABC, Generic[SettingsT]):
         """Match values (or external ids) of an audience's members as the vendor has them now."""
         raise MillstreamError(f"{self.title} cannot be read back.", where=f"destination {self.name}")
 
+    @classmethod
+    def codes(cls, method: str) -> bool:
+        """Whether the connector codes a method that it may leave out."""
+        return getattr(cls, method) is not getattr(Destination, method)
+
     @property
     def can_read_back(self) -> bool:
         """Whether the connector codes ``read_back``."""
-        return type(self).read_back is not Destination.read_back
+        return self.codes("read_back")
 
     def read_members(self, audience_id: str) -> Iterator[Member]:
         """An audience's members, each with every name that the vendor has of them.
@@ -342,7 +382,7 @@ class Destination(ABC, Generic[SettingsT]):
         """
         return (Member((value,), value) for value in self.read_back(audience_id))
 
-    def erase(self, rows: Sequence[DeliveryRow]) -> list[Outcome]:
+    def erase(self, rows: Sequence[DeliveryRow], *, match_key: str) -> list[Outcome]:
         """Delete people at the vendor for good, where its API can."""
         raise MillstreamError(
             f"{self.title} has no erasure by API.",

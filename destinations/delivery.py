@@ -11,6 +11,7 @@ from glob import escape
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from millstream.destinations.needed_fields import ensure_fields
 from millstream.destinations.planning import PlanReport, PlanRequest, make_plan
 from millstream.destinations.preview import Look, PlanPreview, SavedPlan, check_saved, latency_of, look_at
 from millstream.destinations.rules import DeliveryRules, Holdout, Restraints, Suppression
@@ -146,6 +147,7 @@ class Delivery:
         return not waiting
 
     def _sender(self, destination: AnyDestination, plan: PlanReport, progress: Progress | None) -> Sender:
+        ensure_fields(destination, self.name, self.sync, plan.columns)
         audience = self.sync.audience_name
         audience_id = destination.ensure_audience(audience) if audience else None
         assert plan.plan_id is not None

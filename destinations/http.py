@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import orjson
@@ -18,6 +19,39 @@ class _Unsigned(AuthBase):
         return request
 
 
+class Form(dict[str, str]):
+    """A body that is sent as an HTML form is."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Upload:
+    """A body that is a file.
+
+    Attributes:
+        content: Its bytes.
+        media_type: What they are, such as ``text/csv``.
+        part: Name of the part that carries it in a multipart body; the file is the body itself when left out.
+        file_name: Its name in a multipart body.
+    """
+
+    content: bytes
+    media_type: str
+    part: str | None = None
+    file_name: str = "rows"
+
+    def put_into(self, request: requests.Request) -> None:
+        """Make it the request's body."""
+        if self.part:
+            request.files = {self.part: (self.file_name, self.content, self.media_type)}
+        else:
+            request.data = self.content
+            request.headers = {"Content-Type": self.media_type, **request.headers}
+
+    def told(self) -> str:
+        """What it is, without what is in it."""
+        return f"{len(self.content):,} bytes of {self.media_type}"
+
+
 class Recorded(BaseException):
     """A request that was not made, because this is a rehearsal.
 
@@ -25,7 +59,7 @@ class Recorded(BaseException):
         method: HTTP method.
         url: Where it would have gone, with its query.
         headers: Names of its headers, those of the signature too.
-        body: Its body, before it is written as JSON.
+        body: Its body, before it is written as JSON or as a form; of a file, what it is and how large.
     """
 
     def __init__(self, method: str, url: str, headers: tuple[str, ...], body: object) -> None:
@@ -84,10 +118,16 @@ class Http:
         return self.request("GET", path, params=params)
 
     def post(
-        self, path: str, body: object = None, *, params: Mapping[str, Any] | None = None, replay: bool | None = None
+        self,
+        path: str,
+        body: object = None,
+        *,
+        params: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+        replay: bool | None = None,
     ) -> Any:
         """The parsed answer of a POST; see ``request``."""
-        return self.request("POST", path, body=body, params=params, replay=replay)
+        return self.request("POST", path, body=body, params=params, headers=headers, replay=replay)
 
     def request(
         self,
@@ -96,6 +136,7 @@ class Http:
         *,
         body: object = None,
         params: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
         replay: bool | None = None,
     ) -> Any:
         """Make a request and parse its answer.
@@ -103,8 +144,9 @@ class Http:
         Args:
             method: HTTP method.
             path: Appended to the base URL; a whole URL is taken as it is.
-            body: Sent as JSON when given.
-            params: Query parameters.
+            body: Sent as JSON when given; a ``Form`` or an ``Upload`` as what it is.
+            params: Query parameters; of a list, each value comes under the same name.
+            headers: Headers of this request only.
             replay: Whether it may be repeated when nobody knows if it was carried out. When left out, a GET may, and
                 anything else where all of the connector's operations are idempotent: one that has others says True
                 for those that are, and for requests that only read.
@@ -115,8 +157,14 @@ class Http:
         Raises:
             MillstreamError: See ``millstream.state.errors``.
         """
-        answer = self._deliver(method, path, body, params, replay)
+        answer = self._deliver(method, path, body=body, params=params, headers=headers, replay=replay)
         return answer.json() if answer.content else None
+
+    def read(
+        self, path: str, params: Mapping[str, Any] | None = None, *, headers: Mapping[str, str] | None = None
+    ) -> bytes:
+        """The body of a GET as it is, for answers that are no JSON, such as CSV."""
+        return self._deliver("GET", path, params=params, headers={"Accept": "*/*", **(headers or {})}).content
 
     def download(self, url: str) -> bytes:
         """The bytes at a URL that an answer gave and that is signed by itself: the credential does not go along.
@@ -127,19 +175,27 @@ class Http:
         return self._unsigned.send(self._unsigned.prepare_request(request)).content
 
     def _deliver(
-        self, method: str, path: str, body: object, params: Mapping[str, Any] | None, replay: bool | None
+        self,
+        method: str,
+        path: str,
+        *,
+        body: object = None,
+        params: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+        replay: bool | None = None,
     ) -> Answer:
         url = path if path.startswith(("http://", "https://")) else f"{self._base_url}/{path.lstrip('/')}"
-        request = requests.Request(
-            method,
-            url,
-            params=dict(params or {}),
-            data=None if body is None else orjson.dumps(body),
-            headers={} if body is None else {"Content-Type": "application/json"},
-        )
+        request = requests.Request(method, url, params=dict(params or {}), headers=dict(headers or {}))
+        if isinstance(body, Form):
+            request.data = dict(body)
+        elif isinstance(body, Upload):
+            body.put_into(request)
+        elif body is not None:
+            request.data = orjson.dumps(body)
+            request.headers = {"Content-Type": "application/json", **request.headers}
         prepared = self._session.prepare_request(request)
         if self.rehearses and method != "GET":
             names = tuple(sorted({*prepared.headers, "Authorization"}))
-            raise Recorded(method, prepared.url or url, names, body)
+            raise Recorded(method, prepared.url or url, names, body.told() if isinstance(body, Upload) else body)
         repeated = (method == "GET" or self._repeats) if replay is None else replay
         return self._session.deliver(prepared, replay=repeated)

@@ -18,6 +18,8 @@ class SyncMode(StrEnum):
     """Put people into the audience; never take anyone out."""
     REMOVE = "remove"
     """Take people out of the audience; never put anyone in."""
+    REPLACE = "replace"
+    """Hand over everybody each time something changed, and have whoever is not among them taken out."""
 
 
 class Leaving(StrEnum):
@@ -39,6 +41,8 @@ class Operation(StrEnum):
     ADD = "add"
     UPDATE = "update"
     REMOVE = "remove"
+    KEEP = "keep"
+    """Nothing changed; handed over again where everybody is, in mode ``replace``."""
     ENROL = "enrol"
     """The second half of an addition, where people go into the audience in batches of their own; in no plan."""
 

@@ -27,6 +27,7 @@ class Renderer:
         self._clears = {name for name in mappings if mappings[name].null == "clear"}
         self._as_text = {name: self._declared[name].type in _AS_TEXT for name in mappings}
         self._longest = {name: self._declared[name].max_length for name in mappings}
+        self._hashed = {name: rule for name in mappings if (rule := self._declared[name].hashed)}
 
     def render(self, values: Mapping[str, Any], *, unchanged: Collection[str] = ()) -> dict[str, FieldValue] | Outcome:
         """The fields to send, or the outcome of a row that must not be sent.
@@ -46,6 +47,12 @@ class Renderer:
             if name in unchanged and name not in self._required:
                 continue
             rendered = value if type(value) is str or not self._as_text[name] else text_value(value)
+            if name in self._hashed:
+                rendered = self._hashed[name](text_value(rendered))
+                if rendered is None:
+                    if name in self._required:
+                        return rejected("not_of_its_kind", f"The value of field {name} is none that it can hold.")
+                    continue
             longest = self._longest[name]
             if longest and isinstance(rendered, str) and len(rendered) > longest:
                 return rejected(

@@ -72,6 +72,9 @@ class Sync(_Part):
     consent: ConsentRequirement | Literal["not_needed"] = Field(
         description="Consent a person must have granted to be sent, or not_needed. People without it are not sent."
     )
+    create_fields: bool = Field(
+        default=False, description="Whether mapped fields that the destination lacks are made, where its API can."
+    )
     on_leave: Leaving | None = Field(
         default=None,
         description="What happens to those who left; mode mirror only, and leave_audience when left out.",
@@ -90,7 +93,7 @@ class Sync(_Part):
             raise ValueError("give exactly one of audience, table and sql")
         if self.on_leave is not None and self.mode is not SyncMode.MIRROR:
             raise ValueError(f"mode {self.mode.value} leaves alone who left: take 'on_leave' away, or use mode mirror")
-        needs_audience = self.mode in (SyncMode.ADD, SyncMode.REMOVE) or (
+        needs_audience = self.mode in (SyncMode.ADD, SyncMode.REMOVE, SyncMode.REPLACE) or (
             self.mode is SyncMode.MIRROR and self.leaving is Leaving.LEAVE_AUDIENCE
         )
         if needs_audience and not self.audience_name:

@@ -59,7 +59,7 @@ class HubSpot(Destination[HubSpotSettings]):
         daily_remaining="X-HubSpot-RateLimit-Daily-Remaining",
     )
     match_keys = ("email",)
-    modes = frozenset(SyncMode)
+    modes = frozenset(SyncMode) - {SyncMode.REPLACE}
     fields = (
         DestinationField(name="firstname", description="First name."),
         DestinationField(name="lastname", description="Last name."),
@@ -125,27 +125,27 @@ class HubSpot(Destination[HubSpotSettings]):
         outcomes, sent = self._with_record_ids(last_of_each(rows), match_key)
         return in_order(rows, outcomes | self._write("update", sent, None))
 
-    def add_members(self, audience_id: str, rows: Sequence[DeliveryRow]) -> list[Outcome]:
+    def add_members(self, audience_id: str, rows: Sequence[DeliveryRow], *, match_key: str) -> list[Outcome]:
         """Put contacts into a static list, by record id."""
-        outcomes, sent = self._with_record_ids(last_of_each(rows), "email")
+        outcomes, sent = self._with_record_ids(last_of_each(rows), match_key)
         missing = self._lists.change(audience_id, "add", [record_id for _, record_id in sent])
         gone = rejected("record_missing", "HubSpot no longer has the contact with the record id we know.")
         for row, record_id in sent:
             outcomes[match_of(row)] = gone if record_id in missing else accepted(record_id)
         return in_order(rows, outcomes)
 
-    def remove_members(self, audience_id: str, rows: Sequence[DeliveryRow]) -> list[Outcome]:
+    def remove_members(self, audience_id: str, rows: Sequence[DeliveryRow], *, match_key: str) -> list[Outcome]:
         """Take contacts out of a static list; who is not there any more counts as out."""
         latest = last_of_each(rows)
-        _, sent = self._with_record_ids(latest, "email")
+        _, sent = self._with_record_ids(latest, match_key)
         self._lists.change(audience_id, "remove", [record_id for _, record_id in sent])
         ids = {match_of(row): record_id for row, record_id in sent}
         return in_order(rows, {match_of(row): accepted(ids.get(match_of(row))) for row in latest})
 
-    def archive(self, rows: Sequence[DeliveryRow]) -> list[Outcome]:
+    def archive(self, rows: Sequence[DeliveryRow], *, match_key: str) -> list[Outcome]:
         """Move contacts to the bin, by record id; opt-outs belong to the address and stay."""
         latest = last_of_each(rows)
-        _, sent = self._with_record_ids(latest, "email")
+        _, sent = self._with_record_ids(latest, match_key)
         for chunk in _chunks([record_id for _, record_id in sent], self.batch_size):
             self.http.post(f"{_CONTACTS}/batch/archive", {"inputs": [{"id": record_id} for record_id in chunk]})
         return in_order(rows, {match_of(row): accepted(row.external_id) for row in latest})
@@ -162,7 +162,7 @@ class HubSpot(Destination[HubSpotSettings]):
             emails = {str(found["id"]): tuple(_emails_of(found)) for found in self._read(record_ids, None)}
             yield from (Member(emails.get(record_id, ()), record_id) for record_id in record_ids)
 
-    def erase(self, rows: Sequence[DeliveryRow]) -> list[Outcome]:
+    def erase(self, rows: Sequence[DeliveryRow], *, match_key: str) -> list[Outcome]:
         """Delete contacts for good. HubSpot also blocks an address that it does not know from being added."""
         return in_order(rows, send_each(last_of_each(rows), self._erase, workers=self.rate_limit.concurrency))
 

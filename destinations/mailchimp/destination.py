@@ -56,7 +56,7 @@ class Mailchimp(Destination[MailchimpSettings]):
     # The vendor limits connections, not requests a second: 10 for all apps of a user, so one stays free.
     rate_limit = RateLimit(requests=1000, seconds=1.0, concurrency=9, connections=CONNECTIONS)
     match_keys = ("email",)
-    modes = frozenset(SyncMode)
+    modes = frozenset(SyncMode) - {SyncMode.REPLACE}
     fields = (
         DestinationField(name="FNAME", description="First name."),
         DestinationField(name="LNAME", description="Last name."),
@@ -119,7 +119,7 @@ class Mailchimp(Destination[MailchimpSettings]):
         latest = last_of_each(rows)
         return in_order(rows, send_each(latest, self._members.patch, workers=self.rate_limit.concurrency))
 
-    def add_members(self, audience_id: str, rows: Sequence[DeliveryRow]) -> list[Outcome]:
+    def add_members(self, audience_id: str, rows: Sequence[DeliveryRow], *, match_key: str) -> list[Outcome]:
         """Tag people who are on the list."""
         answer = self._change_tag(audience_id, "members_to_add", rows)
         done = {str(member["email_address"]).lower() for member in answer.get("members_added") or ()}
@@ -139,7 +139,7 @@ class Mailchimp(Destination[MailchimpSettings]):
         doubtful = [row for row in latest if match_of(row) not in done]
         return in_order(rows, outcomes | send_each(doubtful, check, workers=self.rate_limit.concurrency))
 
-    def remove_members(self, audience_id: str, rows: Sequence[DeliveryRow]) -> list[Outcome]:
+    def remove_members(self, audience_id: str, rows: Sequence[DeliveryRow], *, match_key: str) -> list[Outcome]:
         """Take the tag off; status and list membership stay."""
         answer = self._change_tag(audience_id, "members_to_remove", rows)
         faults = segment_faults(answer)
@@ -154,7 +154,7 @@ class Mailchimp(Destination[MailchimpSettings]):
         doubtful = [row for row in latest if match_of(row) in faults]
         return in_order(rows, outcomes | send_each(doubtful, check, workers=self.rate_limit.concurrency))
 
-    def archive(self, rows: Sequence[DeliveryRow]) -> list[Outcome]:
+    def archive(self, rows: Sequence[DeliveryRow], *, match_key: str) -> list[Outcome]:
         """Archive people: they stay known, are not mailed, and come back when they are written again."""
         return in_order(rows, send_each(last_of_each(rows), self._members.archive, workers=self.rate_limit.concurrency))
 
@@ -211,7 +211,7 @@ class Mailchimp(Destination[MailchimpSettings]):
         for member in pages(self.http, path, "members", {**everyone, "fields": fields}):
             yield str(member["email_address"]).lower()
 
-    def erase(self, rows: Sequence[DeliveryRow]) -> list[Outcome]:
+    def erase(self, rows: Sequence[DeliveryRow], *, match_key: str) -> list[Outcome]:
         """Delete people for good; Mailchimp takes their addresses back only through its own forms."""
         return in_order(rows, send_each(last_of_each(rows), self._members.erase, workers=self.rate_limit.concurrency))
 

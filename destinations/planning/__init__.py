@@ -67,16 +67,16 @@ def make_plan(connection: Connection, request: PlanRequest) -> PlanReport:
     create_tables(connection)
     name, sync = request.name, request.sync
     report = PlanReport(name)
-    columns, report.unmatched = make_desired(connection, name, sync)
+    report.columns, report.unmatched = make_desired(connection, name, sync)
     report.held = hold_back(connection, name, sync, request.restraints, run_id=request.run_id, now=request.now)
     report.wanted = count(connection, "SELECT count(*) FROM desired")
     still = [row for row in request.waiting if row["next_try_at"] is None or row["next_try_at"] > request.now]
     make_operations(connection, name, sync, still, report)
-    look_at_guards(connection, sync, report, columns, request.required)
+    look_at_guards(connection, sync, report, report.columns, request.required)
     if report.operations and request.folder:
         _write(connection, request.folder, report)
     if report.ok or request.override_guards:
-        _remember(connection, name, columns)
+        _remember(connection, name, report.columns)
     connection.execute("DROP TABLE desired; DROP TABLE operations")
     return report
 

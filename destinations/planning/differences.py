@@ -54,6 +54,9 @@ def make_operations(
         differences = "SELECT * FROM differences"
     _number(connection, sync, differences)
     counted = dict(connection.execute("SELECT operation, count(*) FROM operations GROUP BY operation").fetchall())
+    counted.pop("keep", None)
+    if sync.mode is SyncMode.REPLACE and not counted:
+        connection.execute("DELETE FROM operations")
     report.adds, report.updates = counted.get("add", 0), counted.get("update", 0)
     report.removes = counted.get("remove", 0)
     report.waiting = sum(left_out.values())
@@ -89,6 +92,10 @@ def _differences(sync: Sync, *, takes_out: bool) -> str:
         SELECT 'remove' AS operation, desired.match_value, desired.profile_id, known.external_id, '' AS payload_hash,
             '{}' AS fields, CAST(NULL AS TEXT) AS known_hashes
         FROM desired LEFT JOIN known USING (match_value) WHERE known.present IS NOT FALSE"""
+    kept = f"""
+        SELECT 'keep', desired.match_value, desired.profile_id, known.external_id, desired.payload_hash,
+            desired.fields, CAST(NULL AS TEXT)
+        FROM desired JOIN known ON known.match_value = desired.match_value WHERE {as_sent}"""
     merged = f"""
         SELECT 'remove', known.match_value, known.profile_id, known.external_id, known.payload_hash, '{{}}',
             CAST(NULL AS TEXT)
@@ -97,6 +104,8 @@ def _differences(sync: Sync, *, takes_out: bool) -> str:
         return out
     if sync.mode is SyncMode.MIRROR:
         return mirrored
+    if sync.mode is SyncMode.REPLACE:
+        return union_all([mirrored, kept])
     return union_all([put, merged]) if takes_out else put
 
 

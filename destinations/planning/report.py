@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ class PlanReport:
             has no audience to take them out of.
         guards: Why a guard would stop it; empty when none does.
         tripped: The same by the guard's name: ``removals``, ``size``, ``missing``, ``types``.
+        columns: The mapped columns and their types in the store.
         plan_id: The plan's id, when it has operations and is to be sent.
         path: Its file, named after the sync and the plan.
     """
@@ -43,6 +45,7 @@ class PlanReport:
     merged_away: int = 0
     guards: list[str] = field(default_factory=list)
     tripped: dict[str, str] = field(default_factory=dict)
+    columns: Mapping[str, str] = field(default_factory=dict)
     plan_id: str | None = None
     path: Path | None = None
 
@@ -81,8 +84,10 @@ class PlanReport:
 
     def as_json(self) -> dict[str, Any]:
         """For programs."""
+        facts = asdict(self)
+        del facts["columns"]
         return {
-            **asdict(self),
+            **facts,
             "path": None,
             "suppressed": self.suppressed,
             "operations": self.operations,

@@ -14,7 +14,7 @@ import orjson
 
 from millstream.destinations.contract import DeliveryRow
 from millstream.destinations.http import Recorded
-from millstream.destinations.modes import SyncMode
+from millstream.destinations.modes import Operation, SyncMode
 from millstream.destinations.sending.performing import Performer
 from millstream.destinations.sending.plan_rows import AnyDestination, Batch
 from millstream.destinations.sync import Sync
@@ -88,8 +88,12 @@ def _calls(
         )
         yield submitted, destination.job_size
         return
+    if sync.mode is SyncMode.REPLACE:
+        if operation is not Operation.REMOVE:
+            yield partial(performer.replace, iter([rows]), label="plan"), destination.batch_size
+        return
     for step in performer.steps(operation):
-        if step == performer.write:
+        if step in (performer.write, performer.write_into):
             yield partial(step, rows), 1 if operation in destination.one_by_one else destination.batch_size
         else:
             yield partial(step, [replace_id(row) for row in rows]), destination.membership_batch_size

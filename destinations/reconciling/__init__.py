@@ -165,4 +165,4 @@ def _find_audience(destination: AnyDestination, audience: str) -> str | None:
     except Recorded:
         return None
     finally:
-        destination.http.rehearses = False
+        destination.rehearse(False)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 from millstream.destinations.contract import NOT_THERE, DeliveryRow, Outcome, accepted, rejected
@@ -42,6 +42,8 @@ class Performer:
             operation is Operation.ADD
             and self._audience is not None
             and operation in destination.idempotent
+            and not destination.codes("upsert_into")
+            and not destination.audience_only
             and destination.membership_batch_size != destination.batch_size
         )
 
@@ -49,8 +51,10 @@ class Performer:
         """What an operation takes, one call after the other."""
         if operation is Operation.REMOVE:
             return self._steps_out()
+        if self._destination.audience_only:
+            return [self.enrol]
         if operation is Operation.ADD and self._audience is not None:
-            return [self.write, self.enrol]
+            return [self.write_into] if self._destination.codes("upsert_into") else [self.write, self.enrol]
         return [self.write]
 
     def _steps_out(self) -> list[Call]:
@@ -60,9 +64,9 @@ class Performer:
         if leaving is Leaving.CLEAR_FIELDS:
             steps.append(lambda rows: _gone_is_out(destination.update(rows, match_key=self._sync.match_key)))
         elif leaving is Leaving.ARCHIVE:
-            steps.append(destination.archive)
+            steps.append(lambda rows: destination.archive(rows, match_key=self._sync.match_key))
         elif leaving is Leaving.DELETE:
-            steps.append(destination.erase)
+            steps.append(lambda rows: destination.erase(rows, match_key=self._sync.match_key))
         if not steps:
             raise FatalError("A removal needs an audience.", where=f"sync to {destination.name}")
         return steps
@@ -70,7 +74,10 @@ class Performer:
     def _leave_audience(self, rows: Sequence[DeliveryRow]) -> list[Outcome]:
         assert self._audience is not None
         audience = self._audience
-        return self._in_pieces(rows, lambda piece: self._destination.remove_members(audience, piece))
+        match_key = self._sync.match_key
+        return self._in_pieces(
+            rows, lambda piece: self._destination.remove_members(audience, piece, match_key=match_key)
+        )
 
     def write(self, rows: Sequence[DeliveryRow]) -> list[Outcome]:
         """Write fields, in the way of the sync's mode."""
@@ -81,7 +88,18 @@ class Performer:
         """Put people into the audience."""
         assert self._audience is not None
         audience = self._audience
-        return self._in_pieces(rows, lambda piece: self._destination.add_members(audience, piece))
+        match_key = self._sync.match_key
+        return self._in_pieces(rows, lambda piece: self._destination.add_members(audience, piece, match_key=match_key))
+
+    def replace(self, batches: Iterable[Sequence[DeliveryRow]], *, label: str) -> list[Outcome]:
+        """Make these people the only members of the audience."""
+        assert self._audience is not None
+        return self._destination.replace_members(self._audience, batches, match_key=self._sync.match_key, label=label)
+
+    def write_into(self, rows: Sequence[DeliveryRow]) -> list[Outcome]:
+        """Write fields and put people into the audience with the same request."""
+        assert self._audience is not None
+        return self._destination.upsert_into(self._audience, rows, match_key=self._sync.match_key)
 
     def _in_pieces(self, rows: Sequence[DeliveryRow], call: Call) -> list[Outcome]:
         """Membership calls, which may take fewer rows than a batch has."""
@@ -116,7 +134,7 @@ class Performer:
             middle = len(rows) // 2
             return self._next(step, rows[:middle]) + self._next(step, rows[middle:])
         except (RetryableError, UnknownOutcomeError) as error:
-            return [halfway(error)] * len(rows)
+            return [unanswered(Status.UNKNOWN, error)] * len(rows)
 
     def checked(self, outcomes: list[Outcome], rows: Sequence[DeliveryRow]) -> list[Outcome]:
         """The outcomes, if there is one for each row."""
@@ -129,9 +147,9 @@ class Performer:
         return outcomes
 
 
-def halfway(error: MillstreamError) -> Outcome:
-    """The outcome of a row of which something was done, or may have been, when an error came."""
-    return Outcome(status=Status.UNKNOWN, code=type(error).__name__, reason=error.what, fault="vendor")
+def unanswered(status: Status, error: MillstreamError) -> Outcome:
+    """The outcome of a row whose request ended with an error; ``unknown`` where something of it may have been done."""
+    return Outcome(status=status, code=type(error).__name__, reason=error.what, fault="vendor")
 
 
 def _with_id(row: DeliveryRow, external_id: str | None) -> DeliveryRow:

@@ -13,8 +13,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from millstream.destinations.contract import DeliveryRow, Destination, DestinationSettings, FieldValue, Outcome
-from millstream.destinations.modes import Leaving, Operation
+from millstream.destinations.modes import Leaving, Operation, SyncMode
 from millstream.destinations.rendering import Renderer
+from millstream.destinations.sending.sizes import Rows, of_fitting_size
 from millstream.destinations.sync import Sync
 
 AnyDestination = Destination[DestinationSettings]
@@ -51,6 +52,7 @@ class PlanRows:
         self._path = path
         self._sync = sync
         self._destination = destination
+        self._replaces = sync.mode is SyncMode.REPLACE
         self._renderer = Renderer(destination.fields, sync.mappings())
         self._cleared: Mapping[str, FieldValue] = (
             dict.fromkeys(sync.fields) if sync.leaving is Leaving.CLEAR_FIELDS else {}
@@ -66,13 +68,27 @@ class PlanRows:
             operation
             for operation, total in totals.items()
             if operation in self._destination.jobs and total >= self._destination.job_from
+            if not self._replaces
         }
         for operation in sorted(totals, key=lambda operation: operation in as_jobs):
             as_job = operation in as_jobs
             size = self._destination.job_size if as_job else self._size(operation)
-            for columns in _slices(self._path, operation, size):
-                rows, misfits = self._rows(operation, columns)
+            for rows, misfits in self._sized(operation, size):
                 yield Batch(operation, rows, misfits, as_job)
+
+    def _sized(self, operation: Operation, size: int) -> Iterator[Rows]:
+        slices = (self._rows(operation, columns) for columns in _slices(self._path, operation, size))
+        weighed = self._destination.largest_request is not None or self._destination.largest_row is not None
+        if operation is Operation.REMOVE or not weighed:
+            return slices
+        return of_fitting_size(slices, self._destination, size)
+
+    def numbers(self, *, out: bool) -> list[int]:
+        """Numbers of all rows that are taken out, or of all others."""
+        table = pq.read_table(self._path, columns=["number", "operation"])
+        is_out = pc.equal(table["operation"], Operation.REMOVE.value)
+        numbers: list[int] = table.filter(is_out if out else pc.invert(is_out))["number"].to_pylist()
+        return numbers
 
     def of_numbers(self, operation: Operation, numbers: Collection[int]) -> list[DeliveryRow]:
         """The rows with these numbers, in their order: for jobs that an earlier run submitted."""
@@ -94,11 +110,10 @@ class PlanRows:
             return self._destination.membership_batch_size
         return self._destination.batch_size
 
-    def _rows(
-        self, operation: Operation, columns: Mapping[str, Sequence[Any]]
-    ) -> tuple[list[DeliveryRow], dict[int, Outcome]]:
+    def _rows(self, operation: Operation, columns: Mapping[str, Sequence[Any]]) -> Rows:
         rows: list[DeliveryRow] = []
         misfits: dict[int, Outcome] = {}
+        whole = self._destination.whole_rows or self._replaces
         for number, match_value, external_id, fields, hashes, known in zip(
             *(columns[name] for name in _COLUMNS), strict=True
         ):
@@ -106,7 +121,9 @@ class PlanRows:
                 rendered: Mapping[str, FieldValue] | Outcome = self._cleared
             else:
                 values = orjson.loads(fields)
-                rendered = self._renderer.render(values, unchanged=_unchanged(hashes, known) if known else ())
+                rendered = self._renderer.render(
+                    values, unchanged=_unchanged(hashes, known) if known and not whole else ()
+                )
             if isinstance(rendered, Outcome):
                 misfits[number] = rendered
             else:

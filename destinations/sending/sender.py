@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from millstream.destinations.contract import DeliveryRow, Outcome, rejected, suppressed
-from millstream.destinations.modes import Operation, Status
+from millstream.destinations.modes import Operation, Status, SyncMode
 from millstream.destinations.sending.enrolments import NOT_ENROLLED, Enrolments, with_ids
 from millstream.destinations.sending.jobs import Jobs, StillRunningError
-from millstream.destinations.sending.performing import Performer
+from millstream.destinations.sending.performing import Performer, unanswered
 from millstream.destinations.sending.plan_rows import AnyDestination, Batch, PlanRows
+from millstream.destinations.sending.replacing import Everybody
 from millstream.destinations.sending.withdrawals import Withdrawals
 from millstream.destinations.stopping import interrupted, overtaken
 from millstream.destinations.sync import Sync
@@ -86,6 +87,9 @@ class Sender:
         What stops the sync is kept in ``error``; batches that were not begun stay for the next run. The first batch
         goes alone, so that a wrong credential or mapping costs its requests only.
         """
+        if self.sync.mode is SyncMode.REPLACE:
+            self._replace()
+            return
         most = 2 * self.destination.rate_limit.concurrency
         allowed = 1
         running: set[Future[None]] = set()
@@ -140,21 +144,44 @@ class Sender:
             self._halt(overtaken())
         return self._halted.is_set()
 
-    def _send(self, batch: Batch) -> None:
+    def _replace(self) -> None:
+        """Hand over everybody at once; whoever is taken out has the outcome of the whole."""
         if self._is_over():
             return
-        kept_back = dict(batch.misfits)
-        rows = batch.rows
+        into = self.journal.start_batch(self.plan_id, Operation.ADD.value, self._rows.numbers(out=False))
+        gone = self._rows.numbers(out=True)
+        out = self.journal.start_batch(self.plan_id, Operation.REMOVE.value, gone) if gone else None
+        everybody = Everybody(self._rows, self._keep_back)
+        result = everybody.hand_over(self._performer, label=self.plan_id)
+        if result.error is not None:
+            self._halt(result.error)
+        self._finish(into, result.numbers, result.outcomes)
+        if out is not None:
+            self._finish(out, gone, [result.of_those_out] * len(gone))
+
+    def _keep_back(self, batch: Batch) -> tuple[list[DeliveryRow], dict[int, Outcome]]:
+        """Rows of a batch that may go out, and the outcomes of those that do not.
+
+        Raises:
+            MillstreamError: Nobody can tell who may be addressed.
+        """
+        kept_back, rows = dict(batch.misfits), batch.rows
         if batch.operation is not Operation.REMOVE and self.withdrawals is not None:
-            try:
-                withdrawn = self.withdrawals.now()
-            except MillstreamError as error:
-                self._halt(error)
-                return
+            withdrawn = self.withdrawals.now()
             kept_back |= {
                 row.number: suppressed(HELD_BACK, withdrawn[row.number]) for row in rows if row.number in withdrawn
             }
             rows = [row for row in rows if row.number not in withdrawn] if withdrawn else rows
+        return rows, kept_back
+
+    def _send(self, batch: Batch) -> None:
+        if self._is_over():
+            return
+        try:
+            rows, kept_back = self._keep_back(batch)
+        except MillstreamError as error:
+            self._halt(error)
+            return
         if kept_back:
             number = self.journal.start_batch(self.plan_id, batch.operation.value, list(kept_back))
             self._finish(number, list(kept_back), list(kept_back.values()))
@@ -213,15 +240,15 @@ class Sender:
             self._halt(error.stopped_by or error)
             return []
         except RetryableError as error:
-            outcomes = [_same(Status.RETRY_LATER, error)] * len(rows)
+            outcomes = [unanswered(Status.RETRY_LATER, error)] * len(rows)
         except UnknownOutcomeError as error:
-            outcomes = [_same(Status.UNKNOWN, error)] * len(rows)
+            outcomes = [unanswered(Status.UNKNOWN, error)] * len(rows)
         except MillstreamError as error:
             self._halt(error)
             if self.destination.calls - calls <= 1:
                 self._finish(batch, [], [])  # its only request was refused
                 return []
-            outcomes = [_same(Status.UNKNOWN, error)] * len(rows)
+            outcomes = [unanswered(Status.UNKNOWN, error)] * len(rows)
         self._finish(batch, numbers, outcomes)
         return []
 
@@ -252,7 +279,3 @@ def _wait_for_one(running: set[Future[None]]) -> set[Future[None]]:
     for one in ended:
         one.result()
     return rest
-
-
-def _same(status: Status, error: MillstreamError) -> Outcome:
-    return Outcome(status=status, code=type(error).__name__, reason=error.what, fault="vendor")

@@ -24,11 +24,14 @@ from __future__ import annotations
 import pytest
 
 pytest.register_assert_rewrite(
-    *(f"millstream.destinations.testing.{module}" for module in ("fields", "forecasts", "jobs", "leaving", "suite"))
+    *(
+        f"millstream.destinations.testing.{module}"
+        for module in ("fields", "forecasts", "jobs", "leaving", "replacement", "suite")
+    )
 )
 
 from millstream.destinations.testing.ground import deliver  # noqa: E402
-from millstream.destinations.testing.stand_in import SandboxStandIn, StandIn  # noqa: E402
+from millstream.destinations.testing.stand_in import PeopleStandIn, SandboxStandIn, StandIn  # noqa: E402
 from millstream.destinations.testing.suite import DestinationContract  # noqa: E402
 
-__all__ = ["DestinationContract", "SandboxStandIn", "StandIn", "deliver"]
+__all__ = ["DestinationContract", "PeopleStandIn", "SandboxStandIn", "StandIn", "deliver"]

@@ -9,7 +9,7 @@ from uuid import uuid4
 
 import pytest
 
-from millstream.destinations.contract import DeliveryRow, Destination, FieldValue, Outcome, rejected
+from millstream.destinations.contract import DeliveryRow, Destination, FieldType, FieldValue, Outcome, rejected
 from millstream.destinations.modes import Status
 from millstream.destinations.testing.stand_in import StandIn
 from millstream.state.errors import RefusedError
@@ -17,23 +17,58 @@ from millstream.state.errors import RefusedError
 AnyDestination = Destination[Any]
 
 
-def deliver(destination: AnyDestination, rows: Sequence[DeliveryRow]) -> list[Outcome]:
-    """Upsert as the engine does: a batch refused whole is halved until the bad row stands alone."""
+def deliver(destination: AnyDestination, rows: Sequence[DeliveryRow], *, audience: str | None = None) -> list[Outcome]:
+    """Write people as the engine does: a batch refused whole is halved until the bad row stands alone.
+
+    Args:
+        destination: The connector.
+        rows: Who is written.
+        audience: The audience of those who are in audiences only; some audience, where none is given.
+    """
     try:
-        return destination.upsert(rows, match_key=destination.match_keys[0])
+        return _written(destination, rows, audience)
     except RefusedError as error:
         if len(rows) == 1:
             return [rejected(str(error.status), error.what)]
         middle = len(rows) // 2
-        return deliver(destination, rows[:middle]) + deliver(destination, rows[middle:])
+        halves = (rows[:middle], rows[middle:])
+        return [outcome for half in halves for outcome in deliver(destination, half, audience=audience)]
+
+
+def _written(destination: AnyDestination, rows: Sequence[DeliveryRow], audience: str | None) -> list[Outcome]:
+    match_key = destination.match_keys[0]
+    if not destination.audience_only:
+        return destination.upsert(rows, match_key=match_key)
+    return destination.add_members(audience or destination.ensure_audience("Contract"), rows, match_key=match_key)
+
+
+def enlist(destination: AnyDestination, audience: str, rows: Sequence[DeliveryRow]) -> list[Outcome]:
+    """Write people and put them into an audience, in the one or two calls of the engine."""
+    match_key = destination.match_keys[0]
+    if destination.codes("upsert_into"):
+        return destination.upsert_into(audience, rows, match_key=match_key)
+    outcomes = deliver(destination, rows, audience=audience)
+    if destination.audience_only:
+        return outcomes
+    assert set(statuses(outcomes)) == {Status.ACCEPTED}
+    members = acknowledged(rows, outcomes)
+    size = destination.membership_batch_size
+    pieces = (members[start : start + size] for start in range(0, len(members), size))
+    return [out for piece in pieces for out in destination.add_members(audience, piece, match_key=match_key)]
+
+
+def statuses(outcomes: Sequence[Outcome]) -> list[Status]:
+    """Statuses; what the vendor took and works off later counts as accepted."""
+    taken = (Status.ACCEPTED, Status.ACCEPTED_ASYNC)
+    return [Status.ACCEPTED if outcome.status in taken else outcome.status for outcome in outcomes]
 
 
 def acknowledged(rows: Sequence[DeliveryRow], outcomes: Sequence[Outcome]) -> list[DeliveryRow]:
     """The accepted rows with the vendor's ids, as the engine gives them to later calls."""
     return [
         DeliveryRow(number=row.number, match_value=row.match_value, fields=row.fields, external_id=outcome.external_id)
-        for row, outcome in zip(rows, outcomes, strict=True)
-        if outcome.status is Status.ACCEPTED
+        for row, outcome, status in zip(rows, outcomes, statuses(outcomes), strict=True)
+        if status is Status.ACCEPTED
     ]
 
 
@@ -43,11 +78,6 @@ def with_fields(rows: Sequence[DeliveryRow], fields: Mapping[str, FieldValue]) -
         DeliveryRow(number=row.number, match_value=row.match_value, fields=fields, external_id=row.external_id)
         for row in rows
     ]
-
-
-def codes(destination: AnyDestination, method: str) -> bool:
-    """Whether the connector codes a method that it may leave out."""
-    return getattr(type(destination), method) is not getattr(Destination, method)
 
 
 class Ground:
@@ -60,6 +90,10 @@ class Ground:
         opted_out: Standings of people who may not be addressed, in lower case.
         archived: Standings of people who come back when they are written to, in lower case.
         says_how_long_to_wait: Whether the vendor's 429 carries ``Retry-After``.
+        checks_credentials: Whether a wrong credential is refused; some vendors take everything, and say nothing.
+        refuses_strangers: Whether nobody can become a member whom the vendor does not have.
+        has_standings: Whether the vendor keeps what people consented to.
+        values_of_kinds: A value of each kind of field, as the engine gives it to the connector.
     """
 
     bad_match_value: ClassVar[str] = "bad@@example"
@@ -68,6 +102,16 @@ class Ground:
     opted_out: ClassVar[frozenset[str]] = frozenset({"unsubscribed", "cleaned", "opted_out"})
     archived: ClassVar[frozenset[str]] = frozenset({"archived"})
     says_how_long_to_wait: ClassVar[bool] = True
+    checks_credentials: ClassVar[bool] = True
+    refuses_strangers: ClassVar[bool] = True
+    has_standings: ClassVar[bool] = True
+    values_of_kinds: ClassVar[Mapping[FieldType, FieldValue]] = {
+        "text": "Zoë",
+        "number": 12.5,
+        "boolean": True,
+        "date": "2026-11-01",
+        "timestamp": "2026-11-01 10:00:00+00",
+    }
 
     @pytest.fixture
     def destination(self) -> AnyDestination:
@@ -127,9 +171,16 @@ class Ground:
         ]
         return self.people(*chosen)
 
-    def members(self, destination: AnyDestination, audience: str) -> set[str] | None:
-        """Match values of an audience's members; None where the vendor cannot be read back."""
-        return set(destination.read_back(audience)) if codes(destination, "read_back") else None
+    def members(self, destination: AnyDestination, stand_in: StandIn, audience: str) -> set[str] | None:
+        """Match values of an audience's members; None where neither the stand-in nor the vendor can tell."""
+        told = stand_in.members(audience)
+        read = set(destination.read_back(audience)) if destination.can_read_back else told
+        assert told is None or read == told, "what is read back is not what the stand-in holds"
+        return read
+
+    def new_field_name(self) -> str:
+        """The name of a custom field that the account does not have."""
+        return f"contract_{uuid4().hex[:8]}"
 
     def held(self, stand_in: StandIn, match_value: str) -> dict[str, str] | None:
         """The sample fields that the vendor has of a person, as text; None where the stand-in cannot tell."""

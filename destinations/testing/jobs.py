@@ -8,7 +8,7 @@ from uuid import uuid4
 
 from millstream.destinations.contract import DeliveryRow, Outcome
 from millstream.destinations.modes import Operation, Status, SyncMode
-from millstream.destinations.testing.ground import AnyDestination, Ground, codes, with_fields
+from millstream.destinations.testing.ground import AnyDestination, Ground, statuses, with_fields
 from millstream.destinations.testing.stand_in import StandIn
 from millstream.state.errors import UnknownOutcomeError
 
@@ -21,7 +21,7 @@ class JobTests(Ground):
 
     def test_jobs_have_their_methods(self, destination: AnyDestination) -> None:
         methods = ("submit_job", "poll_job", "job_outcomes")
-        assert [codes(destination, method) for method in methods] == [bool(destination.jobs)] * 3
+        assert [destination.codes(method) for method in methods] == [bool(destination.jobs)] * 3
         assert Operation.REMOVE not in destination.jobs, "removals go in batches"
         assert min(destination.job_from, destination.job_size, destination.job_requests) >= 1
 
@@ -34,13 +34,13 @@ class JobTests(Ground):
             survivor = type(destination)(destination.settings)
             for _ in range(2):
                 outcomes = self._outcomes(survivor, job_id, operation, rows)
-                assert [outcome.status for outcome in outcomes] == [Status.ACCEPTED, Status.REJECTED, Status.ACCEPTED]
+                assert statuses(outcomes) == [Status.ACCEPTED, Status.REJECTED, Status.ACCEPTED]
             assert outcomes[1].code
             assert self.bad_match_value not in str(outcomes[1].reason)
             good = {row.match_value for row in (rows[0], rows[2])}
             assert good <= set(stand_in.standings())
             if operation is Operation.ADD:
-                assert self.members(destination, audience) in (None, good)
+                assert self.members(destination, stand_in, audience) in (None, good)
 
     def test_a_job_creates_nobody_in_mode_update(self, destination: AnyDestination, stand_in: StandIn) -> None:
         if Operation.UPDATE not in destination.jobs or SyncMode.UPDATE not in destination.modes:
@@ -49,12 +49,14 @@ class JobTests(Ground):
         rows = [known, DeliveryRow(number=9, match_value=stranger.match_value, fields=stranger.fields)]
         job_id = self._submit(destination, Operation.UPDATE, rows, None, creates=False)
         outcomes = self._outcomes(destination, job_id, Operation.UPDATE, rows)
-        assert [outcome.status for outcome in outcomes] == [Status.ACCEPTED, Status.REJECTED]
+        assert statuses(outcomes) == [Status.ACCEPTED, Status.REJECTED]
         assert stranger.match_value not in stand_in.standings()
 
     def test_a_job_unsubscribes_and_resubscribes_nobody(
         self, destination: AnyDestination, stand_in: StandIn, audience: str
     ) -> None:
+        if not (destination.jobs and self.has_standings):
+            return
         before = stand_in.standings()
         for operation in sorted(destination.jobs):
             rows = self.some_of_each_standing(stand_in)
@@ -76,7 +78,7 @@ class JobTests(Ground):
                 job_id = destination.find_job(label)
             if job_id is not None:
                 outcomes = self._outcomes(destination, job_id, operation, rows)
-                assert [outcome.status for outcome in outcomes] == [Status.ACCEPTED] * 3
+                assert statuses(outcomes) == [Status.ACCEPTED] * 3
 
     def _rows_of_a_job(self, destination: AnyDestination, operation: Operation) -> list[DeliveryRow]:
         """A good row, a bad one, and a good one."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 import requests
@@ -26,6 +26,9 @@ class StandIn(Protocol):
 
     def fields(self) -> Mapping[str, Mapping[str, object]] | None:
         """Fields of each person by match value; None where it cannot tell."""
+
+    def members(self, audience_id: str) -> set[str] | None:
+        """Match values of an audience's members; None where it cannot tell."""
 
     def clear(self) -> None:
         """Behave again."""
@@ -75,9 +78,45 @@ class SandboxStandIn:
         """Fields of each person by match value."""
         return self._fields(self._http.get(f"/state/{self._system}")) if self._fields else None
 
+    def members(self, audience_id: str) -> set[str] | None:
+        """Match values of an audience's members; None where the state does not tell."""
+        return None
+
     def clear(self) -> None:
         """Take all faults back."""
         self._http.request("DELETE", "/faults")
 
     def _fault(self, **facts: object) -> None:
         self._http.post("/faults", {"system": self._system, **facts})
+
+
+class PeopleStandIn(SandboxStandIn):
+    """A system of the sandbox whose state lists ``people``: how each is found, stands, and in which audiences.
+
+    Args:
+        url: Where the sandbox listens.
+        system: The vendor's name there.
+        match_key: The match key of the tests.
+    """
+
+    def __init__(self, url: str, system: str, *, match_key: str = "email") -> None:
+        super().__init__(url, system, lambda state: self._by_key(state, "standing"), self._fields_of)
+        self._match_key = match_key
+
+    def members(self, audience_id: str) -> set[str] | None:
+        """Match values of an audience's members, by its id or by its name."""
+        state = self._http.get(f"/state/{self._system}")
+        names = {audience_id, state["audiences"].get(audience_id)}
+        audiences: Mapping[str, Sequence[str]] = self._by_key(state, "audiences")
+        return {match_value for match_value, of_person in audiences.items() if names & set(of_person)}
+
+    def _fields_of(self, state: Any) -> Mapping[str, Mapping[str, object]]:
+        return self._by_key(state, "fields")
+
+    def _by_key(self, state: Any, fact: str) -> dict[str, Any]:
+        found = {person["match"].get(self._match_key): person[fact] for person in state["people"]}
+        return {_folded(match_value): facts for match_value, facts in found.items() if match_value}
+
+
+def _folded(match_value: str) -> str:
+    return match_value.lower() if "@" in match_value else match_value

@@ -107,6 +107,8 @@ class _Checker:
                 f"{destination.title} cannot {sync.leaving.value.replace('_', ' ')}.",
                 sorted(leaving.value for leaving in destination.leavings),
             )
+        if sync.create_fields and not destination.codes("create_field"):
+            self._add((*key, "create_fields"), f"{destination.title} makes no fields by API, or needs none made.", ())
         if sync.match_key not in destination.match_keys:
             self._add(
                 (*key, "match", sync.match_key),

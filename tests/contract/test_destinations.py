@@ -115,7 +115,7 @@ def test_the_suite_catches_a_connector_that_resubscribes() -> None:
 class Hasty(Mailchimp):
     """Archives people without looking at what the archive would hide."""
 
-    def archive(self, rows: Sequence[DeliveryRow]) -> list[Outcome]:
+    def archive(self, rows: Sequence[DeliveryRow], *, match_key: str) -> list[Outcome]:
         for one in rows:
             self.http.request("DELETE", f"/lists/a1b2c3d4e5/members/{member_id(one.match_value)}")
         return [Outcome(status=Status.ACCEPTED)] * len(rows)

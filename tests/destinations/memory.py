@@ -78,7 +78,7 @@ class MemoryDestination(Destination[MemorySettings]):
     Settings = MemorySettings
     rate_limit = RateLimit(requests=1_000_000, seconds=1, concurrency=1)
     match_keys = ("email",)
-    modes = frozenset(SyncMode)
+    modes = frozenset(SyncMode) - {SyncMode.REPLACE}
     fields: ClassVar[tuple[DestinationField, ...]] = (DestinationField(name="NAME", max_length=200),)
     custom_fields = True
     batch_size = 4
@@ -124,16 +124,16 @@ class MemoryDestination(Destination[MemorySettings]):
         self.memory.step(lambda: [self.memory.people[row.match_value].update(row.fields) for row in there])
         return [accepted() if row in there else rejected("not_found", "Nobody there.") for row in rows]
 
-    def add_members(self, audience_id: str, rows: Sequence[DeliveryRow]) -> list[Outcome]:
+    def add_members(self, audience_id: str, rows: Sequence[DeliveryRow], *, match_key: str) -> list[Outcome]:
         assert all(row.external_id == f"x-{row.match_value}" for row in rows)
         self.memory.step(lambda: self.memory.members.update(row.match_value for row in rows))
         return [accepted() for _ in rows]
 
-    def remove_members(self, audience_id: str, rows: Sequence[DeliveryRow]) -> list[Outcome]:
+    def remove_members(self, audience_id: str, rows: Sequence[DeliveryRow], *, match_key: str) -> list[Outcome]:
         self.memory.step(lambda: self.memory.members.difference_update(row.match_value for row in rows))
         return [accepted() for _ in rows]
 
-    def archive(self, rows: Sequence[DeliveryRow]) -> list[Outcome]:
+    def archive(self, rows: Sequence[DeliveryRow], *, match_key: str) -> list[Outcome]:
         self.memory.step(lambda: self.memory.archived.update(row.match_value for row in rows))
         return [accepted() for _ in rows]
 

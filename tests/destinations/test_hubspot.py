@@ -265,7 +265,9 @@ def test_a_list_made_meanwhile_is_used(offline: HubSpot, alone: responses.Reques
 def test_members_without_a_record_id_are_looked_up(hubspot: HubSpot) -> None:
     audience = hubspot.ensure_audience("Looked up")
     hubspot.upsert([row(1, "lookup-ana@example.com")], match_key="email")
-    outcomes = hubspot.add_members(audience, [row(1, "lookup-ana@example.com"), row(2, "lookup-nobody@example.com")])
+    outcomes = hubspot.add_members(
+        audience, [row(1, "lookup-ana@example.com"), row(2, "lookup-nobody@example.com")], match_key="email"
+    )
     assert statuses(outcomes) == [("accepted", None), ("rejected", "not_found")]
     assert list(hubspot.read_back(audience)) == ["lookup-ana@example.com"]
 
@@ -273,8 +275,8 @@ def test_members_without_a_record_id_are_looked_up(hubspot: HubSpot) -> None:
 def test_a_record_that_is_gone_is_rejected_on_add_and_out_on_remove(hubspot: HubSpot) -> None:
     audience = hubspot.ensure_audience("Gone")
     gone = [row(1, "gone@example.com", external_id="999999999999")]
-    assert statuses(hubspot.add_members(audience, gone)) == [("rejected", "record_missing")]
-    assert statuses(hubspot.remove_members(audience, gone)) == [("accepted", None)]
+    assert statuses(hubspot.add_members(audience, gone, match_key="email")) == [("rejected", "record_missing")]
+    assert statuses(hubspot.remove_members(audience, gone, match_key="email")) == [("accepted", None)]
 
 
 def test_read_back_goes_through_all_pages(hubspot: HubSpot) -> None:
@@ -285,13 +287,13 @@ def test_read_back_goes_through_all_pages(hubspot: HubSpot) -> None:
         rows = [row(number, emails[number]) for number in range(start, start + 100)]
         outcomes = hubspot.upsert(rows, match_key="email")
         members += [row(n, emails[n], o.external_id) for n, o in zip(range(start, start + 100), outcomes, strict=True)]
-    hubspot.add_members(audience, members)
+    hubspot.add_members(audience, members, match_key="email")
     assert sorted(hubspot.read_back(audience)) == sorted(emails)
 
 
 def test_a_missing_list_stops_the_sync(hubspot: HubSpot) -> None:
     with pytest.raises(NotFoundError):
-        hubspot.add_members("987654", [row(1, "ana@example.com", external_id="1")])
+        hubspot.add_members("987654", [row(1, "ana@example.com", external_id="1")], match_key="email")
 
 
 # Leaving
@@ -305,7 +307,7 @@ def test_contacts_are_archived_by_record_id_a_hundred_at_a_time(
     alone.post(f"{CONTACTS}/batch/read", json=there)
     sent = alone.post(f"{CONTACTS}/batch/archive", status=204)
     rows = [row(1, "ana@example.com"), row(2, "nobody@example.com"), *known]
-    assert statuses(offline.archive(rows)) == [("accepted", None)] * 102
+    assert statuses(offline.archive(rows, match_key="email")) == [("accepted", None)] * 102
     bodies = [orjson.loads(call.request.body) for call in sent.calls]
     assert [len(body["inputs"]) for body in bodies] == [100, 1]
     assert bodies[0]["inputs"][:2] == [{"id": "7"}, {"id": "100"}]
@@ -317,7 +319,7 @@ def test_contacts_are_archived_by_record_id_a_hundred_at_a_time(
 def test_an_erased_address_cannot_come_back(hubspot: HubSpot) -> None:
     person = [row(1, "erase-me@example.com")]
     hubspot.upsert(person, match_key="email")
-    assert statuses(hubspot.erase(person)) == [("accepted", None)]
+    assert statuses(hubspot.erase(person, match_key="email")) == [("accepted", None)]
     assert statuses(deliver(hubspot, person))[0][0] == "rejected"
 
 
@@ -333,7 +335,9 @@ def test_a_merged_contact_is_erased_by_address(offline: HubSpot, alone: response
         status=204,
         match=[responses.matchers.json_params_matcher({"objectId": "ana@example.com", "idProperty": "email"})],
     )
-    assert statuses(offline.erase([row(1, "ana@example.com", external_id="5")])) == [("accepted", None)]
+    assert statuses(offline.erase([row(1, "ana@example.com", external_id="5")], match_key="email")) == [
+        ("accepted", None)
+    ]
 
 
 # Answers with a meaning of their own

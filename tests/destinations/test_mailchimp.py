@@ -61,7 +61,7 @@ def alone() -> Iterator[responses.RequestsMock]:
 def offline() -> Mailchimp:
     """Against no vendor but ``alone``, with waits too short to notice."""
     made = Mailchimp(MailchimpSettings(base_url=ROOT, api_key=SecretStr("key-us1"), list_id="a1b2c3d4e5"))
-    made._http = Http(
+    made._https[""] = Http(
         system=made.name,
         base_url=ROOT,
         auth=made.auth(),
@@ -274,7 +274,9 @@ def test_a_tag_that_the_search_does_not_find_is_looked_up(offline: Mailchimp, al
 
 def test_who_is_not_on_the_list_cannot_be_tagged(mailchimp: Mailchimp) -> None:
     tag = mailchimp.ensure_audience("Strangers")
-    assert statuses(mailchimp.add_members(tag, [row(1, "stranger@example.com")])) == [("rejected", "not_on_list")]
+    assert statuses(mailchimp.add_members(tag, [row(1, "stranger@example.com")], match_key="email")) == [
+        ("rejected", "not_on_list")
+    ]
 
 
 @pytest.mark.parametrize(
@@ -285,7 +287,7 @@ def test_who_is_passed_over_is_looked_at(
 ) -> None:
     alone.post(f"{LIST}/segments/9", json={"members_added": [], "errors": []})
     alone.get(f"{LIST}/members/{member_id(NEW)}", json={"id": "x", "status": "subscribed", "tags": tags})
-    assert statuses(offline.add_members("9", [row(1, NEW)])) == [expected]
+    assert statuses(offline.add_members("9", [row(1, NEW)], match_key="email")) == [expected]
 
 
 @pytest.mark.parametrize(("tags", "expected"), [([{"id": 9}], ("rejected", "still_tagged")), ([], ("accepted", None))])
@@ -295,7 +297,7 @@ def test_an_error_on_removal_counts_only_if_the_tag_is_still_there(
     fault = {"email_addresses": [NEW.upper()], "error": f"{NEW} cannot be removed"}
     alone.post(f"{LIST}/segments/9", json={"members_removed": [], "errors": [fault]})
     alone.get(f"{LIST}/members/{member_id(NEW)}", json={"id": "x", "status": "subscribed", "tags": tags})
-    outcomes = offline.remove_members("9", [row(1, NEW)])
+    outcomes = offline.remove_members("9", [row(1, NEW)], match_key="email")
     assert statuses(outcomes) == [expected]
     assert NEW not in str(outcomes[0].reason)
 
@@ -304,14 +306,14 @@ def test_read_back_has_everyone_with_the_tag(mailchimp: Mailchimp, faults: Any) 
     tag = mailchimp.ensure_audience("Read back")
     rows = [row(number, f"Back-{number}@example.com") for number in range(250)]
     mailchimp.upsert(rows, match_key="email")
-    mailchimp.add_members(tag, rows)
+    mailchimp.add_members(tag, rows, match_key="email")
     faults(kind="short_page", times=2)
     assert sorted(mailchimp.read_back(tag)) == sorted(one.match_value.lower() for one in rows)
 
 
 def test_a_missing_tag_stops_the_sync(mailchimp: Mailchimp) -> None:
     with pytest.raises(NotFoundError):
-        mailchimp.add_members("999999", [row(1, NEW)])
+        mailchimp.add_members("999999", [row(1, NEW)], match_key="email")
 
 
 # Leaving
@@ -320,7 +322,7 @@ def test_a_missing_tag_stops_the_sync(mailchimp: Mailchimp) -> None:
 def test_archived_people_are_not_mailed_and_come_back_when_written(mailchimp: Mailchimp, sandbox: Sandbox) -> None:
     person = [row(1, "archive-me@example.com", FNAME="Ana")]
     mailchimp.upsert(person, match_key="email")
-    assert statuses(mailchimp.archive(person)) == [("accepted", None)]
+    assert statuses(mailchimp.archive(person, match_key="email")) == [("accepted", None)]
     assert members(sandbox)["archive-me@example.com"]["status"] == "archived"
     assert statuses(mailchimp.upsert(person, match_key="email")) == [("accepted", None)]
     assert members(sandbox)["archive-me@example.com"]["status"] == "transactional"
@@ -330,7 +332,7 @@ def test_archived_people_are_not_mailed_and_come_back_when_written(mailchimp: Ma
 def test_who_left_the_list_is_not_archived(sandbox: Sandbox, status: str) -> None:
     """The archive hides that a person unsubscribed: a sync that subscribes people would bring them back."""
     mailchimp, person = connect(sandbox, new_member_status="subscribed"), [row(1, with_status(sandbox, status))]
-    assert statuses(mailchimp.archive(person)) == [("accepted", None)]
+    assert statuses(mailchimp.archive(person, match_key="email")) == [("accepted", None)]
     assert statuses(mailchimp.upsert(person, match_key="email")) == [("suppressed", status)]
     assert members(sandbox)[person[0].match_value]["status"] == status
 
@@ -338,7 +340,7 @@ def test_who_left_the_list_is_not_archived(sandbox: Sandbox, status: str) -> Non
 def test_who_was_archived_meanwhile_counts_as_archived(offline: Mailchimp, alone: responses.RequestsMock) -> None:
     alone.get(f"{LIST}/members/{member_id(NEW)}", json={"id": "x", "status": "subscribed"})
     alone.delete(f"{LIST}/members/{member_id(NEW)}", status=405, json={"title": "Method Not Allowed"})
-    assert statuses(offline.archive([row(1, NEW)])) == [("accepted", None)]
+    assert statuses(offline.archive([row(1, NEW)], match_key="email")) == [("accepted", None)]
 
 
 # Erasure
@@ -347,7 +349,7 @@ def test_who_was_archived_meanwhile_counts_as_archived(offline: Mailchimp, alone
 def test_an_erased_person_is_suppressed_for_good(mailchimp: Mailchimp, sandbox: Sandbox) -> None:
     person = [row(1, "erase-me@example.com")]
     mailchimp.upsert(person, match_key="email")
-    assert statuses(mailchimp.erase(person)) == [("accepted", None)]
+    assert statuses(mailchimp.erase(person, match_key="email")) == [("accepted", None)]
     assert "erase-me@example.com" not in members(sandbox)
     assert statuses(mailchimp.upsert(person, match_key="email")) == [("suppressed", "forgotten")]
 
@@ -361,8 +363,8 @@ def test_a_missing_list_is_not_taken_for_a_missing_person(sandbox: Sandbox, oper
     calls: Mapping[str, Callable[[], object]] = {
         "probe": mailchimp.probe,
         "update": lambda: mailchimp.update([row(1, NEW)], match_key="email"),
-        "archive": lambda: mailchimp.archive([row(1, NEW)]),
-        "erase": lambda: mailchimp.erase([row(1, NEW)]),
+        "archive": lambda: mailchimp.archive([row(1, NEW)], match_key="email"),
+        "erase": lambda: mailchimp.erase([row(1, NEW)], match_key="email"),
     }
     with pytest.raises(NotFoundError, match="no list 'ffffffffff'"):
         calls[operation]()

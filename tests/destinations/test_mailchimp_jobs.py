@@ -84,7 +84,7 @@ def alone() -> Iterator[responses.RequestsMock]:
 def offline() -> Mailchimp:
     """Against no vendor but ``alone``, with waits too short to notice."""
     made = Mailchimp(MailchimpSettings(base_url=ROOT, api_key=SecretStr("key-us1"), list_id="a1"))
-    made._http = Http(
+    made._https[""] = Http(
         system=made.name,
         base_url=ROOT,
         auth=made.auth(),
@@ -150,10 +150,10 @@ def test_each_row_gets_its_own_outcome_and_nobody_is_resubscribed(
     mailchimp: Mailchimp, account: Account, sandbox: Sandbox
 ) -> None:
     mailchimp.upsert([row(1, "own@example.com")], match_key="email")
-    mailchimp.erase([row(2, "gone@example.com")])
+    mailchimp.erase([row(2, "gone@example.com")], match_key="email")
     gone, unsubscribed = "to-forget@example.com", with_status(sandbox, "unsubscribed")
     mailchimp.upsert([DeliveryRow(number=1, match_value=gone, fields={})], match_key="email")
-    mailchimp.erase([row(1, gone)])
+    mailchimp.erase([row(1, gone)], match_key="email")
     rows = [
         row(7, "own@example.com", FNAME="Ana"),
         row(3, unsubscribed, FNAME="Ben"),

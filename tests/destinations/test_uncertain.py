@@ -31,8 +31,8 @@ class Faltering(MemoryDestination):
 
     problem: ClassVar[list[Problem]] = []
 
-    def add_members(self, audience_id: str, rows: Sequence[DeliveryRow]) -> list[Outcome]:
-        outcomes = super().add_members(audience_id, rows)
+    def add_members(self, audience_id: str, rows: Sequence[DeliveryRow], *, match_key: str) -> list[Outcome]:
+        outcomes = super().add_members(audience_id, rows, match_key=match_key)
         for problem in self.problem:
             raise problem()
         return outcomes
@@ -47,10 +47,10 @@ class FalteringOnce(Faltering):
 class OneByOne(FalteringOnce):
     """Takes one member at a time."""
 
-    def add_members(self, audience_id: str, rows: Sequence[DeliveryRow]) -> list[Outcome]:
+    def add_members(self, audience_id: str, rows: Sequence[DeliveryRow], *, match_key: str) -> list[Outcome]:
         if len(rows) > 1:
             raise RefusedError("One of the rows is bad.", status=400)
-        return super().add_members(audience_id, rows)
+        return super().add_members(audience_id, rows, match_key=match_key)
 
 
 def falter(bench: Bench, connector: type[Faltering], *problem: Problem) -> None:

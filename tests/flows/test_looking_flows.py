@@ -84,7 +84,9 @@ def test_drift_fails_the_flow_leaves_a_table_and_is_an_event(shop: Workspace) ->
     assert steps.activate(shop, "list", run_id="run").accepted == 1
     hubspot = shop.project.destination("hubspot")
     audience = hubspot.ensure_audience("Everyone")
-    hubspot.remove_members(audience, [DeliveryRow(number=0, match_value="reconciled@example.com", fields={})])
+    hubspot.remove_members(
+        audience, [DeliveryRow(number=0, match_value="reconciled@example.com", fields={})], match_key="email"
+    )
     # In a process of their own, as a worker runs them: Prefect's client leaves connections open.
     flows = subprocess.run([sys.executable, "-c", FLOWS], capture_output=True, text=True, timeout=200, check=False)
     assert flows.returncode == 0, flows.stderr

@@ -51,8 +51,8 @@ class Example(Destination[ExampleSettings]):
     def upsert(self, rows: Sequence[DeliveryRow], *, match_key: str) -> list[Outcome]:
         return [accepted() for _ in rows]
 
-    def add_members(self, audience_id: str, rows: Sequence[DeliveryRow]) -> list[Outcome]:
+    def add_members(self, audience_id: str, rows: Sequence[DeliveryRow], *, match_key: str) -> list[Outcome]:
         return [accepted() for _ in rows]
 
-    def remove_members(self, audience_id: str, rows: Sequence[DeliveryRow]) -> list[Outcome]:
+    def remove_members(self, audience_id: str, rows: Sequence[DeliveryRow], *, match_key: str) -> list[Outcome]:
         return [accepted() for _ in rows]

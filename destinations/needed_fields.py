@@ -1,0 +1,52 @@
+"""Fields that a sync fills and the account may not have: made where the sync asks for it, else told before sending."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from millstream.destinations.contract import Destination, FieldType
+from millstream.destinations.sync import Sync
+from millstream.state.errors import ConfigurationError
+
+_NUMBERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "UINTEGER", "UBIGINT", "FLOAT", "DOUBLE", "DECIMAL")
+
+
+def ensure_fields(destination: Destination[Any], name: str, sync: Sync, columns: Mapping[str, str]) -> None:
+    """Make sure that the account has every mapped field.
+
+    Args:
+        destination: The connector.
+        name: Name of the sync.
+        sync: What is mapped, and whether fields may be made.
+        columns: Types in the store of the mapped columns.
+
+    Raises:
+        ConfigurationError: One is missing, and is not to be made.
+    """
+    mappings = sync.mappings()
+    missing = destination.missing_fields(sorted(mappings)) if mappings else []
+    if not missing:
+        return
+    if not sync.create_fields:
+        can = destination.codes("create_field")
+        raise ConfigurationError(
+            f"{destination.title} has no field {', '.join(repr(field) for field in missing)}.",
+            where=f"sync {name}",
+            remedy=f"create it in {destination.title}, or map another"
+            + (", or say create_fields: true to have it made." if can else "."),
+        )
+    for field in missing:
+        destination.create_field(field, field_type_of(columns.get(mappings[field].column, "")))
+
+
+def field_type_of(column_type: str) -> FieldType:
+    """The kind of field that holds a column of the store."""
+    kind = column_type.upper()
+    if kind.startswith(_NUMBERS):
+        return "number"
+    if kind == "BOOLEAN":
+        return "boolean"
+    if kind == "DATE":
+        return "date"
+    return "timestamp" if kind.startswith("TIMESTAMP") else "text"

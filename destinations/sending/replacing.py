@@ -1,0 +1,83 @@
+"""Replacements: everybody is handed over at once, and whoever is not among them is out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from millstream.destinations.contract import DeliveryRow, Outcome, accepted, rejected
+from millstream.destinations.modes import Operation, Status
+from millstream.destinations.sending.performing import Performer, unanswered
+from millstream.destinations.sending.plan_rows import Batch, PlanRows
+from millstream.state.errors import FatalError, MillstreamError, RefusedError, RetryableError
+
+KeepBack = Callable[[Batch], tuple[list[DeliveryRow], dict[int, Outcome]]]
+"""Gives the rows of a batch that may go out, and the outcomes of those that do not."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Replaced:
+    """What became of a replacement.
+
+    Attributes:
+        numbers: Rows of everybody who is wanted.
+        outcomes: Theirs, in the same order.
+        of_those_out: The outcome of those who are not wanted any more.
+        error: What stops the sync.
+    """
+
+    numbers: list[int]
+    outcomes: list[Outcome]
+    of_those_out: Outcome
+    error: MillstreamError | None = None
+
+
+@dataclass
+class Everybody:
+    """All rows of a plan that are to be members.
+
+    Attributes:
+        rows: The plan.
+        keep_back: Judges each batch right before it goes out.
+    """
+
+    rows: PlanRows
+    keep_back: KeepBack
+    _kept_back: dict[int, Outcome] = field(default_factory=dict)
+    _sent: list[int] = field(default_factory=list)
+
+    def hand_over(self, performer: Performer, *, label: str) -> Replaced:
+        """Replace the audience; errors come back as outcomes."""
+        try:
+            outcomes = performer.replace(self._batches(), label=label)
+        except RefusedError as error:
+            return self._failed(rejected(str(error.status), error.what))
+        except RetryableError as error:
+            return self._failed(unanswered(Status.RETRY_LATER, error))
+        except MillstreamError as error:
+            return self._failed(unanswered(Status.UNKNOWN, error), error)
+        if len(outcomes) != len(self._sent):
+            raise FatalError(f"The connector gave {len(outcomes)} outcomes for {len(self._sent)} rows.")
+        return self._result(outcomes, accepted())
+
+    def _batches(self) -> Iterator[Sequence[DeliveryRow]]:
+        for batch in self.rows.batches():
+            if batch.operation is Operation.REMOVE:
+                continue
+            rows, kept_back = self.keep_back(batch)
+            self._kept_back |= kept_back
+            self._sent += [row.number for row in rows]
+            if rows:
+                yield rows
+
+    def _failed(self, outcome: Outcome, error: MillstreamError | None = None) -> Replaced:
+        self._sent = [number for number in self.rows.numbers(out=False) if number not in self._kept_back]
+        return self._result([outcome] * len(self._sent), outcome, error)
+
+    def _result(self, outcomes: list[Outcome], of_those_out: Outcome, error: MillstreamError | None = None) -> Replaced:
+        return Replaced(
+            numbers=[*self._sent, *self._kept_back],
+            outcomes=[*outcomes, *self._kept_back.values()],
+            of_those_out=of_those_out,
+            error=error,
+        )
