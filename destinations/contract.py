@@ -121,6 +121,7 @@ class Destination(ABC, Generic[SettingsT]):
         modes: Sync modes it supports.
         fields: The vendor's standard fields.
         custom_fields: Whether fields beyond ``fields`` may be mapped.
+        consent_fields: Fields that carry consent or cost money, which no sync may write; ``*`` stands for any ending.
         batch_size: Most rows in one ``upsert`` or ``update``.
         membership_batch_size: Most rows in one ``add_members`` or ``remove_members``.
         idempotent: Operations that may be sent again when nobody knows whether they were carried out. Any other makes
@@ -149,6 +150,7 @@ class Destination(ABC, Generic[SettingsT]):
     modes: ClassVar[frozenset[SyncMode]]
     fields: ClassVar[tuple[DestinationField, ...]]
     custom_fields: ClassVar[bool] = False
+    consent_fields: ClassVar[tuple[str, ...]] = ()
     batch_size: ClassVar[int]
     membership_batch_size: ClassVar[int]
     idempotent: ClassVar[frozenset[Operation]]

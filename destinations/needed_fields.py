@@ -1,8 +1,9 @@
-"""Fields that a sync fills and the account may not have: made where the sync asks for it, else told before sending."""
+"""Fields that a sync fills: refused where they carry consent, made where the account lacks them and the sync asks."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from fnmatch import fnmatchcase
 from typing import Any
 
 from millstream.destinations.contract import Destination, FieldType
@@ -22,9 +23,15 @@ def ensure_fields(destination: Destination[Any], name: str, sync: Sync, columns:
         columns: Types in the store of the mapped columns.
 
     Raises:
-        ConfigurationError: One is missing, and is not to be made.
+        ConfigurationError: One carries consent; or one is missing, and is not to be made.
     """
     mappings = sync.mappings()
+    if refused := consent_fields_among(type(destination), mappings):
+        raise ConfigurationError(
+            f"{refused[0]!r} carries consent or billing at {destination.title}; a sync does not write it.",
+            where=f"sync {name}",
+            remedy="take it out of the sync's fields.",
+        )
     missing = destination.missing_fields(sorted(mappings)) if mappings else []
     if not missing:
         return
@@ -38,6 +45,12 @@ def ensure_fields(destination: Destination[Any], name: str, sync: Sync, columns:
         )
     for field in missing:
         destination.create_field(field, field_type_of(columns.get(mappings[field].column, "")))
+
+
+def consent_fields_among(destination: type[Destination[Any]], names: Iterable[str]) -> list[str]:
+    """Those of these fields that no sync may write; vendors take names in upper and lower case alike."""
+    patterns = [pattern.lower() for pattern in destination.consent_fields]
+    return sorted(name for name in names if any(fnmatchcase(name.lower(), pattern) for pattern in patterns))
 
 
 def field_type_of(column_type: str) -> FieldType:

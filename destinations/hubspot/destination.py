@@ -24,7 +24,6 @@ from millstream.destinations.hubspot.settings import HubSpotSettings
 from millstream.destinations.modes import Leaving, Operation, SyncMode
 from millstream.destinations.rows import in_order, last_of_each, match_of, send_each, text_values
 from millstream.state.errors import (
-    ConfigurationError,
     MillstreamError,
     NotFoundError,
     RefusedError,
@@ -37,9 +36,6 @@ _CONTACTS = "/crm/v3/objects/contacts"
 _READ_SIZE = 100
 _MIGRATING = 477
 """HubSpot's own status: the account is being moved between data centres."""
-
-_CONSENT_FIELDS = ("hs_email_optout", "hs_marketable_status", "hs_legal_basis")
-"""Consent and billing of a contact: never a sync's to write."""
 
 
 class HubSpot(Destination[HubSpotSettings]):
@@ -76,6 +72,7 @@ class HubSpot(Destination[HubSpotSettings]):
         DestinationField(name="lifecyclestage", description="Lifecycle stage, by internal value."),
     )
     custom_fields = True
+    consent_fields = ("hs_email_optout*", "hs_marketable_status*", "hs_legal_basis*")
     batch_size = 100
     membership_batch_size = 1000
     idempotent = frozenset(Operation)
@@ -108,7 +105,6 @@ class HubSpot(Destination[HubSpotSettings]):
         A contact that is there and has no field to change is only looked up: writing it would count as a change of
         the contact, which the next pull would bring back as news.
         """
-        _check_fields(rows)
         latest = last_of_each(rows)
         absent, there = self._with_record_ids([row for row in latest if not row.fields], match_key)
         sent = [(row, row.match_value) for row in latest if row.fields or match_of(row) in absent]
@@ -121,7 +117,6 @@ class HubSpot(Destination[HubSpotSettings]):
         They are looked up first and written by record id, because HubSpot's batch update does not take the e-mail
         address as a unique property in every account.
         """
-        _check_fields(rows)
         outcomes, sent = self._with_record_ids(last_of_each(rows), match_key)
         return in_order(rows, outcomes | self._write("update", sent, None))
 
@@ -238,16 +233,6 @@ class HubSpot(Destination[HubSpotSettings]):
         except RefusedError as error:
             return rejected("not_erased", error.what)
         return accepted(row.external_id)
-
-
-def _check_fields(rows: Sequence[DeliveryRow]) -> None:
-    for name in sorted(set().union(*(row.fields for row in rows))):
-        if name.startswith(_CONSENT_FIELDS):
-            raise ConfigurationError(
-                f"{name!r} carries consent or billing at HubSpot; a sync does not write it.",
-                where="hubspot",
-                remedy="take it out of the sync's fields.",
-            )
 
 
 def _email_of(contact: Mapping[str, Any]) -> str | None:

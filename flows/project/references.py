@@ -6,6 +6,7 @@ from collections.abc import Collection
 from graphlib import CycleError, TopologicalSorter
 
 from millstream.destinations.modes import SyncMode
+from millstream.destinations.needed_fields import consent_fields_among
 from millstream.destinations.registry import AnyDestination
 from millstream.destinations.sync import Sync
 from millstream.flows.project.document import Document
@@ -116,6 +117,9 @@ class _Checker:
                 destination.match_keys,
                 given=sync.match_key,
             )
+        for name in consent_fields_among(destination, sync.fields):
+            told = f"{name!r} carries consent or billing at {destination.title}; a sync does not write it."
+            self._add((*key, "fields", name), told, ())
         fields = [field.name for field in destination.fields]
         for name in sync.fields:
             if not destination.custom_fields and name not in fields:

@@ -14,7 +14,9 @@ from pydantic import SecretStr, ValidationError
 
 from millstream.destinations.contract import DeliveryRow, Outcome
 from millstream.destinations.hubspot import HubSpot, HubSpotSettings
-from millstream.destinations.modes import Status
+from millstream.destinations.modes import Status, SyncMode
+from millstream.destinations.needed_fields import ensure_fields
+from millstream.destinations.sync import Sync
 from millstream.destinations.testing import deliver
 from millstream.sandbox import Sandbox
 from millstream.state.errors import (
@@ -225,8 +227,15 @@ def test_an_unknown_property_stops_the_sync(hubspot: HubSpot) -> None:
 
 
 def test_consent_is_not_a_field(offline: HubSpot) -> None:
+    sync = Sync(
+        destination="hubspot",
+        table="t.t",
+        mode=SyncMode.UPSERT,
+        fields={"hs_email_optout_1": "out"},
+        consent="not_needed",
+    )
     with pytest.raises(ConfigurationError, match="consent"):
-        offline.upsert([row(1, "ana@example.com", hs_email_optout="false")], match_key="email")
+        ensure_fields(offline, "all", sync, {})
     assert offline.calls == 0
 
 
