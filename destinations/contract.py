@@ -9,18 +9,17 @@ from __future__ import annotations
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import ClassVar, Generic, TypeVar
 
 import orjson
 from pydantic import BaseModel, ConfigDict, Field
 from requests.auth import AuthBase
 
-from millstream.destinations.fields import DestinationField, FieldType, FieldValue, HashRule
-from millstream.destinations.http import Http
-from millstream.destinations.modes import Leaving, Operation, SyncMode
-from millstream.destinations.outcomes import (
+from millstream.destinations.exchange import (
     NOT_THERE,
+    DeliveryRow,
+    JobProgress,
+    Member,
     Outcome,
     accepted,
     accepted_async,
@@ -28,6 +27,9 @@ from millstream.destinations.outcomes import (
     retry_later,
     suppressed,
 )
+from millstream.destinations.fields import DestinationField, FieldType, FieldValue, HashRule
+from millstream.destinations.http import Http
+from millstream.destinations.modes import Leaving, Operation, SyncMode
 from millstream.state.errors import MillstreamError
 from millstream.state.http import Answer, Budgets, Classify, RateLimit
 
@@ -49,56 +51,6 @@ __all__ = [
     "retry_later",
     "suppressed",
 ]
-
-
-@dataclass(slots=True, kw_only=True)
-class DeliveryRow:
-    """One person on the way to a destination. Not frozen, for speed: only the engine notes an id in one.
-
-    Attributes:
-        number: The row's number in its plan.
-        match_value: Value of the match key, normalised (an e-mail address in lower case).
-        fields: Values by destination field; a field that is absent is left alone, None clears it.
-        external_id: The vendor's id from an earlier acknowledgement, if there was one.
-        key: By which two rows are the same person.
-    """
-
-    number: int
-    match_value: str
-    fields: Mapping[str, FieldValue]
-    external_id: str | None = None
-    key: str = field(init=False)
-
-    def __post_init__(self) -> None:
-        value = self.match_value.strip()
-        # Addresses are the same in upper and lower case; ids of other kinds need not be.
-        self.key = value.lower() if "@" in value else value
-
-
-@dataclass(frozen=True, slots=True)
-class Member:
-    """Someone in an audience, by the names that the vendor has of them.
-
-    Attributes:
-        match_values: All values by which the vendor finds the person.
-        external_id: The vendor's id of the person.
-    """
-
-    match_values: tuple[str, ...]
-    external_id: str | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class JobProgress:
-    """How far a job at the vendor is.
-
-    Attributes:
-        done: Whether its outcomes can be read.
-        share: How much of it is done, from 0 to 1, where the vendor says so.
-    """
-
-    done: bool
-    share: float | None = None
 
 
 class DestinationSettings(BaseModel):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from millstream.destinations.modes import Operation
+from millstream.destinations.modes import Operation, SyncMode
 from millstream.destinations.planning import PlanReport
 from millstream.destinations.sending.plan_rows import AnyDestination
 from millstream.destinations.sync import Sync
@@ -63,6 +63,8 @@ def make_forecast(sync: Sync, plan: PlanReport, destination: AnyDestination, lat
         latency: What earlier runs tell.
     """
     rows = {Operation.ADD: plan.adds, Operation.UPDATE: plan.updates, Operation.REMOVE: plan.removes}
+    if sync.mode is SyncMode.REPLACE:
+        rows = {Operation.ADD: plan.wanted}
     in_audience = sync.audience_name is not None
     planned = [(operation, count) for operation, count in rows.items() if count]
     requests = sum(

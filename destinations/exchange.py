@@ -1,11 +1,64 @@
-"""What becomes of a row that was sent."""
+"""What the engine and a connector hand each other: rows on the way out, and what became of them."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
+from millstream.destinations.fields import FieldValue
 from millstream.destinations.modes import Status
+
+
+@dataclass(slots=True, kw_only=True)
+class DeliveryRow:
+    """One person on the way to a destination. Not frozen, for speed: only the engine notes an id in one.
+
+    Attributes:
+        number: The row's number in its plan.
+        match_value: Value of the match key, normalised (an e-mail address in lower case).
+        fields: Values by destination field; a field that is absent is left alone, None clears it.
+        external_id: The vendor's id from an earlier acknowledgement, if there was one.
+        key: By which two rows are the same person.
+    """
+
+    number: int
+    match_value: str
+    fields: Mapping[str, FieldValue]
+    external_id: str | None = None
+    key: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        value = self.match_value.strip()
+        # Addresses are the same in upper and lower case; ids of other kinds need not be.
+        self.key = value.lower() if "@" in value else value
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """Someone in an audience, by the names that the vendor has of them.
+
+    Attributes:
+        match_values: All values by which the vendor finds the person.
+        external_id: The vendor's id of the person.
+    """
+
+    match_values: tuple[str, ...]
+    external_id: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobProgress:
+    """How far a job at the vendor is.
+
+    Attributes:
+        done: Whether its outcomes can be read.
+        share: How much of it is done, from 0 to 1, where the vendor says so.
+    """
+
+    done: bool
+    share: float | None = None
+
 
 NOT_THERE = frozenset({"not_found", "not_on_list", "record_missing"})
 """Codes of a row that was rejected because the vendor does not have the person."""
