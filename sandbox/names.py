@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 _FIRST_NAMES = (
@@ -110,6 +112,21 @@ def national_number(country: Country, start: str, serial: int) -> str:
     """The national significant number that belongs to a serial, unique below `PHONE_POOL`."""
     scattered = country.first_serial + (serial * PHONE_STRIDE) % PHONE_POOL
     return f"{start}{scattered:0{country.serial_digits}d}"
+
+
+def indexes_in_phone(phone: str, population: int) -> Iterator[int]:
+    """Indexes of those whose first E.164 number this could be: the serials whose numbers end alike."""
+    shared = math.gcd(PHONE_STRIDE, PHONE_POOL)
+    cycle = PHONE_POOL // shared
+    digits = phone.removeprefix("+")
+    if not (phone.startswith("+") and digits.isascii() and digits.isdigit()):
+        return
+    for country in COUNTRIES:
+        if not digits.startswith(country.calling_code) or len(digits) <= country.serial_digits:
+            continue
+        scattered = (int(digits[-country.serial_digits :]) - country.first_serial) % PHONE_POOL
+        if scattered % shared == 0:
+            yield from range(scattered // shared * pow(PHONE_STRIDE // shared, -1, cycle) % cycle, population, cycle)
 
 
 def written_phone(country: Country, national: str, style: int) -> str:

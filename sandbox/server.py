@@ -28,11 +28,19 @@ if TYPE_CHECKING:
 logger = logging.getLogger("millstream.sandbox")
 
 BUILT_IN = {
+    "activecampaign": "millstream.sandbox.activecampaign:SYSTEM",
     "adobe_analytics": "millstream.sandbox.adobe_analytics:SYSTEM",
+    "braze": "millstream.sandbox.braze:SYSTEM",
+    "clevertap": "millstream.sandbox.clevertap:SYSTEM",
+    "customerio": "millstream.sandbox.customerio:SYSTEM",
     "ga4": "millstream.sandbox.ga4:SYSTEM",
+    "google_ads_customer_match": "millstream.sandbox.google_ads_customer_match:SYSTEM",
     "hubspot": "millstream.sandbox.hubspot:SYSTEM",
     "intercom": "millstream.sandbox.intercom:SYSTEM",
+    "klaviyo": "millstream.sandbox.klaviyo:SYSTEM",
     "mailchimp": "millstream.sandbox.mailchimp:SYSTEM",
+    "marketo": "millstream.sandbox.marketo:SYSTEM",
+    "meta_custom_audiences": "millstream.sandbox.meta_custom_audiences:SYSTEM",
     "mixpanel": "millstream.sandbox.mixpanel:SYSTEM",
     "qualtrics": "millstream.sandbox.qualtrics:SYSTEM",
     "salesforce": "millstream.sandbox.salesforce:SYSTEM",
@@ -40,6 +48,8 @@ BUILT_IN = {
     "shift4shop": "millstream.sandbox.shift4shop:SYSTEM",
     "surveymonkey": "millstream.sandbox.surveymonkey:SYSTEM",
     "typeform": "millstream.sandbox.typeform:SYSTEM",
+    "vero": "millstream.sandbox.vero:SYSTEM",
+    "webhook": "millstream.sandbox.webhook:SYSTEM",
     "zendesk": "millstream.sandbox.zendesk:SYSTEM",
     "zoho_crm": "millstream.sandbox.zoho_crm:SYSTEM",
 }

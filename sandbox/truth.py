@@ -8,9 +8,15 @@ from pathlib import Path
 
 import orjson
 
+from millstream.sandbox.activecampaign import people as activecampaign
 from millstream.sandbox.adobe_analytics import visits as adobe_analytics
+from millstream.sandbox.braze import people as braze
+from millstream.sandbox.clevertap import people as clevertap
 from millstream.sandbox.company import Company
+from millstream.sandbox.customerio import people as customerio
 from millstream.sandbox.intercom import people as intercom
+from millstream.sandbox.klaviyo import people as klaviyo
+from millstream.sandbox.marketo import people as marketo
 from millstream.sandbox.mixpanel import behaviour as mixpanel
 from millstream.sandbox.person import Person, SurveyAnswer
 from millstream.sandbox.qualtrics import contacts as qualtrics
@@ -19,6 +25,7 @@ from millstream.sandbox.salesforce import rows as salesforce
 from millstream.sandbox.shift4shop import trade as shift4shop
 from millstream.sandbox.system import JsonObject
 from millstream.sandbox.typeform import people as typeform
+from millstream.sandbox.vero import profiles as vero
 from millstream.sandbox.zendesk import people as zendesk
 from millstream.sandbox.zoho_crm import people as zoho_crm
 
@@ -56,13 +63,20 @@ def record(company: Company, index: int) -> JsonObject:
         "nps_score": next((answer.score for answer in answers if answer.survey == "nps"), None),
         "surveymonkey_contact": _survey_contact(company, index),
         "mailchimp": _mailchimp(company, index),
+        "customerio": customerio.entry_of(company, index),
+        "activecampaign": activecampaign.contact_of(company, index),
+        "braze": braze.profile_of(company, index),
         "intercom_contacts": intercom.contact_ids_of(company, index),
+        "marketo": marketo.truth_of(company, index),
+        "clevertap_profile": clevertap.object_id_of_person(company, index),
+        "klaviyo_profile": klaviyo.profile_id_of(company, index),
         "mixpanel_distinct_id": mixpanel.distinct_id_of(company, index),
         "qualtrics_contacts": qualtrics.contact_ids_of(company, index),
         "qualtrics_responses": qualtrics_responses.response_ids_of(company, index),
         "salesforce": salesforce.record_ids_of(company, index),
         "shift4shop": shift4shop.shop_ids_of(company, index),
         "typeform_responses": typeform.tokens_of(company, index),
+        "vero": vero.truth_of(company, index),
         "zendesk_users": zendesk.user_ids_of(company, index),
         "zoho_crm": zoho_crm.ids_of(company, index),
         "email_events": _email_events(company, index),

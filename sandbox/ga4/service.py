@@ -24,6 +24,7 @@ from millstream.sandbox.ga4.tokens import (
     CLIENT_SECRET,
     READING_SCOPES,
     REFRESH_TOKEN,
+    SCOPE_ROOT,
     TokenEndpoint,
     service_account,
 )
@@ -42,7 +43,7 @@ class GoogleAnalytics4(System):
 
     def reset(self) -> None:
         self.tokens = Tokens(expires_in=3600)
-        self._endpoint = TokenEndpoint(self.tokens)
+        self._endpoint = TokenEndpoint(self.tokens, {REFRESH_TOKEN: frozenset({f"{SCOPE_ROOT}analytics.readonly"})})
         self.quota = Quota()
         self.audiences.reset()
 

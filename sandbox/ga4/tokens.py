@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import time
+from collections.abc import Mapping
 from functools import lru_cache
 
 import orjson
@@ -53,10 +54,16 @@ def service_account(token_uri: str) -> JsonObject:
 
 
 class TokenEndpoint:
-    """Hands out access tokens and remembers what each may do."""
+    """Hands out access tokens and remembers what each may do.
 
-    def __init__(self, tokens: Tokens) -> None:
+    Args:
+        tokens: Where the tokens are kept.
+        granted: What a user has granted, by refresh token.
+    """
+
+    def __init__(self, tokens: Tokens, granted: Mapping[str, frozenset[str]]) -> None:
         self._tokens = tokens
+        self._granted = granted
         self._scopes: dict[str, frozenset[str]] = {}
 
     def scopes(self, token: str) -> frozenset[str]:
@@ -82,13 +89,13 @@ class TokenEndpoint:
         }
         return Answer({**answer, "scope": " ".join(sorted(scopes))} if grant == REFRESH_GRANT else answer)
 
-    @staticmethod
-    def _check_refresh(form: dict[str, str]) -> frozenset[str]:
+    def _check_refresh(self, form: dict[str, str]) -> frozenset[str]:
         if (form.get("client_id"), form.get("client_secret")) != (CLIENT_ID, CLIENT_SECRET):
             raise token_refusal("invalid_client", "The OAuth client was not found.", 401)
-        if form.get("refresh_token") != REFRESH_TOKEN:
+        granted = self._granted.get(form.get("refresh_token", ""))
+        if granted is None:
             raise token_refusal("invalid_grant", "Token has been expired or revoked.")
-        return frozenset({f"{SCOPE_ROOT}analytics.readonly"})
+        return granted
 
     @staticmethod
     def _check_assertion(assertion: str, audience: str) -> frozenset[str]:

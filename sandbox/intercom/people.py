@@ -12,8 +12,9 @@ from millstream.sandbox.facts import DAY_MS
 from millstream.sandbox.person import Person
 from millstream.sandbox.system import JsonObject
 
-CONTACT, TALK, NEWS = topic(620), topic(621), topic(622)
+CONTACT, TALK, NEWS, BOUNCED = topic(620), topic(621), topic(622), topic(761)
 CONTACT_CUT, MERGED_CUT, LEAD_CUT, NEWS_CUT = cut(0.4), cut(0.06), cut(0.5), cut(0.3)
+BOUNCED_CUT = cut(0.04)
 COMPANIES = 25
 TAGS = (("7001", "vip"), ("7002", "trial"), ("7003", "beta"))
 EVENT_NAMES = ("invited-friend", "placed-order", "viewed_pricing", "upgraded-plan")
@@ -79,6 +80,11 @@ def has_contact(company: Company, index: int) -> bool:
     return index < company.people and share(draw(company.base(index), CONTACT), 0) < CONTACT_CUT
 
 
+def has_bounced(company: Company, index: int) -> bool:
+    """Whether mail to a contact came back for good, which no client can change."""
+    return share(draw(company.base(index), BOUNCED), 0) < BOUNCED_CUT
+
+
 def role(person: Person) -> str:
     """Who has an id of the shop is a user; others stay leads."""
     return "lead" if person.customer_id is None else "user"
@@ -100,7 +106,7 @@ def contact_row(company: Company, contact: Contact) -> JsonObject:
         "name": f"{person.first_name} {person.last_name}",
         "avatar": None,
         "owner_id": None,
-        "has_hard_bounced": False,
+        "has_hard_bounced": has_bounced(company, contact.index),
         "marked_email_as_spam": False,
         "unsubscribed_from_emails": person.subscription == "UNSUBSCRIBED",
         "created_at": contact.created,
@@ -112,16 +118,17 @@ def contact_row(company: Company, contact: Contact) -> JsonObject:
         "os": "Linux",
         "location": {"type": "location", "country": person.country, "city": person.city, "region": None},
         "custom_attributes": {"plan": ("free", "plus")[contact.index % 2]},
-        "tags": _list_of(contact, "tags", [{"type": "tag", "id": tag} for tag in tags_of(contact.index)]),
-        "companies": _list_of(contact, "companies", [{"type": "company", "id": one} for one in company_ids]),
+        "tags": list_of(contact.contact_id, "tags", [{"type": "tag", "id": tag} for tag in tags_of(contact.index)]),
+        "companies": list_of(contact.contact_id, "companies", [{"type": "company", "id": one} for one in company_ids]),
     }
 
 
-def _list_of(contact: Contact, name: str, data: list[JsonObject]) -> JsonObject:
+def list_of(contact_id: str, name: str, data: list[JsonObject]) -> JsonObject:
+    """What hangs on a contact, as the API gives it."""
     return {
         "type": "list",
         "data": data,
-        "url": f"/contacts/{contact.contact_id}/{name}",
+        "url": f"/contacts/{contact_id}/{name}",
         "total_count": len(data),
         "has_more": False,
     }

@@ -1,37 +1,37 @@
-"""The workspace: token and version, the limit by ten seconds, lists, search and scroll."""
+"""The workspace: token and version, the limit by ten seconds, conversations, companies and events."""
 
 from __future__ import annotations
 
-import base64
-import binascii
 import math
 import time
 from collections.abc import Callable, Sequence
 from typing import ClassVar
 
+from millstream.sandbox.intercom.attributes import Attributes
+from millstream.sandbox.intercom.book import Book, Entry
+from millstream.sandbox.intercom.contacts import Contacts
 from millstream.sandbox.intercom.errors import invalid, refusal
+from millstream.sandbox.intercom.paging import check_names, searched
 from millstream.sandbox.intercom.people import (
     COMPANIES,
-    TAGS,
     Contact,
     Conversation,
     company_row,
-    contact_row,
     conversation_row,
     event_rows,
-    index_of,
     make_contacts,
     make_conversations,
-    role,
 )
-from millstream.sandbox.intercom.search import compiled, ordering
+from millstream.sandbox.intercom.tags import Tags
 from millstream.sandbox.system import Answer, ApiError, Call, JsonObject, Route, System, Tokens, Window, route
 
 TOKEN, TOKEN_NO_CONVERSATIONS = "sandbox-intercom", "sandbox-intercom-contacts-only"
+READ_ONLY_TOKEN = "sandbox-intercom-read-only"  # noqa: S105
 VERSIONS = ("2.11", "2.12", "2.13", "2.14", "2.15", "2.16")
 REQUESTS_IN_TEN_SECONDS = 167
-LARGEST_PAGE, SCROLL_PAGE = 150, 100
+SCROLL_PAGE = 100
 SCROLL_SECONDS = 60
+UNTOUCHED_SHOWN = 300
 
 
 class Intercom(System):
@@ -42,24 +42,34 @@ class Intercom(System):
     record_keys: ClassVar[tuple[str, ...]] = ("data", "conversations", "events")
 
     def reset(self) -> None:
-        self.tokens = Tokens(TOKEN, TOKEN_NO_CONVERSATIONS)
+        self.tokens = Tokens(TOKEN, TOKEN_NO_CONVERSATIONS, READ_ONLY_TOKEN)
         self._window = Window(REQUESTS_IN_TEN_SECONDS, 10)
         self._advances = -1
         self._contacts: list[Contact] = []
         self._talks: list[Conversation] = []
         self._scroll: tuple[str, int, float] | None = None
+        self._book = Book(self.company, lambda: self._people)
+        self._attributes = Attributes(self.company.today_ms // 1000)
+        self._tags = Tags(self._book)
+
+    @property
+    def lag(self) -> float:
+        """Seconds until searches and lists know of a contact that a client made; tests may set it."""
+        return self._book.lag
+
+    @lag.setter
+    def lag(self, seconds: float) -> None:
+        self._book.lag = seconds
 
     def routes(self) -> Sequence[Route]:
         return [
             route("GET", "/me", self._me),
-            route("POST", "/contacts/search", self._search_contacts),
-            route("GET", "/contacts", self._list_contacts),
-            route("GET", "/contacts/{contact_id}", self._one_contact),
-            route("GET", "/contacts/{contact_id}/merge_history", self._merge_history),
+            *Contacts(self.company, self._book, self._attributes).routes(),
+            *self._attributes.routes(),
+            *self._tags.routes(),
             route("GET", "/companies/scroll", self._scroll_companies),
             route("POST", "/conversations/search", self._search_conversations, "conversations"),
             route("GET", "/conversations/{conversation_id}", self._one_conversation, "conversations"),
-            route("GET", "/tags", self._tags),
             route("GET", "/events", self._events),
         ]
 
@@ -73,6 +83,8 @@ class Intercom(System):
             raise refusal(400, "intercom_version_invalid", "The requested version could not be found")
         if token == TOKEN_NO_CONVERSATIONS and "conversations" in call.route.tags:
             raise refusal(403, "api_plan_restricted", "The app lacks the permission to read conversations")
+        if token == READ_ONLY_TOKEN and "write" in call.route.tags:
+            raise refusal(403, "forbidden", "The app lacks the permission to write")
         return token
 
     def admit(self, call: Call) -> dict[str, str]:
@@ -119,6 +131,7 @@ class Intercom(System):
             "base_url": base_url,
             "access_token": TOKEN,
             "access_token_without_conversations": TOKEN_NO_CONVERSATIONS,
+            "access_token_read_only": READ_ONLY_TOKEN,
         }
 
     # Who there is
@@ -139,13 +152,6 @@ class Intercom(System):
             self._talks = make_conversations(self.company, self._contacts)
             self._advances = self.company.advances
 
-    def _contact(self, call: Call) -> Contact:
-        index = index_of(call.params["contact_id"])
-        for contact in self._people if index is not None else ():
-            if contact.index == index:
-                return contact
-        raise refusal(404, "not_found", "User Not Found")
-
     # Handlers
 
     def _me(self, call: Call) -> Answer:
@@ -153,78 +159,14 @@ class Intercom(System):
         app = {"type": "app", "id_code": "sandbox1", "name": "Shop", "region": "US", "timezone": "UTC"}
         return Answer({"type": "admin", "id": "814860", "email": "robin@support.shop.example.com", "app": app})
 
-    def _search_contacts(self, call: Call) -> Answer:
-        history = call.query.get("include_merge_history") == "true"
-        _check(call.query, {"include_merge_history"})
-
-        def row(contact: Contact) -> JsonObject:
-            made = contact_row(self.company, contact)
-            return {**made, "merge_history": _history(contact)} if history and contact.merged else made
-
-        return self._searched(call, [row(contact) for contact in self._people], "data", "list")
-
     def _search_conversations(self, call: Call) -> Answer:
-        _check(call.query, set())
+        check_names(call.query, set())
         rows = [conversation_row(self.company, talk, whole=False) for talk in self._conversations]
-        return self._searched(call, rows, "conversations", "conversation.list")
-
-    def _searched(self, call: Call, rows: list[JsonObject], name: str, kind: str) -> Answer:
-        body = call.json()
-        if not isinstance(body, dict):
-            raise invalid("the body must be an object")
-        _check(body, {"query", "pagination", "sort"})
-        found = list(filter(compiled(body.get("query")), rows))
-        field, descending = ordering(body.get("sort"))
-        found.sort(key=lambda row: (str(row.get(field) or "").zfill(12), str(row["id"])), reverse=descending)
-        pagination = body.get("pagination") or {}
-        if not isinstance(pagination, dict):
-            raise invalid("pagination must be an object")
-        _check(pagination, {"per_page", "starting_after", "page"})
-        return self._page(call, found, (name, kind), {"per_page": 20, **pagination})
-
-    def _list_contacts(self, call: Call) -> Answer:
-        _check(call.query, {"per_page", "starting_after"})
-        rows = [contact_row(self.company, contact) for contact in self._people]
-        return self._page(call, rows, ("data", "list"), {"per_page": 50, **call.query})
-
-    @staticmethod
-    def _page(call: Call, rows: list[JsonObject], named: tuple[str, str], asked: dict[str, object]) -> Answer:
-        """A page by cursor, under the name and kind of the listing."""
-        size, after = asked["per_page"], asked.get("starting_after")
-        if not str(size).isdigit() or not 1 <= int(str(size)) <= LARGEST_PAGE:
-            raise invalid(f"per_page must be from 1 to {LARGEST_PAGE}")
-        limit, start = call.page_limit(int(str(size))), _decoded(after)
-        end = start + limit
-        following = {"page": end // limit + 1, "starting_after": _encoded(end)} if end < len(rows) else None
-        return Answer(
-            {
-                "type": named[1],
-                named[0]: rows[start:end],
-                "total_count": len(rows),
-                "pages": {
-                    "type": "pages",
-                    "page": start // limit + 1,
-                    "per_page": limit,
-                    "total_pages": math.ceil(len(rows) / limit),
-                    "next": following,
-                },
-            }
-        )
-
-    def _one_contact(self, call: Call) -> Answer:
-        return Answer(contact_row(self.company, self._contact(call)))
-
-    def _merge_history(self, call: Call) -> Answer:
-        contact = self._contact(call)
-        if role(self.company.person(contact.index)) != "user":
-            raise refusal(404, "not_found", "Merge history is kept for users only")
-        rows = _history(contact)
-        pages = {"type": "cursor_pages", "per_page": 50, "next": None}
-        return Answer({"type": "list", "data": rows, "total_count": len(rows), "pages": pages})
+        return searched(call, rows, "conversations", "conversation.list")
 
     def _scroll_companies(self, call: Call) -> Answer:
         """One scroll at a time; one that nobody goes on with for a minute is over."""
-        _check(call.query, {"scroll_param"})
+        check_names(call.query, {"scroll_param"})
         asked, now = call.query.get("scroll_param"), time.monotonic()
         if self._scroll is not None and now - self._scroll[2] > SCROLL_SECONDS:
             self._scroll = None
@@ -246,13 +188,9 @@ class Intercom(System):
                 return Answer(conversation_row(self.company, talk, whole=True))
         raise refusal(404, "not_found", "Conversation Not Found")
 
-    def _tags(self, call: Call) -> Answer:
-        _check(call.query, set())
-        return Answer({"type": "list", "data": [{"type": "tag", "id": key, "name": name} for key, name in TAGS]})
-
     def _events(self, call: Call) -> Answer:
         """What one contact did; pages go on by the URL in `pages.next`."""
-        _check(call.query, {"type", "user_id", "email", "intercom_user_id", "per_page", "before"})
+        check_names(call.query, {"type", "user_id", "email", "intercom_user_id", "per_page", "before"})
         if call.query.get("type") != "user":
             raise invalid("type must be user")
         wanted = self._named(call.query)
@@ -279,31 +217,43 @@ class Intercom(System):
                 raise refusal(404, "not_found", "User Not Found")
         raise invalid("name the contact by intercom_user_id, user_id or email")
 
+    # For tests
 
-def _history(contact: Contact) -> list[JsonObject]:
-    return [
-        {"type": "merge_history", "source_contact_id": lead, "target_contact_id": contact.contact_id,
-         "merged_at": contact.created + 60}
-        for lead in contact.merged
-    ]  # fmt: skip
+    def state(self) -> JsonObject:
+        """Everybody who was written to or has a tag, the first of the others, and what was done."""
+        listed = list(self._book.listed())
+        shown = {entry.contact_id: entry for entry in self._book.touched}
+        shown |= {entry.contact_id: entry for entry in listed[:UNTOUCHED_SHOWN]}
+        shown |= {entry.contact_id: entry for entry in listed if entry.tags}
+        shown |= {entry.contact_id: entry for entry in self._book.archived_at_start(UNTOUCHED_SHOWN)}
+        return {
+            "people": [self._person(entry) for entry in shown.values() if entry.state != "deleted"],
+            "audiences": dict(self._tags.names),
+            "resubscribed": self._book.resubscribed,
+            "deleted": [entry.contact_id for entry in self._book.touched if entry.state == "deleted"],
+        }
+
+    def _person(self, entry: Entry) -> JsonObject:
+        row = self._book.row(entry)
+        return {
+            "match": {name: row[name] for name in ("email", "external_id", "phone")},
+            "id": entry.contact_id,
+            "standing": _standing(entry, row),
+            "fields": {**{name: row[name] for name in ("role", "name")}, **_object(row["custom_attributes"])},
+            "audiences": [self._tags.names[tag_id] for tag_id in entry.tags if tag_id in self._tags.names],
+            "written": entry.written,
+        }
 
 
-def _check(given: dict[str, object] | dict[str, str], allowed: set[str]) -> None:
-    for name in sorted(set(given) - allowed):
-        raise invalid(f"unknown parameter {name}")
+def _standing(entry: Entry, row: JsonObject) -> str:
+    if entry.state != "active":
+        return entry.state
+    if row["unsubscribed_from_emails"]:
+        return "unsubscribed"
+    if row["has_hard_bounced"]:
+        return "bounced"
+    return "unsubscribed_from_newsletters" if entry.opted_out else "subscribed"
 
 
-def _encoded(place: int) -> str:
-    return base64.urlsafe_b64encode(f"after {place}".encode()).decode()
-
-
-def _decoded(cursor: object) -> int:
-    if cursor is None:
-        return 0
-    try:
-        word, _, place = base64.urlsafe_b64decode(str(cursor)).decode().partition(" ")
-        if word == "after":
-            return int(place)
-    except (binascii.Error, ValueError) as error:
-        raise invalid("starting_after is not a cursor") from error
-    raise invalid("starting_after is not a cursor")
+def _object(value: object) -> JsonObject:
+    return value if isinstance(value, dict) else {}

@@ -16,11 +16,12 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 from millstream.sandbox.salesforce.errors import malformed_query, not_found, refusal
+from millstream.sandbox.salesforce.fields import Field
 from millstream.sandbox.salesforce.ids import record_id
-from millstream.sandbox.salesforce.objects import Field
 from millstream.sandbox.salesforce.queries import Visible, moment
+from millstream.sandbox.salesforce.records import Records
 from millstream.sandbox.salesforce.rows import Row, Value
-from millstream.sandbox.salesforce.searching import Records
+from millstream.sandbox.salesforce.searching import find
 from millstream.sandbox.salesforce.soql import Statement, parse
 from millstream.sandbox.salesforce.tokens import USER_ID
 from millstream.sandbox.system import Answer, Call, JsonObject
@@ -112,9 +113,10 @@ class Jobs:
             raise not_found()
         order = call.body_as(JobOrder)
         statement = parse(order.query, self._visible(call))
-        if not statement.fields:
-            raise malformed_query("Aggregate queries are not supported in Bulk Query")
-        places = self._records.find(statement, all_rows=order.operation == "queryAll")
+        if statement.counts or statement.parents:
+            what = "Aggregate queries" if statement.counts else "Fields of other records"
+            raise malformed_query(f"{what} are not supported in Bulk Query")
+        places = find(self._records, statement, all_rows=order.operation == "queryAll")
         rows = tuple(self._records.row(statement.sobject.name, place) for place in places)
         self.made += 1
         job = Job(record_id("750", self.made), order, statement, call.params["version"], rows, int(time.time()))

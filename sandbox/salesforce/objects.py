@@ -1,57 +1,11 @@
-"""The org's objects and their fields, and how `describe` tells of them."""
+"""The org's objects and their fields."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from millstream.sandbox.salesforce.fields import Field
 from millstream.sandbox.system import JsonObject
-
-TEXTS = frozenset({"string", "email", "phone", "picklist", "textarea", "url", "id", "reference"})
-LENGTHS = {"id": 18, "reference": 18, "email": 80, "phone": 40, "picklist": 255, "url": 255, "textarea": 32_000}
-UNFILTERED = frozenset({"address", "textarea"})
-"""Types that cannot stand in WHERE and ORDER BY."""
-
-
-@dataclass(frozen=True, slots=True)
-class Field:
-    """One field. `target` is the object that a reference leads to; `part_of` the compound field it belongs to."""
-
-    name: str
-    type: str
-    target: str = ""
-    part_of: str = ""
-    required: bool = False
-    external: bool = False
-
-    def described(self) -> JsonObject:
-        """The field in the words of `describe`."""
-        is_text, system = self.type in TEXTS, self.name in SYSTEM_FIELDS
-        return {
-            "name": self.name,
-            "label": self.name.removesuffix("__c").replace("_", " "),
-            "type": self.type,
-            "length": LENGTHS.get(self.type, 255) if is_text else 0,
-            "byteLength": LENGTHS.get(self.type, 255) * 3 if is_text else 0,
-            "precision": 18 if self.type in {"currency", "double"} else 0,
-            "scale": 2 if self.type in {"currency", "double"} else 0,
-            "digits": 8 if self.type == "int" else 0,
-            "nillable": not (self.required or system or self.type == "boolean"),
-            "custom": self.name.endswith("__c"),
-            "calculated": False,
-            "createable": not system,
-            "updateable": not system,
-            "filterable": self.type not in UNFILTERED,
-            "sortable": self.type not in UNFILTERED,
-            "groupable": self.type not in UNFILTERED | {"datetime"},
-            "externalId": self.external,
-            "unique": self.external,
-            "idLookup": self.external or self.type in {"id", "email"},
-            "compoundFieldName": self.part_of or None,
-            "referenceTo": self.target.split("/") if self.target else [],
-            "relationshipName": self.name.removesuffix("Id") if self.target else None,
-            "picklistValues": [],
-            "deprecatedAndHidden": False,
-        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +16,21 @@ class Sobject:
     prefix: str
     fields: tuple[Field, ...]
     mergeable: bool = False
+    _by_name: dict[str, Field] = field(init=False, repr=False)
+    _blank: dict[str, bool | None] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_by_name", {one.name.lower(): one for one in self.fields})
+        blank = {one.name: False if one.type == "boolean" else None for one in self.fields}
+        object.__setattr__(self, "_blank", blank)
 
     def field(self, name: str) -> Field | None:
         """The field of this name, whatever its case."""
-        return next((field for field in self.fields if field.name.lower() == name.lower()), None)
+        return self._by_name.get(name.lower())
+
+    def blank(self) -> dict[str, bool | None]:
+        """A record in which nothing was filled in."""
+        return self._blank.copy()
 
     def summary(self, root: str) -> JsonObject:
         """The object in the list of all objects."""
@@ -90,11 +55,12 @@ class Sobject:
         }
 
 
-SYSTEM_FIELDS = ("Id", "IsDeleted", "CreatedDate", "LastModifiedDate", "SystemModstamp", "MasterRecordId")
-
-
 def _sobject(name: str, prefix: str, fields: str, *, mergeable: bool = False) -> Sobject:
-    """An object from one line a field: name, type, then `>` target, `in` compound field, `!` required, `key`."""
+    """An object from one line a field: name, type, and marks.
+
+    Marks: `>` target, `in:` compound field, `!` required, `default` filled in by the org, `key` a unique external id,
+    `once` not changed later, `fixed` never written, `=a;b` the only values of a picklist.
+    """
     begin = "Id id\nIsDeleted boolean\n" + (f"MasterRecordId reference >{name}\n" if mergeable else "")
     end = "\nCreatedDate datetime\nLastModifiedDate datetime\nSystemModstamp datetime"
     return Sobject(name, prefix, tuple(_field(line) for line in (begin + fields.strip() + end).split("\n")), mergeable)
@@ -108,7 +74,12 @@ def _field(line: str) -> Field:
         target=next((mark[1:] for mark in marks if mark[0] == ">"), ""),
         part_of=next((mark[3:] for mark in marks if mark.startswith("in:")), ""),
         required="!" in marks,
+        defaulted="default" in marks,
         external="key" in marks,
+        unique="key" in marks,
+        createable="fixed" not in marks,
+        updateable="fixed" not in marks and "once" not in marks,
+        options=next((tuple(mark[1:].split(";")) for mark in marks if mark[0] == "="), ()),
     )
 
 
@@ -124,9 +95,9 @@ Website url
 BillingStreet textarea in:BillingAddress
 BillingCity string in:BillingAddress
 BillingCountry string in:BillingAddress
-BillingAddress address
+BillingAddress address fixed
 NumberOfEmployees int
-OwnerId reference >User !
+OwnerId reference >User ! default
 """,
     mergeable=True,
 )
@@ -145,7 +116,13 @@ LeadSource picklist
 Title string
 Description textarea
 IndividualId reference >Individual
-OwnerId reference >User !
+OwnerId reference >User ! default
+"""
+CUSTOM = """
+Vip__c boolean
+Loyalty_Points__c double
+Last_Order__c date
+Audiences__c multipicklist =VIP;Newsletter;Winback
 """
 CONTACT = _sobject(
     "Contact",
@@ -153,12 +130,13 @@ CONTACT = _sobject(
     f"""
 AccountId reference >Account
 {PERSON.strip()}
-IsEmailBounced boolean
+IsEmailBounced boolean fixed
 Birthdate date
 MailingCity string in:MailingAddress
 MailingCountry string in:MailingAddress
-MailingAddress address
+MailingAddress address fixed
 Customer_Id__c string key
+{CUSTOM.strip()}
 """,
     mergeable=True,
 )
@@ -170,14 +148,16 @@ LEAD = _sobject(
 Company string !
 City string in:Address
 Country string in:Address
-Address address
-Status picklist !
+Address address fixed
+Status picklist ! default
 Rating picklist
-IsConverted boolean
-ConvertedDate date
-ConvertedAccountId reference >Account
-ConvertedContactId reference >Contact
-ConvertedOpportunityId reference >Opportunity
+IsConverted boolean fixed
+ConvertedDate date fixed
+ConvertedAccountId reference >Account fixed
+ConvertedContactId reference >Contact fixed
+ConvertedOpportunityId reference >Opportunity fixed
+Customer_Id__c string key
+{CUSTOM.strip()}
 """,
     mergeable=True,
 )
@@ -192,11 +172,11 @@ Amount currency
 Probability double
 CloseDate date !
 Type picklist
-IsClosed boolean
-IsWon boolean
+IsClosed boolean fixed
+IsWon boolean fixed
 LeadSource picklist
 CampaignId reference >Campaign
-OwnerId reference >User !
+OwnerId reference >User ! default
 """,
 )
 CONTACT_ROLE = _sobject(
@@ -220,20 +200,20 @@ IsActive boolean
 StartDate date
 EndDate date
 BudgetedCost currency
-OwnerId reference >User !
+OwnerId reference >User ! default
 """,
 )
 CAMPAIGN_MEMBER = _sobject(
     "CampaignMember",
     "00v",
     """
-CampaignId reference >Campaign !
-LeadId reference >Lead
-ContactId reference >Contact
-LeadOrContactId reference >Lead/Contact
+CampaignId reference >Campaign ! once
+LeadId reference >Lead once
+ContactId reference >Contact once
+LeadOrContactId reference >Lead/Contact fixed
 Status picklist
-HasResponded boolean
-FirstRespondedDate date
+HasResponded boolean fixed
+FirstRespondedDate date fixed
 """,
 )
 TASK = _sobject(
@@ -245,16 +225,16 @@ WhatId reference >Account/Opportunity/Campaign
 AccountId reference >Account
 Subject string
 ActivityDate date
-Status picklist !
-Priority picklist !
+Status picklist ! default
+Priority picklist ! default
 Type picklist
 TaskSubtype picklist
 CallDurationInSeconds int
 Description textarea
-IsClosed boolean
-IsArchived boolean
-CompletedDateTime datetime
-OwnerId reference >User !
+IsClosed boolean fixed
+IsArchived boolean fixed
+CompletedDateTime datetime fixed
+OwnerId reference >User ! default
 """,
 )
 OBJECTS = {

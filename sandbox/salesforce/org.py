@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import ClassVar
 
 from millstream.sandbox.salesforce.errors import invalid_session, not_found, refusal
+from millstream.sandbox.salesforce.ingest import Ingest
 from millstream.sandbox.salesforce.jobs import Jobs
-from millstream.sandbox.salesforce.objects import OBJECTS, Sobject
+from millstream.sandbox.salesforce.objects import Sobject
 from millstream.sandbox.salesforce.queries import Queries
-from millstream.sandbox.salesforce.searching import Records
+from millstream.sandbox.salesforce.records import Records
+from millstream.sandbox.salesforce.schema import Schema
+from millstream.sandbox.salesforce.standing import people
 from millstream.sandbox.salesforce.tokens import (
     CLIENT_ID,
     CLIENT_SECRET,
     FIXED,
     FULL,
-    LIMITED,
     LIMITED_CLIENT_ID,
     NO_API,
     REFRESH_TOKEN,
@@ -25,18 +26,18 @@ from millstream.sandbox.salesforce.tokens import (
     TokenEndpoint,
     app_key_pem,
 )
+from millstream.sandbox.salesforce.writer import Writer
+from millstream.sandbox.salesforce.writes import Writes
 from millstream.sandbox.system import Answer, ApiError, Call, JsonObject, Route, System, Tokens, Window, route
 
 TOKEN_SECONDS = 7200
-DAILY_REQUESTS, DAILY_QUERY_JOBS = 100_000, 10_000
+DAILY_REQUESTS, DAILY_QUERY_JOBS, DAILY_BATCHES = 100_000, 10_000, 15_000
 OLDEST_VERSION, NEWEST_VERSION = 31, 67
 VERSION = re.compile(r"v(\d\d)\.0")
-HIDDEN_OBJECTS = frozenset({"Lead", "Task"})
-HIDDEN_FIELDS = {"Contact": frozenset({"HasOptedOutOfEmail", "Birthdate"})}
 
 
 class Salesforce(System):
-    """One org in Enterprise Edition. Reading only: what writes would change goes over `tables.py`."""
+    """One org in Enterprise Edition."""
 
     name: ClassVar[str] = "salesforce"
     title: ClassVar[str] = "Salesforce"
@@ -46,9 +47,13 @@ class Salesforce(System):
         self.tokens = Tokens(*FIXED, expires_in=TOKEN_SECONDS)
         self.token_endpoint = TokenEndpoint(self.tokens)
         self.requests = Window(DAILY_REQUESTS, 86_400)
-        self._records = Records(self.company)
+        self.schema = Schema()
+        self._records = Records(self.company, self.schema)
         self.queries = Queries(self._records, self._visible)
         self.jobs = Jobs(self._records, self._visible)
+        self.writer = Writer(self._records)
+        self.writes = Writes(self._records, self.writer, self._visible)
+        self.ingest = Ingest(self._records, self.writer, self._visible)
 
     def routes(self) -> Sequence[Route]:
         queries, jobs = self.queries, self.jobs
@@ -70,9 +75,45 @@ class Salesforce(System):
             *_of_version("PATCH", "/jobs/query/{job}", jobs.stop),
             *_of_version("DELETE", "/jobs/query/{job}", jobs.delete),
             *_of_version("GET", "/jobs/query/{job}/results", jobs.results),
+            *self._writing(),
+            *self._ingesting(),
+        ]
+
+    def _writing(self) -> Sequence[Route]:
+        writes, one, many = self.writes, "/sobjects/{object}", "/composite/sobjects"
+        return [
+            *_of_version("POST", many, writes.insert_many),
+            *_of_version("PATCH", many, writes.update_many),
+            *_of_version("DELETE", many, writes.delete_many),
+            *_of_version("GET", f"{many}/{{object}}", writes.read_many),
+            *_of_version("POST", f"{many}/{{object}}", writes.read_many),
+            *_of_version("PATCH", f"{many}/{{object}}/{{field}}", writes.upsert_many),
+            *_of_version("POST", one, writes.insert_one),
+            *_of_version("GET", f"{one}/{{record}}", writes.read_one),
+            *_of_version("PATCH", f"{one}/{{record}}", writes.update_one),
+            *_of_version("DELETE", f"{one}/{{record}}", writes.delete_one),
+            *_of_version("GET", f"{one}/{{field}}/{{value}}", writes.read_by_key),
+            *_of_version("PATCH", f"{one}/{{field}}/{{value}}", writes.upsert_one),
+            *_of_version("POST", "/tooling/sobjects/CustomField", self.schema.create_field),
+            *_of_version("DELETE", "/tooling/sobjects/CustomField/{field_id}", self.schema.delete_field),
+        ]
+
+    def _ingesting(self) -> Sequence[Route]:
+        ingest, job = self.ingest, "/jobs/ingest/{job}"
+        return [
+            *_of_version("POST", "/jobs/ingest", ingest.create),
+            *_of_version("GET", "/jobs/ingest", ingest.everything),
+            *_of_version("PUT", f"{job}/batches", ingest.upload),
+            *_of_version("GET", job, ingest.look),
+            *_of_version("PATCH", job, ingest.change),
+            *_of_version("DELETE", job, ingest.delete),
+            *_of_version("GET", f"{job}/successfulResults", ingest.successful),
+            *_of_version("GET", f"{job}/failedResults", ingest.failures),
+            *_of_version("GET", f"{job}/unprocessedrecords", ingest.untried),
         ]
 
     def authenticate(self, call: Call) -> str:
+        self.ingest.work_off()
         if "public" in call.route.tags:
             return ""
         scheme, _, token = call.headers.get("authorization", "").partition(" ")
@@ -137,24 +178,15 @@ class Salesforce(System):
         }
 
     def state(self) -> JsonObject:
-        tables = self._records.refresh()
-        counts: JsonObject = {name: len(table) for name, table in tables.by_object.items()}
-        return counts | {"jobs": self.jobs.made}
+        self.ingest.work_off()
+        counts: JsonObject = {name: len(self._records.table(name)) for name in self.schema.objects}
+        return counts | {"jobs": self.jobs.made, **people(self._records)}
 
     # What the org is
 
     def _visible(self, call: Call) -> Callable[[str], Sobject | None]:
         """What the caller may see of an object, by its name in any case."""
-
-        def visible(name: str) -> Sobject | None:
-            found = next((one for one in OBJECTS.values() if one.name.lower() == name.lower()), None)
-            if found is None or call.caller != LIMITED:
-                return found
-            hidden = HIDDEN_FIELDS.get(found.name, frozenset())
-            kept = tuple(field for field in found.fields if field.name not in hidden)
-            return None if found.name in HIDDEN_OBJECTS else replace(found, fields=kept)
-
-        return visible
+        return self.schema.visible_to(call.caller)
 
     def _versions(self, call: Call) -> Answer:
         del call
@@ -169,7 +201,7 @@ class Salesforce(System):
         del call
         limits = {
             "DailyApiRequests": (DAILY_REQUESTS, self.requests.remaining),
-            "DailyBulkApiBatches": (15_000, 15_000),
+            "DailyBulkApiBatches": (DAILY_BATCHES, DAILY_BATCHES - self.ingest.batches),
             "DailyBulkV2QueryFileStorageMB": (976_562, 976_562),
             "DailyBulkV2QueryJobs": (DAILY_QUERY_JOBS, DAILY_QUERY_JOBS - self.jobs.made),
         }
@@ -177,7 +209,7 @@ class Salesforce(System):
 
     def _sobjects(self, call: Call) -> Answer:
         root = f"/services/data/{call.params['version']}"
-        seen = [one for one in map(self._visible(call), OBJECTS) if one is not None]
+        seen = [one for one in map(self._visible(call), self.schema.objects) if one is not None]
         return Answer({"encoding": "UTF-8", "maxBatchSize": 200, "sobjects": [one.summary(root) for one in seen]})
 
     def _describe(self, call: Call) -> Answer:

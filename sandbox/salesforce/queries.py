@@ -11,10 +11,12 @@ from urllib.parse import urlencode
 import numpy as np
 
 from millstream.sandbox.salesforce.errors import malformed_query, not_found, refusal
+from millstream.sandbox.salesforce.fields import Field
 from millstream.sandbox.salesforce.ids import record_id
-from millstream.sandbox.salesforce.objects import Field, Sobject
+from millstream.sandbox.salesforce.objects import Sobject
+from millstream.sandbox.salesforce.records import Records
 from millstream.sandbox.salesforce.rows import Row, Value, id_of
-from millstream.sandbox.salesforce.searching import Records
+from millstream.sandbox.salesforce.searching import find
 from millstream.sandbox.salesforce.soql import Statement, parse
 from millstream.sandbox.system import Answer, Call, JsonObject
 
@@ -55,8 +57,8 @@ class Queries:
         if not call.query.get("q"):
             raise malformed_query("A query string has to be specified")
         statement = parse(call.query["q"], self._visible(call))
-        places = self._records.find(statement, all_rows=all_rows)
-        if not statement.fields:
+        places = find(self._records, statement, all_rows=all_rows)
+        if statement.counts:
             return Answer({"totalSize": len(places), "done": True, "records": []})
         # Rows are made now, so that a change while the client turns pages does not show.
         rows = tuple(self._records.row(statement.sobject.name, place) for place in places)
@@ -83,9 +85,24 @@ class Queries:
         body["records"] = [
             {"attributes": {"type": name, "url": f"{root}/sobjects/{name}/{row['Id']}"}}
             | {field.name: shown(field, row[field.name]) for field in fields}
+            | self._parents(root, cursor.statement, row)
             for row in cursor.rows[start:end]
         ]
         return Answer(body)
+
+    def _parents(self, root: str, statement: Statement, row: Row) -> JsonObject:
+        """The records that references lead to, with the fields asked for; null where there is none."""
+        found: dict[str, JsonObject | None] = {}
+        for one in statement.parents:
+            name, text = one.reference.relationship, row[one.reference.name]
+            parent = None if text is None else self._records.by_id(one.target, str(text))
+            if parent is None or parent["IsDeleted"]:
+                found[name] = None
+                continue
+            url = f"{root}/sobjects/{one.target.name}/{parent['Id']}"
+            body = found.get(name) or {"attributes": {"type": one.target.name, "url": url}}
+            found[name] = body | {one.field.name: shown(one.field, parent[one.field.name])}
+        return dict(found)
 
     def deleted(self, call: Call) -> Answer:
         """`GET /sobjects/<object>/deleted`: ids and times, no further back than the recycle bin."""

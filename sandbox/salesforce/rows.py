@@ -36,7 +36,7 @@ def make_row(company: Company, tables: Tables, name: str, place: int) -> Row:
     """The record at a place of an object's table, all fields of it."""
     table = tables.by_object[name]
     number, created, stamp = (int(column[place]) for column in (table.number, table.created, table.stamp))
-    row: Row = dict.fromkeys(field.name for field in OBJECTS[name].fields)
+    row: Row = {**OBJECTS[name].blank()}
     row |= {"Id": id_of(name, number), "IsDeleted": bool(table.deleted[place])}
     row |= MAKERS[name](company, tables, table, place)
     # Salesforce's own upkeep touches a record without anybody having changed it.

@@ -7,66 +7,46 @@ from collections.abc import Callable
 
 import numpy as np
 
-from millstream.sandbox.company import Company
 from millstream.sandbox.salesforce.ids import number_of, record_id
 from millstream.sandbox.salesforce.objects import Sobject
-from millstream.sandbox.salesforce.rows import Row, Value, make_row
+from millstream.sandbox.salesforce.records import Records
+from millstream.sandbox.salesforce.rows import Row, Value
 from millstream.sandbox.salesforce.soql import Condition, Group, Literal, Statement
-from millstream.sandbox.salesforce.tables import Flags, Longs, Table, Tables, make_tables
+from millstream.sandbox.salesforce.tables import Flags, Longs, Table
 
 
-class Records:
-    """Every record of the org, made anew when life has gone on."""
+def find(records: Records, statement: Statement, *, all_rows: bool) -> list[int]:
+    """The places of the records asked for, in the order asked for."""
+    name, table = statement.sobject.name, records.table(statement.sobject.name)
+    kept = np.ones(len(table), np.bool_) if all_rows else ~(table.deleted | table.archived)
+    left: list[Condition | Group] = []
+    for part in _ands(statement.where):
+        quick = _mask(table, statement.sobject, part) if isinstance(part, Condition) else None
+        if quick is None:
+            left.append(part)
+            possible = _possible(records, statement.sobject, part)
+            kept = kept if possible is None else kept & possible
+        else:
+            kept &= quick
+    places: list[int] = np.flatnonzero(kept).tolist()
+    if left:
+        places = [place for place in places if all(_holds(part, records.row(name, place)) for part in left)]
+    places = _ordered(records, statement, places)
+    return places if statement.limit is None else places[: statement.limit]
 
-    def __init__(self, company: Company) -> None:
-        self._company = company
-        self._advances = -1
-        self._tables: Tables
 
-    def refresh(self) -> Tables:
-        """The tables as the company is now."""
-        if self._advances != self._company.advances:
-            self._tables = make_tables(self._company)
-            self._advances = self._company.advances
-        return self._tables
-
-    def table(self, name: str) -> Table:
-        """The table of one object."""
-        return self.refresh().by_object[name]
-
-    def row(self, name: str, place: int) -> Row:
-        """One record."""
-        return make_row(self._company, self.refresh(), name, place)
-
-    def find(self, statement: Statement, *, all_rows: bool) -> list[int]:
-        """The places of the records asked for, in the order asked for."""
-        name, table = statement.sobject.name, self.table(statement.sobject.name)
-        kept = np.ones(len(table), np.bool_) if all_rows else ~(table.deleted | table.archived)
-        left: list[Condition | Group] = []
-        for part in _ands(statement.where):
-            quick = _mask(table, statement.sobject, part) if isinstance(part, Condition) else None
-            if quick is None:
-                left.append(part)
-            else:
-                kept &= quick
-        places: list[int] = np.flatnonzero(kept).tolist()
-        if left:
-            places = [place for place in places if all(_holds(part, self.row(name, place)) for part in left)]
-        places = self._sorted(statement, places)
-        return places if statement.limit is None else places[: statement.limit]
-
-    def _sorted(self, statement: Statement, places: list[int]) -> list[int]:
-        names = [(field.name, downwards) for field, downwards, _ in statement.order]
-        # The tables stand in this order already.
-        if names in ([], [("SystemModstamp", False)], [("SystemModstamp", False), ("Id", False)]):
-            return places
-        rows = {place: self.row(statement.sobject.name, place) for place in places}
-        for field, downwards, nothing_last in reversed(statement.order):
-            known = [place for place in places if rows[place][field.name] is not None]
-            unknown = [place for place in places if rows[place][field.name] is None]
-            known.sort(key=_sort_key(rows, field.name), reverse=downwards)
-            places = known + unknown if nothing_last else unknown + known
+def _ordered(records: Records, statement: Statement, places: list[int]) -> list[int]:
+    names = [(field.name, downwards) for field, downwards, _ in statement.order]
+    # The tables stand in this order already.
+    if names in ([], [("SystemModstamp", False)], [("SystemModstamp", False), ("Id", False)]):
         return places
+    rows = {place: records.row(statement.sobject.name, place) for place in places}
+    for field, downwards, nothing_last in reversed(statement.order):
+        known = [place for place in places if rows[place][field.name] is not None]
+        unknown = [place for place in places if rows[place][field.name] is None]
+        known.sort(key=_sort_key(rows, field.name), reverse=downwards)
+        places = known + unknown if nothing_last else unknown + known
+    return places
 
 
 def _sort_key(rows: dict[int, Row], name: str) -> Callable[[int], tuple[float, str]]:
@@ -75,6 +55,15 @@ def _sort_key(rows: dict[int, Row], name: str) -> Callable[[int], tuple[float, s
         return (float(value), "") if isinstance(value, int | float) else (0.0, str(value))
 
     return key
+
+
+def _possible(records: Records, sobject: Sobject, part: Condition | Group) -> Flags | None:
+    """Which records it is worth looking at."""
+    if isinstance(part, Group) or part.sign not in ("=", "IN"):
+        return None
+    values = [_id(part, value) for value in part.values]
+    texts = [value for value in values if isinstance(value, str)]
+    return records.possible(sobject, part.field, texts) if len(texts) == len(values) else None
 
 
 def _ands(where: Condition | Group | None) -> tuple[Condition | Group, ...]:
@@ -124,6 +113,10 @@ def _is(found: Value, condition: Condition) -> bool:
     values = [_id(condition, value) for value in condition.values]
     if condition.sign in ("IN", "NOT IN"):
         return any(_equal(found, value, condition) for value in values) is (condition.sign == "IN")
+    if condition.sign in ("INCLUDES", "EXCLUDES"):
+        chosen = set(str(found or "").lower().split(";"))
+        has = any(set(str(value).lower().split(";")) <= chosen for value in values)
+        return has is (condition.sign == "INCLUDES")
     value = values[0]
     if condition.sign in ("=", "!="):
         return _equal(found, value, condition) is (condition.sign == "=")

@@ -1,6 +1,7 @@
 """The part of SOQL that is spoken here: SELECT fields or COUNT(), FROM one object, WHERE, ORDER BY, LIMIT.
 
-No relationship fields, sub-queries, aggregates, OFFSET or TYPEOF: they are refused as a query that cannot be read.
+A field of the record that a reference leads to (`Contact.Email`) can be selected, but not stand in a condition.
+Sub-queries, aggregates, OFFSET and TYPEOF are refused as a query that cannot be read.
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 
 from millstream.sandbox.salesforce.errors import malformed_query, no_such_field, no_such_object, refusal
-from millstream.sandbox.salesforce.objects import TEXTS, UNFILTERED, Field, Sobject
+from millstream.sandbox.salesforce.fields import TEXTS, UNFILTERED, Field
+from millstream.sandbox.salesforce.objects import Sobject
 from millstream.sandbox.system import ApiError
 
 TOKEN = re.compile(
@@ -31,7 +33,7 @@ Literal = str | int | float | bool | None
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """A field against one value, or against a list of them for IN and NOT IN."""
+    """A field against one value, or against a list of them for IN, NOT IN, INCLUDES and EXCLUDES."""
 
     field: Field
     sign: str
@@ -47,15 +49,30 @@ class Group:
 
 
 @dataclass(frozen=True, slots=True)
+class Parent:
+    """A field of the record that a reference leads to."""
+
+    reference: Field
+    target: Sobject
+    field: Field
+
+
+@dataclass(frozen=True, slots=True)
 class Statement:
-    """A query that has been read. No fields means COUNT()."""
+    """A query that has been read. Neither fields nor parents means COUNT()."""
 
     sobject: Sobject
     fields: tuple[Field, ...]
+    parents: tuple[Parent, ...]
     where: Condition | Group | None
     order: tuple[tuple[Field, bool, bool], ...]
     """Field, whether downwards, whether nothing comes last."""
     limit: int | None
+
+    @property
+    def counts(self) -> bool:
+        """Whether it asks for a number alone."""
+        return not self.fields and not self.parents
 
 
 def parse(text: str, visible: Callable[[str], Sobject | None]) -> Statement:
@@ -83,7 +100,9 @@ class _Reader:
         if found is None:
             raise no_such_object(name)
         self._sobject = found
-        fields = () if names == ["COUNT()"] else tuple(self._field(one) for one in names)
+        names = [] if names == ["COUNT()"] else names
+        fields = tuple(self._field(one) for one in names if "." not in one)
+        parents = tuple(self._parent(one) for one in names if "." in one)
         if len(set(fields)) < len(fields):
             double = next(field.name for field in fields if fields.count(field) > 1)
             raise malformed_query(f"duplicate field selected: {double}")
@@ -92,7 +111,7 @@ class _Reader:
         limit = int(self._take("number")) if self._word_is("LIMIT") else None
         if self._at < len(self._tokens):
             raise malformed_query(f"unexpected token: '{self._tokens[self._at][1]}'")
-        return Statement(self._sobject, fields, where, order, limit)
+        return Statement(self._sobject, fields, parents, where, order, limit)
 
     def _names(self) -> list[str]:
         names = [self._take("word")]
@@ -130,6 +149,9 @@ class _Reader:
             return Condition(field, "NOT IN", self._list(field))
         if self._word_is("IN"):
             return Condition(field, "IN", self._list(field))
+        for word in ("INCLUDES", "EXCLUDES"):
+            if field.type == "multipicklist" and self._word_is(word):
+                return Condition(field, word, self._list(field))
         if self._word_is("LIKE"):
             return Condition(field, "LIKE", (self._value(field),))
         sign = self._take("sign")
@@ -178,6 +200,15 @@ class _Reader:
         if field is None:
             raise no_such_field(name, self._sobject.name)
         return field
+
+    def _parent(self, name: str) -> Parent:
+        outer, _, inner = name.partition(".")
+        reference = next((one for one in self._sobject.fields if one.relationship.lower() == outer.lower() != ""), None)
+        target = None if reference is None else self._visible(reference.target)
+        field = None if target is None else target.field(inner)
+        if reference is None or target is None or field is None:
+            raise no_such_field(name, self._sobject.name)
+        return Parent(reference, target, field)
 
     def _peek_word(self) -> str:
         at_end = self._at >= len(self._tokens) or self._tokens[self._at][0] != "word"

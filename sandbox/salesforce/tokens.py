@@ -22,11 +22,12 @@ ROTATING_TOKEN = "sandbox-refresh-rotating"  # noqa: S105
 USERNAME = "integration@shop.example.com"
 USER_ID = "0055g00000000000AAA"
 ORG_ID = "00D5g0000000001EAA"
-FULL, LIMITED, NO_API = "full", "limited", "no-api"
+FULL, LIMITED, NO_API, READ_ONLY = "full", "limited", "no-api", "read-only"
 FIXED = {
     "00D5g0000000001!sandbox-salesforce": FULL,
     "00D5g0000000001!sandbox-limited": LIMITED,
     "00D5g0000000001!sandbox-no-api": NO_API,
+    "00D5g0000000001!sandbox-read-only": READ_ONLY,
 }
 LOGIN_HOSTS = ("https://login.salesforce.com", "https://test.salesforce.com")
 LONGEST_LIFE = 3600
@@ -56,7 +57,7 @@ class TokenEndpoint:
         self.rotating, self._rotated = ROTATING_TOKEN, 0
 
     def user(self, token: str) -> str:
-        """Who acts with a token: `full`, `limited` or `no-api`."""
+        """Who acts with a token: `full`, `limited`, `no-api` or `read-only`."""
         return self._users.get(token, FULL)
 
     def issue(self, call: Call) -> Answer:

@@ -1,4 +1,4 @@
-"""Stand-in for Segment's Profile API (profiles.segment.com), mounted at `/segment`."""
+"""Stand-in for Segment's Profile, Tracking and Public APIs, mounted at `/segment`."""
 
 from __future__ import annotations
 

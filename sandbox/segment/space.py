@@ -1,101 +1,159 @@
-"""A space of Segment's Unify: its token, its limit of a hundred requests a second, and one profile at a time."""
+"""A workspace of Segment: who may call which of its three APIs, their limits, and one profile at a time."""
 
 from __future__ import annotations
 
 import base64
 import binascii
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import ClassVar, TypeVar
 from urllib.parse import quote
 
+from millstream.sandbox.segment.errors import public_refusal, refusal, tracking_refusal
+from millstream.sandbox.segment.people import SOURCE_ID, People
 from millstream.sandbox.segment.profiles import TYPES, Profiles, seconds_of
+from millstream.sandbox.segment.regulations import Regulations
+from millstream.sandbox.segment.tracking import KINDS, OAUTH_TOKEN, WRITE_KEY, Tracking
 from millstream.sandbox.system import Answer, ApiError, Call, JsonObject, Route, System, Tokens, Window, route
 
 TOKEN = "sandbox-segment-profile"  # noqa: S105  made up, and printed in the README
 SPACE_ID = "spa_sandbox"
-REQUESTS_A_SECOND = 100
+PUBLIC_TOKEN = "sgp_sandbox-segment"  # noqa: S105
+READER_TOKEN = "sgp_sandbox-segment-reader"  # noqa: S105
+REQUESTS_A_SECOND, EVENTS_A_SECOND, REGULATIONS_A_MINUTE = 100, 1000, 60
 LARGEST_PAGE = 200
-CODES = {401: "authentication_error", 404: "not_found", 429: "rate_limit_error"}
-
-
-def refusal(status: int, message: str, headers: Mapping[str, str] | None = None) -> ApiError:
-    """A refusal in Segment's envelope."""
-    code = CODES.get(status, "validation_error" if status == 400 else "invalid_request_error")
-    return ApiError(status, {"error": {"code": code, "message": message}}, headers)
+TRACKING, PUBLIC = "tracking", "public api"
 
 
 class Segment(System):
-    """One space in the US."""
+    """One workspace in the US, with one space and one HTTP source."""
 
     name: ClassVar[str] = "segment"
-    title: ClassVar[str] = "Segment Profile API"
-    record_keys: ClassVar[tuple[str, ...]] = ("data",)
+    title: ClassVar[str] = "Segment"
+    record_keys: ClassVar[tuple[str, ...]] = ("data", "regulations", "suppressed")
 
     def reset(self) -> None:
         self.tokens = Tokens(TOKEN)
-        self._second = Window(REQUESTS_A_SECOND, 1)
+        self.windows = {
+            "": Window(REQUESTS_A_SECOND, 1),
+            TRACKING: Window(EVENTS_A_SECOND, 1),
+            PUBLIC: Window(REGULATIONS_A_MINUTE, 60),
+        }
         self._profiles = Profiles(self.company)
+        self.people = People(self.company, self._profiles)
+        self.tracking = Tracking(self.people)
+        self.regulations = Regulations(self.people)
 
     def routes(self) -> Sequence[Route]:
         one = "/v1/spaces/{space_id}/collections/users/profiles/{name}"
+        tracking, regulations = self.tracking, self.regulations
         return [
             route("GET", f"{one}/traits", self._traits),
             route("GET", f"{one}/external_ids", self._external_ids),
             route("GET", f"{one}/events", self._events),
             route("GET", f"{one}/metadata", self._metadata),
+            route("POST", "/v1/batch", tracking.batch, TRACKING),
+            route("POST", "/v1/import", tracking.batch, TRACKING),
+            *(route("POST", f"/v1/{kind}", tracking.one, TRACKING) for kind in KINDS),
+            route("POST", "/regulations", regulations.create, PUBLIC),
+            route("GET", "/regulations", regulations.everything, PUBLIC),
+            route("POST", "/regulations/sources/{source_id}", regulations.create, PUBLIC),
+            route("GET", "/regulations/sources/{source_id}", regulations.everything, PUBLIC),
+            route("GET", "/regulations/{regulation_id}", regulations.get, PUBLIC),
+            route("DELETE", "/regulations/{regulation_id}", regulations.delete, PUBLIC),
+            route("GET", "/suppressions", regulations.suppressions, PUBLIC),
         ]
 
     def authenticate(self, call: Call) -> str:
+        self.regulations.work_off()
+        expired = call.strike.get("expire_token") is not None
+        if TRACKING in call.route.tags:
+            if expired:
+                raise tracking_refusal(401, "Unauthorized")
+            return TRACKING
+        if PUBLIC in call.route.tags:
+            scheme, _, token = call.headers.get("authorization", "").partition(" ")
+            if scheme.lower() != "bearer" or token not in (PUBLIC_TOKEN, READER_TOKEN) or expired:
+                raise public_refusal(401, "The token is not one of this workspace.")
+            if token == READER_TOKEN and call.method != "GET":
+                raise public_refusal(403, "The token may only read.")
+            return PUBLIC
         valid = self.tokens.state(_user(call.headers.get("authorization", ""))) == "valid"
-        if not valid or call.strike.get("expire_token") is not None:
+        if not valid or expired:
             raise refusal(401, "The access token is not one of this space.")
         if call.params["space_id"] != SPACE_ID:
             raise refusal(404, "There is no such space.")
         return TOKEN
 
     def admit(self, call: Call) -> dict[str, str]:
-        if not self._second.take():
-            raise self.rate_limited(self._second.wait, None)
-        return {"Request-Id": f"req-{call.path.__hash__() & 0xFFFFFFFF:08x}"}
+        kind = next((tag for tag in (TRACKING, PUBLIC) if tag in call.route.tags), "")
+        window = self.windows[kind]
+        if not window.take():
+            raise self.rate_limited(window.wait, kind)
+        if kind == PUBLIC:
+            left = {"X-RateLimit-Remaining": str(window.remaining)}
+            return left | {"X-RateLimit-Consumed": str(window.allowed - window.remaining)}
+        return {} if kind else {"Request-Id": f"req-{call.path.__hash__() & 0xFFFFFFFF:08x}"}
 
     def not_found(self, method: str, path: str) -> ApiError:
+        if path.startswith(("/regulations", "/suppressions")):
+            return public_refusal(404, f"There is no {method} {path}.")
         return refusal(404, f"There is no {method} {path}.")
 
     def rate_limited(self, seconds: float, policy: str | None) -> ApiError:
-        del policy
-        return refusal(429, "Too many requests for this space.", {"Retry-After": str(max(1, math.ceil(seconds)))})
+        wait = str(max(1, math.ceil(seconds)))
+        headers = {"Retry-After": wait, "X-RateLimit-Reset": wait}
+        if policy == PUBLIC:
+            return public_refusal(429, "Too many requests.", headers=headers)
+        return refusal(429, "Too many requests for this space.", headers)
 
     def server_error(self, status: int) -> ApiError:
         return ApiError(status, {"error": {"code": "internal_error", "message": "Something went wrong on our side."}})
 
     def malformed_json(self, detail: str) -> ApiError:
-        return refusal(400, f"The body is not JSON: {detail}")
+        return public_refusal(400, f"The body is not JSON: {detail}")
 
     def invalid_body(self, problems: Sequence[tuple[str, str]]) -> ApiError:
-        return refusal(400, f"{problems[0][0]}: {problems[0][1]}")
+        where, what = problems[0]
+        return public_refusal(422, f"{where}: {what}", where.partition(".")[0])
 
     def credentials(self, base_url: str) -> JsonObject:
-        return {"base_url": base_url, "space_id": SPACE_ID, "token": TOKEN}
+        return {
+            "base_url": base_url,
+            "space_id": SPACE_ID,
+            "token": TOKEN,
+            "write_key": WRITE_KEY,
+            "oauth_token": OAUTH_TOKEN,
+            "public_token": PUBLIC_TOKEN,
+            "source_id": SOURCE_ID,
+        }
 
-    def _index(self, call: Call) -> int:
+    def state(self) -> JsonObject:
+        self.regulations.work_off()
+        return self.people.state() | {"accepted": self.tracking.accepted, "dropped": dict(self.tracking.dropped)}
+
+    def _user_id(self, call: Call) -> str:
+        """User id, in lower case, of the profile that the path names."""
         kind, colon, value = call.params["name"].partition(":")
         if not colon or kind not in TYPES:
             raise refusal(400, f"The profile is named as type:id, with one of {', '.join(TYPES)}.")
         if value != value.lower():
             raise refusal(400, "Identifiers are looked up in lower case.")
-        index = self._profiles.find(kind, value)
-        if index is None:
+        user_id = value if kind == "user_id" else self.people.user_of_email(value) if kind == "email" else None
+        if user_id is None:
+            index = self._profiles.find(kind, value)
+            user_id = None if index is None else (self.company.person(index).customer_id or "").lower()
+        if user_id is None or not self.people.exists(user_id):
             raise refusal(404, "The profile does not exist.")
-        return index
+        return user_id
 
     def _traits(self, call: Call) -> Answer:
         _check(call, "limit", "include", "class", "verbose", "next")
         of_class = call.query.get("class")
         if of_class not in (None, "audience", "computed_trait"):
             raise refusal(400, "class is audience or computed_trait.")
-        traits = self._profiles.traits(self._index(call), of_class)
+        traits = self.people.traits(self._user_id(call), of_class)
         wanted = call.query.get("include")
         names = [name for name in traits if wanted is None or name in wanted.split(",")]
         shown, cursor = _page(call, names)
@@ -104,14 +162,14 @@ class Segment(System):
     def _external_ids(self, call: Call) -> Answer:
         _check(call, "limit", "include", "verbose", "next")
         wanted = call.query.get("include")
-        ids = self._profiles.external_ids(self._index(call))
+        ids = self.people.external_ids(self._user_id(call))
         shown, cursor = _page(call, [one for one in ids if wanted is None or one["type"] in wanted.split(",")])
         return Answer({"data": shown, "cursor": cursor})
 
     def _events(self, call: Call) -> Answer:
         _check(call, "limit", "include", "exclude", "start", "end", "sort", "next")
         start, end = _moment(call, "start"), _moment(call, "end")
-        events = self._profiles.events(self._index(call))
+        events = self.people.events(self._user_id(call))
         found = [one for one in events if _in_time(one, start, end) and _is_wanted(call, one)]
         if call.query.get("sort", "desc") == "desc":
             found.reverse()
@@ -120,7 +178,7 @@ class Segment(System):
 
     def _metadata(self, call: Call) -> Answer:
         _check(call, "verbose")
-        return Answer({"metadata": self._profiles.metadata(self._index(call))})
+        return Answer({"metadata": self.people.metadata(self._user_id(call))})
 
 
 def _user(authorization: str) -> str:
