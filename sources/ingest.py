@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from collections.abc import Iterator
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from millstream.sources.contract import Stream
+from millstream.sources.dlt_settings import set_dlt
 from millstream.sources.dlt_source import SourcePull, StreamReport
 from millstream.sources.dlt_store import dlt_destination, file_format, fit_to_store
 from millstream.sources.first_load import FirstLoads
@@ -22,16 +22,6 @@ from millstream.state.store import Store
 
 if TYPE_CHECKING:
     import dlt
-
-_DLT_SETTINGS = {
-    "RUNTIME__DLTHUB_TELEMETRY": "false",
-    # dlt warns of every JSON column that Arrow brings as text; its real errors come as exceptions.
-    "RUNTIME__LOG_LEVEL": "ERROR",
-    "EXTRACT__NEXT_ITEM_MODE": "fifo",  # streams one after the other: some follow others
-    "LOAD__RAISE_ON_MAX_RETRIES": "2",
-    # Rows are merged from a staging dataset; no second copy of people's data stays there.
-    "LOAD__TRUNCATE_STAGING_DATASET": "true",
-}
 
 _importing = threading.Lock()
 """Sources are pulled side by side; their libraries are imported by one of them."""
@@ -127,8 +117,7 @@ def ingest(pull: SourcePull, store: Store, *, name: str, pipelines: Path) -> Ing
 
 
 def _pipeline(name: str, store: Store, pipelines: Path) -> dlt.Pipeline:
-    for setting, value in _DLT_SETTINGS.items():
-        os.environ.setdefault(setting, value)
+    set_dlt()
     with _importing:
         import dlt
         import pyarrow as pa

@@ -15,6 +15,7 @@ from dlt.sources.helpers.rest_client.client import RESTClient
 from requests import Request
 
 from millstream.sources.contract import DeclaredSettings, Endpoint, Source, SourceSettings, Stream
+from millstream.sources.dlt_settings import set_dlt
 from millstream.sources.forecast import Announced, Forecast, forecast
 from millstream.sources.stored import StoredRows
 from millstream.state.errors import MalformedAnswerError
@@ -313,4 +314,5 @@ def client_of(
         system=source.name, auth=source.auth(), pacer=pacer, classify=source.classify, retries=retries
     )
     base_url = source.settings.base_url if isinstance(source.settings, SourceSettings) else ""
+    set_dlt()
     return RESTClient(base_url=base_url, session=session), pacer

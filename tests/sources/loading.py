@@ -10,9 +10,9 @@ from typing import Any
 
 import dlt
 import duckdb
-import pytest
 
 from millstream.sources.contract import Row, Source, iter_rows
+from millstream.sources.dlt_settings import set_dlt
 from millstream.sources.dlt_source import SourcePull, StreamReport
 from millstream.sources.pull import Pull, client_of
 from millstream.state.http import Retries
@@ -48,14 +48,9 @@ class Loads:
             return connection.execute(query).fetchall()
 
 
-def loads(folder: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> Loads:
+def loads(folder: Path, name: str) -> Loads:
     """An empty store, with dlt set as the engine sets it."""
-    for setting, value in {
-        "RUNTIME__DLTHUB_TELEMETRY": "false",
-        "RUNTIME__LOG_LEVEL": "ERROR",
-        "EXTRACT__NEXT_ITEM_MODE": "fifo",
-    }.items():
-        monkeypatch.setenv(setting, value)
+    set_dlt()
     return Loads(folder, name)
 
 

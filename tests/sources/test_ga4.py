@@ -61,7 +61,7 @@ def vendor() -> Iterator[responses.RequestsMock]:
 
 @pytest.fixture
 def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Loads:
-    return loads(tmp_path, "ga4", monkeypatch)
+    return loads(tmp_path, "ga4")
 
 
 class Property:

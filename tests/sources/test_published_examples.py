@@ -46,11 +46,9 @@ def test_the_list_is_of_registered_sources_and_documented() -> None:
 if FOLDER is not None:
 
     @pytest.mark.parametrize("example", MANIFEST, ids=str)
-    def test_a_published_answer_arrives_whole(
-        example: Example, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_a_published_answer_arrives_whole(example: Example, tmp_path: Path) -> None:
         assert FOLDER is not None
-        store = loads(tmp_path, example.vendor, monkeypatch)
+        store = loads(tmp_path, example.vendor)
         before = {"subscription_statuses": ("contacts",)}.get(example.stream, ())
         source = make_source(example.vendor, streams=(*before, example.stream))
         window = Window.of_days(date(2014, 1, 1), datetime.now(UTC).date()) if example.window else None

@@ -153,9 +153,9 @@ class TestSpool:
         assert [row["message_id"] for row in read(pull)] == ["m-2"]
         assert path.exists()
 
-    def test_it_is_an_ordinary_dlt_source(self, place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_it_is_an_ordinary_dlt_source(self, place: Place, tmp_path: Path) -> None:
         path = write(place, track("m-1"))
-        plain = loads(tmp_path, "segment", monkeypatch)
+        plain = loads(tmp_path, "segment")
         plain.run(place.source())
         assert plain.sql("SELECT message_id FROM tracks") == [("m-1",)]
         assert path.exists()

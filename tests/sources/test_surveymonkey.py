@@ -188,8 +188,8 @@ def account(vendor: responses.RequestsMock) -> Account:
 
 
 @pytest.fixture
-def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Loads:
-    return loads(tmp_path, "surveymonkey", monkeypatch)
+def store(tmp_path: Path) -> Loads:
+    return loads(tmp_path, "surveymonkey")
 
 
 @pytest.fixture(scope="module")

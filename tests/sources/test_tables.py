@@ -111,8 +111,8 @@ def test_a_reader_that_cannot_go_on_is_loaded_in_one_piece(tmp_path: Path) -> No
     assert (report.rows, report.loaded, report.status) == (3, 3, "complete")
 
 
-def test_it_is_an_ordinary_dlt_source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    plain = loads(tmp_path, "shelf", monkeypatch)
+def test_it_is_an_ordinary_dlt_source(tmp_path: Path) -> None:
+    plain = loads(tmp_path, "shelf")
     plain.run(Shelf(pa.table({"id": [1]}), pa.table({"id": [2]})), part_rows=1)
     assert plain.sql("SELECT id FROM things ORDER BY id") == [(1,), (2,)]
 

@@ -149,8 +149,8 @@ def small_pages(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Loads:
-    return loads(tmp_path, "typeform", monkeypatch)
+def store(tmp_path: Path) -> Loads:
+    return loads(tmp_path, "typeform")
 
 
 @pytest.fixture(scope="module")
