@@ -21,6 +21,7 @@ from millstream.destinations.exchange import (
     JobProgress,
     Member,
     Outcome,
+    PlanFacts,
     accepted,
     accepted_async,
     rejected,
@@ -31,7 +32,7 @@ from millstream.destinations.fields import DestinationField, FieldType, FieldVal
 from millstream.destinations.http import Http
 from millstream.destinations.modes import Leaving, Operation, SyncMode
 from millstream.state.errors import MillstreamError
-from millstream.state.http import Answer, Budgets, Classify, RateLimit
+from millstream.state.http import Answer, Budgets, Caution, Classify, RateLimit
 
 __all__ = [
     "NOT_THERE",
@@ -45,6 +46,7 @@ __all__ = [
     "JobProgress",
     "Member",
     "Outcome",
+    "PlanFacts",
     "accepted",
     "accepted_async",
     "rejected",
@@ -73,9 +75,13 @@ class Destination(ABC, Generic[SettingsT]):
         modes: Sync modes it supports.
         fields: The vendor's standard fields.
         custom_fields: Whether fields beyond ``fields`` may be mapped.
+        custom_field_type: What those fields are: rendered as text, or, where it is None, numbers and booleans stay what
+            they are because the vendor's own fields have types.
         consent_fields: Fields that carry consent or cost money, which no sync may write; ``*`` stands for any ending.
         batch_size: Most rows in one ``upsert`` or ``update``.
         membership_batch_size: Most rows in one ``add_members`` or ``remove_members``.
+        enrolment_delay: Seconds that the vendor needs, after it took the fields of somebody new, until they can become a
+            member of an audience; people go into audiences in batches of their own then.
         idempotent: Operations that may be sent again when nobody knows whether they were carried out. Any other makes
             one request that changes something, so that a lost answer leaves nothing half done.
         leavings: What can happen to people who left.
@@ -89,7 +95,13 @@ class Destination(ABC, Generic[SettingsT]):
             ``add_members``, and ``upsert`` is never called.
         whole_rows: Whether a change carries all fields of a person, also those that stayed as they are.
         largest_request: Most bytes of rows in one request or job; None where only their number counts.
+        largest_job: Most bytes of rows in one job, where that is another number than in a request.
         largest_row: Most bytes of one row; a larger one is rejected before it is sent.
+
+    Attributes:
+        plan: What is being sent; the engine says so before the first row. None outside of a delivery.
+
+    ``fields`` and the sizes of batches may also be set on an instance, where they follow from its settings.
     """
 
     name: ClassVar[str]
@@ -100,11 +112,13 @@ class Destination(ABC, Generic[SettingsT]):
     rate_limit: ClassVar[RateLimit]
     match_keys: ClassVar[tuple[str, ...]]
     modes: ClassVar[frozenset[SyncMode]]
-    fields: ClassVar[tuple[DestinationField, ...]]
+    fields: tuple[DestinationField, ...]
     custom_fields: ClassVar[bool] = False
+    custom_field_type: ClassVar[FieldType | None] = "text"
     consent_fields: ClassVar[tuple[str, ...]] = ()
-    batch_size: ClassVar[int]
-    membership_batch_size: ClassVar[int]
+    batch_size: int
+    membership_batch_size: int
+    enrolment_delay: float = 0.0
     idempotent: ClassVar[frozenset[Operation]]
     leavings: ClassVar[frozenset[Leaving]] = frozenset({Leaving.LEAVE_AUDIENCE})
     leaving_warnings: ClassVar[Mapping[Leaving, str]] = {}
@@ -115,11 +129,13 @@ class Destination(ABC, Generic[SettingsT]):
     one_by_one: ClassVar[frozenset[Operation | Leaving]] = frozenset({Leaving.ARCHIVE, Leaving.DELETE})
     audience_only: ClassVar[bool] = False
     whole_rows: ClassVar[bool] = False
-    largest_request: ClassVar[int | None] = None
-    largest_row: ClassVar[int | None] = None
+    largest_request: int | None = None
+    largest_job: ClassVar[int | None] = None
+    largest_row: int | None = None
 
     def __init__(self, settings: SettingsT) -> None:
         self.settings = settings
+        self.plan: PlanFacts | None = None
         self._https: dict[str, Http] = {}
         self._budgets: Budgets | None = None
         self._rehearses = False
@@ -135,7 +151,14 @@ class Destination(ABC, Generic[SettingsT]):
             )
 
     def open_http(
-        self, part: str, *, base_url: str, auth: AuthBase, limit: RateLimit, classify: Classify | None = None
+        self,
+        part: str,
+        *,
+        base_url: str,
+        auth: AuthBase,
+        limit: RateLimit,
+        classify: Classify | None = None,
+        caution: Caution | None = None,
     ) -> Http:
         """HTTP for a part of the vendor that has a host, a credential or limits of its own; made once for each part.
 
@@ -145,6 +168,7 @@ class Destination(ABC, Generic[SettingsT]):
             auth: Signs its requests.
             limit: Its limits.
             classify: The connector's reading of its answers.
+            caution: What holds where the host is anybody's.
         """
         with self._making_http:
             if part not in self._https:
@@ -157,6 +181,7 @@ class Destination(ABC, Generic[SettingsT]):
                     classify=classify,
                     budget=self._budgets.of(budget_name, self.settings, limit) if self._budgets else None,
                     repeats=self.idempotent >= frozenset(Operation),
+                    caution=caution,
                 )
                 made.rehearses = self._rehearses
                 self._https[part] = made
@@ -305,7 +330,7 @@ class Destination(ABC, Generic[SettingsT]):
         batches, rest = divmod(rows, self.batch_size)
         work = leaving if operation is Operation.REMOVE else operation
         requests = rows if work in self.one_by_one else batches + bool(rest)
-        together = self.audience_only or self.codes("upsert_into")
+        together = operation is Operation.ADD and (self.audience_only or self.adds_at_once)
         if not in_audience or together or operation is Operation.UPDATE:
             return requests
         if operation is Operation.ADD and operation in self.idempotent:
@@ -322,6 +347,11 @@ class Destination(ABC, Generic[SettingsT]):
     def codes(cls, method: str) -> bool:
         """Whether the connector codes a method that it may leave out."""
         return getattr(cls, method) is not getattr(Destination, method)
+
+    @property
+    def adds_at_once(self) -> bool:
+        """Whether people are added by ``upsert_into``; it may depend on what an audience is by the settings."""
+        return self.codes("upsert_into")
 
     @property
     def can_read_back(self) -> bool:

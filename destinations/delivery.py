@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from glob import escape
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from millstream.destinations.exchange import PlanFacts
 from millstream.destinations.needed_fields import ensure_fields
 from millstream.destinations.planning import PlanReport, PlanRequest, make_plan
 from millstream.destinations.preview import Look, PlanPreview, SavedPlan, check_saved, latency_of, look_at
@@ -23,7 +24,7 @@ from millstream.destinations.sync import Sync
 from millstream.destinations.sync_report import SyncReport
 from millstream.state.errors import ConfigurationError, MillstreamError
 from millstream.state.ledger.acknowledged import forget_old, keep_run
-from millstream.state.ledger.journal import Journal, now
+from millstream.state.ledger.journal import Journal, PlanEntry, now
 from millstream.state.ledger.suppressions import salt, suppressions_for
 from millstream.state.store import Store
 
@@ -87,6 +88,7 @@ class Delivery:
         report = SyncReport(self.name)
         self._lost.clear()
         with self.journal.lease(f"sync {self.name}", run_id, lost=self._lost) as mine:
+            died = self.journal.unsettled_plans(self.name) if mine else []
             if not mine:
                 report.status = "skipped"
             elif self.settle_earlier(report):
@@ -95,7 +97,7 @@ class Delivery:
                 if saved:
                     self._check_saved(saved, plan)
                 if plan.operations:
-                    self._send(plan, report, override_guards=override_guards, progress=progress)
+                    self._send(plan, died, report, override_guards=override_guards, progress=progress)
                     self._audit(run_id, report, began)
         report.seconds = time.monotonic() - started
         return report
@@ -109,13 +111,21 @@ class Delivery:
                 plan.path.unlink(missing_ok=True)
             raise
 
-    def _send(self, plan: PlanReport, report: SyncReport, *, override_guards: bool, progress: Progress | None) -> None:
+    def _send(
+        self,
+        plan: PlanReport,
+        died: Sequence[PlanEntry],
+        report: SyncReport,
+        *,
+        override_guards: bool,
+        progress: Progress | None,
+    ) -> None:
         destination = self.destination()
         error: MillstreamError | None = None
         try:
             if not override_guards:
                 plan.check_guards()
-            sender = self._sender(destination, plan, progress)
+            sender = self._sender(destination, plan, died, progress)
         except MillstreamError as problem:
             error = problem
         else:
@@ -124,6 +134,16 @@ class Delivery:
         report.requests += destination.calls
         waiting = self._settle_all(report)
         report.end(None if isinstance(error, StillRunningError) else error, waiting=waiting)
+
+    def _facts(self, plan_id: str, died: Sequence[PlanEntry]) -> PlanFacts:
+        """What connectors are told of a plan: under the name of one that an earlier run died over, if there was one."""
+        earlier = next((one for one in reversed(died) if one.status == "sending"), None)
+        return PlanFacts(
+            sync=self.name,
+            plan=earlier.plan_id if earlier else plan_id,
+            made_at=earlier.made_at if earlier else now(),
+            fields=tuple(self.sync.fields),
+        )
 
     def settle_earlier(self, report: SyncReport) -> bool:
         """Settle what an earlier run left; False while a job of it has not ended, or cannot be asked after."""
@@ -146,13 +166,16 @@ class Delivery:
             report.end(None, waiting=True)
         return not waiting
 
-    def _sender(self, destination: AnyDestination, plan: PlanReport, progress: Progress | None) -> Sender:
+    def _sender(
+        self, destination: AnyDestination, plan: PlanReport, died: Sequence[PlanEntry], progress: Progress | None
+    ) -> Sender:
         ensure_fields(destination, self.name, self.sync, plan.columns)
         audience = self.sync.audience_name
         audience_id = destination.ensure_audience(audience) if audience else None
         assert plan.plan_id is not None
         assert plan.path is not None
         self.journal.plan_sending(plan.plan_id, audience_id)
+        destination.plan = self._facts(plan.plan_id, died)
 
         def batch_done(rows: int) -> None:
             if progress:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Literal
 
 from millstream.destinations.fields import FieldValue
@@ -48,6 +49,24 @@ class Member:
 
 
 @dataclass(frozen=True, kw_only=True)
+class PlanFacts:
+    """What is being sent, for connectors that tell it to the vendor or name things after it.
+
+    Attributes:
+        sync: Name of the sync.
+        plan: The plan. A run that comes after one that died has the dead one's name for it here: so what both send is
+            known as the same, and what is decided anew later is not.
+        made_at: When that plan was made.
+        fields: Fields that the sync fills, in its order.
+    """
+
+    sync: str
+    plan: str
+    made_at: datetime
+    fields: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
 class JobProgress:
     """How far a job at the vendor is.
 
@@ -88,9 +107,9 @@ def accepted(external_id: str | None = None) -> Outcome:
     return Outcome(status=Status.ACCEPTED, external_id=external_id)
 
 
-def accepted_async() -> Outcome:
-    """The vendor took the row, and says later, or never, what became of it."""
-    return Outcome(status=Status.ACCEPTED_ASYNC)
+def accepted_async(external_id: str | None = None, *, reason: str | None = None) -> Outcome:
+    """The vendor took the row, and says later, or never, what became of it; ``reason`` is what it said so far."""
+    return Outcome(status=Status.ACCEPTED_ASYNC, external_id=external_id, reason=reason)
 
 
 def rejected(code: str, reason: str, *, fault: Literal["data", "vendor", "configuration"] = "data") -> Outcome:

@@ -9,6 +9,9 @@ from typing import Literal
 FieldType = Literal["text", "number", "boolean", "date", "timestamp"]
 FieldValue = str | float | int | bool | None
 
+USUAL_KEYS = ("email", "phone", "customer_id", "user_id", "external_id")
+"""Match keys of destinations that take people by any."""
+
 HashRule = Callable[[str], str | None]
 """Normalises a value and hashes it as a vendor says; None for a value that is none of its kind. See ``hashing``."""
 

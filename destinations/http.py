@@ -11,11 +11,14 @@ import requests
 from requests.auth import AuthBase
 
 from millstream.destinations.stopping import sleep_unless_stopped
-from millstream.state.http import Answer, Budget, Classify, Pacer, RateLimit, Retries, VendorSession
+from millstream.state.http import Answer, Budget, Caution, Classify, Pacer, RateLimit, Retries, VendorSession
 
 
-class _Unsigned(AuthBase):
+class Unsigned(AuthBase):
+    """No credential."""
+
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        """Leave the request as it is."""
         return request
 
 
@@ -86,6 +89,7 @@ class Http:
         budget: Shares the limits with others who use the credential.
         repeats: Whether requests other than GET may be repeated when nobody knows if they were carried out, unless
             one says otherwise.
+        caution: What holds where the host is not trusted.
     """
 
     def __init__(
@@ -99,14 +103,19 @@ class Http:
         retries: Retries | None = None,
         budget: Budget | None = None,
         repeats: bool = True,
+        caution: Caution | None = None,
     ) -> None:
         self.rehearses = False
         self._repeats = repeats
         longest = (retries or Retries()).longest_retry_after
         self.pacer = Pacer(limit, budget=budget, longest_pause=longest, sleep=sleep_unless_stopped)
         self._base_url = base_url.rstrip("/")
-        self._session = VendorSession(system=system, auth=auth, pacer=self.pacer, classify=classify, retries=retries)
-        self._unsigned = VendorSession(system=system, auth=_Unsigned(), pacer=self.pacer, retries=retries)
+        self._session = VendorSession(
+            system=system, auth=auth, pacer=self.pacer, classify=classify, retries=retries, caution=caution
+        )
+        self._unsigned = VendorSession(
+            system=system, auth=Unsigned(), pacer=self.pacer, retries=retries, caution=caution
+        )
 
     @property
     def calls(self) -> int:
@@ -157,14 +166,14 @@ class Http:
         Raises:
             MillstreamError: See ``millstream.state.errors``.
         """
-        answer = self._deliver(method, path, body=body, params=params, headers=headers, replay=replay)
+        answer = self.answer(method, path, body=body, params=params, headers=headers, replay=replay)
         return answer.json() if answer.content else None
 
     def read(
         self, path: str, params: Mapping[str, Any] | None = None, *, headers: Mapping[str, str] | None = None
     ) -> bytes:
         """The body of a GET as it is, for answers that are no JSON, such as CSV."""
-        return self._deliver("GET", path, params=params, headers={"Accept": "*/*", **(headers or {})}).content
+        return self.answer("GET", path, params=params, headers={"Accept": "*/*", **(headers or {})}).content
 
     def download(self, url: str) -> bytes:
         """The bytes at a URL that an answer gave and that is signed by itself: the credential does not go along.
@@ -174,7 +183,15 @@ class Http:
         request = requests.Request("GET", url, headers={"Accept": "*/*"})
         return self._unsigned.send(self._unsigned.prepare_request(request)).content
 
-    def _deliver(
+    def upload(self, url: str, file: Upload) -> None:
+        """Put a file at a URL that an answer gave and that is signed by itself: the credential does not go along."""
+        request = requests.Request("PUT", url, headers={"Accept": "*/*"})
+        file.put_into(request)
+        if self.rehearses:
+            raise Recorded("PUT", url, tuple(sorted(request.headers)), file.told())
+        self._unsigned.send(self._unsigned.prepare_request(request))
+
+    def answer(
         self,
         method: str,
         path: str,
@@ -184,6 +201,7 @@ class Http:
         headers: Mapping[str, str] | None = None,
         replay: bool | None = None,
     ) -> Answer:
+        """As ``request``, and the answer as it is: for those that may be anything. Say so with ``Accept: */*``."""
         url = path if path.startswith(("http://", "https://")) else f"{self._base_url}/{path.lstrip('/')}"
         request = requests.Request(method, url, params=dict(params or {}), headers=dict(headers or {}))
         if isinstance(body, Form):

@@ -56,3 +56,7 @@ class Status(StrEnum):
     RETRY_LATER = "retry_later"
     SUPPRESSED = "suppressed"
     UNKNOWN = "unknown"
+
+
+TAKEN = frozenset({Status.ACCEPTED, Status.ACCEPTED_ASYNC})
+"""The vendor has the row, or has promised to: what comes after it may be done."""

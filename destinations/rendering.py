@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from millstream.destinations.contract import DestinationField, FieldValue, Outcome, rejected
+from millstream.destinations.contract import DestinationField, FieldType, FieldValue, Outcome, rejected
 from millstream.destinations.rows import text_value
 from millstream.destinations.sync import FieldMapping
 
@@ -18,14 +18,21 @@ class Renderer:
     Args:
         fields: The destination's declared fields.
         mappings: The sync's mappings, which say what a missing value means.
+        custom: What fields are that are not declared; None: numbers and booleans stay what they are.
     """
 
-    def __init__(self, fields: tuple[DestinationField, ...], mappings: Mapping[str, FieldMapping]) -> None:
+    def __init__(
+        self,
+        fields: tuple[DestinationField, ...],
+        mappings: Mapping[str, FieldMapping],
+        custom: FieldType | None = "text",
+    ) -> None:
         declared = {field.name: field for field in fields}
         self._declared = {name: declared.get(name) or DestinationField(name=name) for name in mappings}
         self._required = {name for name in mappings if self._declared[name].required or mappings[name].required}
         self._clears = {name for name in mappings if mappings[name].null == "clear"}
-        self._as_text = {name: self._declared[name].type in _AS_TEXT for name in mappings}
+        kinds = {name: self._declared[name].type if name in declared else custom for name in mappings}
+        self._as_text = {name: kind in _AS_TEXT for name, kind in kinds.items()}
         self._longest = {name: self._declared[name].max_length for name in mappings}
         self._hashed = {name: rule for name in mappings if (rule := self._declared[name].hashed)}
 

@@ -7,12 +7,14 @@ import re
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from decimal import Decimal
 
 from millstream.destinations.contract import DeliveryRow, FieldValue, Outcome, retry_later
 from millstream.state.errors import MillstreamError, RetryableError
 from millstream.state.privacy import redact
 
+_MOMENT = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(\.\d{1,6})?([+-]\d\d(:\d\d)?)?")
 
 def text_value(value: FieldValue) -> str:
     """A value for vendors that take text: ``true``, ``120.5``, no exponent; None and NaN are empty."""
@@ -33,6 +35,23 @@ def text_value(value: FieldValue) -> str:
 def text_values(fields: Mapping[str, FieldValue]) -> dict[str, str]:
     """All fields of a row as text."""
     return {name: value if type(value) is str else text_value(value) for name, value in fields.items()}
+
+
+def moment_of(text: str) -> datetime | None:
+    """The moment that a text is, as the store writes moments; None for any other text."""
+    if not _MOMENT.fullmatch(text):
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return None  # looks like one, and has a thirteenth month
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def rfc3339(text: str) -> str:
+    """A moment, as the store writes it, in the form that most vendors read; any other text as it is."""
+    moment = moment_of(text)
+    return moment.isoformat() if moment else text
 
 
 def match_of(row: DeliveryRow) -> str:

@@ -14,7 +14,7 @@ import orjson
 
 from millstream.destinations.contract import DeliveryRow
 from millstream.destinations.http import Recorded
-from millstream.destinations.modes import Operation, SyncMode
+from millstream.destinations.modes import Leaving, Operation, SyncMode
 from millstream.destinations.sending.performing import Performer
 from millstream.destinations.sending.plan_rows import AnyDestination, Batch
 from millstream.destinations.sync import Sync
@@ -96,7 +96,9 @@ def _calls(
         if step in (performer.write, performer.write_into):
             yield partial(step, rows), 1 if operation in destination.one_by_one else destination.batch_size
         else:
-            yield partial(step, [replace_id(row) for row in rows]), destination.membership_batch_size
+            work = Leaving.LEAVE_AUDIENCE if operation is Operation.REMOVE else Operation.ENROL
+            rows_each = 1 if work in destination.one_by_one else destination.membership_batch_size
+            yield partial(step, [replace_id(row) for row in rows]), rows_each
 
 
 def replace_id(row: DeliveryRow) -> DeliveryRow:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 from millstream.destinations.contract import NOT_THERE, DeliveryRow, Outcome, accepted, rejected
-from millstream.destinations.modes import Leaving, Operation, Status, SyncMode
+from millstream.destinations.modes import TAKEN, Leaving, Operation, Status, SyncMode
 from millstream.destinations.sending.plan_rows import AnyDestination
 from millstream.destinations.sync import Sync
 from millstream.state.errors import FatalError, MillstreamError, RefusedError, RetryableError, UnknownOutcomeError
@@ -33,7 +33,7 @@ class Performer:
         return self._one_after_the_other(self.steps(operation), rows)
 
     def enrols_apart(self, operation: Operation) -> bool:
-        """Whether people go into the audience in batches of another size than their fields.
+        """Whether people go into the audience in batches of another size than their fields, or some time after them.
 
         Not where adding may not be repeated: a run that dies in between would add those again who are not enrolled yet.
         """
@@ -42,9 +42,9 @@ class Performer:
             operation is Operation.ADD
             and self._audience is not None
             and operation in destination.idempotent
-            and not destination.codes("upsert_into")
+            and not destination.adds_at_once
             and not destination.audience_only
-            and destination.membership_batch_size != destination.batch_size
+            and (destination.membership_batch_size != destination.batch_size or destination.enrolment_delay > 0)
         )
 
     def steps(self, operation: Operation) -> list[Call]:
@@ -54,7 +54,7 @@ class Performer:
         if self._destination.audience_only:
             return [self.enrol]
         if operation is Operation.ADD and self._audience is not None:
-            return [self.write_into] if self._destination.codes("upsert_into") else [self.write, self.enrol]
+            return [self.write_into] if self._destination.adds_at_once else [self.write, self.enrol]
         return [self.write]
 
     def _steps_out(self) -> list[Call]:
@@ -111,7 +111,7 @@ class Performer:
         """Each step takes the rows that the one before it accepted; the last outcome of a row counts."""
         outcomes = self.checked(steps[0](rows), rows)
         for step in steps[1:]:
-            taken = [at for at, outcome in enumerate(outcomes) if outcome.status is Status.ACCEPTED]
+            taken = [at for at, outcome in enumerate(outcomes) if outcome.status in TAKEN]
             if not taken:
                 break
             known = [_with_id(rows[at], outcomes[at].external_id) for at in taken]

@@ -53,7 +53,7 @@ class PlanRows:
         self._sync = sync
         self._destination = destination
         self._replaces = sync.mode is SyncMode.REPLACE
-        self._renderer = Renderer(destination.fields, sync.mappings())
+        self._renderer = Renderer(destination.fields, sync.mappings(), destination.custom_field_type)
         self._cleared: Mapping[str, FieldValue] = (
             dict.fromkeys(sync.fields) if sync.leaving is Leaving.CLEAR_FIELDS else {}
         )
@@ -73,15 +73,15 @@ class PlanRows:
         for operation in sorted(totals, key=lambda operation: operation in as_jobs):
             as_job = operation in as_jobs
             size = self._destination.job_size if as_job else self._size(operation)
-            for rows, misfits in self._sized(operation, size):
+            for rows, misfits in self._sized(operation, size, as_job=as_job):
                 yield Batch(operation, rows, misfits, as_job)
 
-    def _sized(self, operation: Operation, size: int) -> Iterator[Rows]:
+    def _sized(self, operation: Operation, size: int, *, as_job: bool) -> Iterator[Rows]:
         slices = (self._rows(operation, columns) for columns in _slices(self._path, operation, size))
         weighed = self._destination.largest_request is not None or self._destination.largest_row is not None
         if operation is Operation.REMOVE or not weighed:
             return slices
-        return of_fitting_size(slices, self._destination, size)
+        return of_fitting_size(slices, self._destination, size, as_job=as_job)
 
     def numbers(self, *, out: bool) -> list[int]:
         """Numbers of all rows that are taken out, or of all others."""

@@ -32,6 +32,9 @@ from millstream.state.privacy import redact
 HELD_BACK = "held_back"
 """The code of a row that we did not send because the person may not be addressed."""
 
+_TICK = 0.01
+"""Seconds by which a wait is longer, so that it does not end a moment too early."""
+
 Progress = Callable[[int], None]
 """Called with the number of rows that have an outcome, after each batch."""
 
@@ -72,7 +75,7 @@ class Sender:
         self._lock = threading.Lock()
         self._rows = PlanRows(self.path, self.sync, self.destination)
         self._performer = Performer(self.destination, self.sync, self.audience_id)
-        self._enrolments = Enrolments(self.destination.membership_batch_size)
+        self._enrolments = Enrolments(self.destination.membership_batch_size, self.destination.enrolment_delay)
         self._jobs = Jobs(
             journal=self.journal,
             destination=self.destination,
@@ -103,8 +106,15 @@ class Sender:
                     running, allowed = _wait_for_one(running), most
             for ended in running:
                 ended.result()
+            self._wait_for_early_ones()
             # Also when asked to stop: people who are half in are in flight.
             list(threads.map(self._enrol, self._enrolments.batches(rest=True)))
+
+    def _wait_for_early_ones(self) -> None:
+        """Wait until all can become members; who cannot yet when asked to stop is left to the next run."""
+        left = self._enrolments.seconds_left()
+        if left > 0 and not self._halted.is_set() and self.stop.wait(left + _TICK):
+            self._is_over()
 
     def finish_jobs(self, jobs: Sequence[BatchEntry]) -> None:
         """Ask after jobs of an earlier run, submit none again, and keep their outcomes.

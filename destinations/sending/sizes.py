@@ -10,15 +10,20 @@ Rows = tuple[list[DeliveryRow], dict[int, Outcome]]
 """Rows to send, and those that do not fit, by number, with their outcomes."""
 
 
-def of_fitting_size(slices: Iterable[Rows], destination: Destination[DestinationSettings], size: int) -> Iterator[Rows]:
+def of_fitting_size(
+    slices: Iterable[Rows], destination: Destination[DestinationSettings], size: int, *, as_job: bool = False
+) -> Iterator[Rows]:
     """Cut slices anew, so that each batch is as full as rows and bytes allow.
 
     Args:
         slices: Rows in order, at most ``size`` at a time.
         destination: Its ``largest_request`` and ``largest_row``; one of them at least is there.
         size: Most rows in one batch.
+        as_job: Whether a batch goes as a job, which may be larger than a request.
     """
     most, largest = destination.largest_request, destination.largest_row
+    if as_job:
+        most = destination.largest_job or most
     batch: list[DeliveryRow] = []
     taken = 0
     for rows, misfits in slices:

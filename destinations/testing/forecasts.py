@@ -37,7 +37,7 @@ class ForecastTests(Ground):
         calls = destination.calls
         members: list[DeliveryRow] = []
         match_key = destination.match_keys[0]
-        together = in_audience and destination.codes("upsert_into")
+        together = in_audience and destination.adds_at_once
         for batch in _pieces(rows, destination.batch_size):
             if together:
                 destination.upsert_into(audience, batch, match_key=match_key)

@@ -45,7 +45,7 @@ def _written(destination: AnyDestination, rows: Sequence[DeliveryRow], audience:
 def enlist(destination: AnyDestination, audience: str, rows: Sequence[DeliveryRow]) -> list[Outcome]:
     """Write people and put them into an audience, in the one or two calls of the engine."""
     match_key = destination.match_keys[0]
-    if destination.codes("upsert_into"):
+    if destination.adds_at_once:
         return destination.upsert_into(audience, rows, match_key=match_key)
     outcomes = deliver(destination, rows, audience=audience)
     if destination.audience_only:

@@ -170,7 +170,7 @@ class DestinationContract(FieldTests, LeavingTests, JobTests, ReplacementTests, 
         before = stand_in.standings()
         rows = self.some_of_each_standing(stand_in)
         match_key = destination.match_keys[0]
-        if destination.codes("upsert_into"):
+        if destination.adds_at_once:
             destination.upsert_into(audience, rows, match_key=match_key)
         members = acknowledged(rows, deliver(destination, rows, audience=audience))
         if members:

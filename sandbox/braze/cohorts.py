@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from functools import partial
 
 from millstream.sandbox.braze.errors import bad, fatal
@@ -38,16 +39,16 @@ class Cohorts:
         ]
 
     def create(self, call: Call) -> Answer:
-        """Make cohorts known, or give them another name."""
+        """Make a cohort known, or give it another name."""
         body = _admitted(call)
-        rows = body.get("cohorts")
-        if not isinstance(rows, list) or not rows:
-            raise bad("'cohorts' must be an array of objects")
-        for row in rows:
-            if not isinstance(row, dict) or not row.get("cohort_id") or not row.get("name"):
-                raise bad("Each of 'cohorts' needs name and cohort_id")
-        for row in rows:
-            self.names[str(row["cohort_id"])] = str(row["name"])
+        for name in ("cohort_id", "name"):
+            if not isinstance(body.get(name), str) or not body[name]:
+                raise bad(f"'{name}' must be a valid string")
+        try:
+            datetime.fromisoformat(str(body.get("created_at")))
+        except ValueError as error:
+            raise bad("'created_at' must be a valid time as an ISO-8601 string") from error
+        self.names[str(body["cohort_id"])] = str(body["name"])
         return Answer({"message": "success"}, 201)
 
     def change(self, call: Call) -> Answer:

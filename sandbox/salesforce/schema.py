@@ -185,6 +185,7 @@ def _field(name: str, metadata: _Metadata) -> ObjectField:
         unique=metadata.unique,
         options=options,
         own_length=metadata.length or 0,
+        label=metadata.label,
     )
 
 

@@ -1,6 +1,6 @@
 """Which records the org holds: arrays over the whole company, one table an object, ordered by time of change.
 
-What a later write would change goes over these tables, as what the company's `advance` changes does here.
+What is written is laid over these tables by `records.py`.
 """
 
 from __future__ import annotations

@@ -104,11 +104,13 @@ class Writer:
     def upsert(self, hand: Hand, sobject: Sobject, key: Field, values: Mapping[Field, Value]) -> tuple[str, bool]:
         """Change the record with this key, or make it; gives its id and whether it is new."""
         value = values.get(key)
-        if value is None:
-            raise RowRefused("MISSING_ARGUMENT", f"{key.name} not specified", [key.name])
         rest = {field: one for field, one in values.items() if field.name != key.name}
         if key.name == "Id":
+            if value is None:
+                return self.insert(hand, sobject, rest), True
             return self.update(hand, sobject, str(value), rest), False
+        if value is None:
+            raise RowRefused("MISSING_ARGUMENT", f"{key.name} not specified", [key.name])
         hand.check_not_refused(str(value))
         found = self._records.with_value(sobject.name, key.name, str(value))
         quiet = Hand(hand.user, hand.visible, hand.keeps_duplicates)

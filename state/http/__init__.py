@@ -3,8 +3,9 @@
 Sources use it underneath dlt's REST client, destinations through ``millstream.destinations.http``.
 """
 
-from millstream.state.http.auth import BasicAuth, BearerAuth, RefreshableAuth, TokenGrantAuth
+from millstream.state.http.auth import BasicAuth, BearerAuth, RefreshableAuth, TimedAuth, TokenGrantAuth
 from millstream.state.http.budget import Budget, Budgets
+from millstream.state.http.caution import Caution
 from millstream.state.http.credentials import TokenOrOAuthSettings, client_credentials_auth, refresh_token_auth
 from millstream.state.http.pacing import Pacer, RateLimit
 from millstream.state.http.session import Answer, Classify, Retries, VendorSession
@@ -15,11 +16,13 @@ __all__ = [
     "BearerAuth",
     "Budget",
     "Budgets",
+    "Caution",
     "Classify",
     "Pacer",
     "RateLimit",
     "RefreshableAuth",
     "Retries",
+    "TimedAuth",
     "TokenGrantAuth",
     "TokenOrOAuthSettings",
     "VendorSession",

@@ -48,6 +48,10 @@ class BasicAuth(AuthBase):
         return request
 
 
+class TimedAuth(AuthBase):
+    """A credential that holds the time, so is made anew right before a request goes out, after all waiting."""
+
+
 class RefreshableAuth(AuthBase):
     """A credential that the session may renew once when the vendor answers 401."""
 

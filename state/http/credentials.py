@@ -56,6 +56,7 @@ def refresh_token_auth(
     refresh_token: SecretStr,
     *,
     kept_in: Path | None = None,
+    basic: bool = False,
     classify: Refusal | None = None,
 ) -> TokenGrantAuth:
     """Access tokens by the refresh-token grant (RFC 6749, 6).
@@ -66,19 +67,17 @@ def refresh_token_auth(
         client_secret: The app's client secret.
         refresh_token: The account's refresh token, or the first of them.
         kept_in: File for the newest refresh token, where the vendor replaces it at each use.
+        basic: Whether the client says who it is by HTTP Basic, not in the form.
         classify: The vendor's own way of refusing.
     """
     newest = KeptRefreshToken(refresh_token, kept_in)
 
     def form() -> Mapping[str, str]:
-        return {
-            "grant_type": "refresh_token",
-            "client_id": client_id,
-            "client_secret": client_secret.get_secret_value(),
-            "refresh_token": newest.value(),
-        }
+        client = {} if basic else {"client_id": client_id, "client_secret": client_secret.get_secret_value()}
+        return {"grant_type": "refresh_token", **client, "refresh_token": newest.value()}
 
-    return TokenGrantAuth(token_url, form, granted=newest.replace, classify=classify)
+    client_auth = BasicAuth(client_id, client_secret) if basic else None
+    return TokenGrantAuth(token_url, form, granted=newest.replace, classify=classify, client=client_auth)
 
 
 def client_credentials_auth(

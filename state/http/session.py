@@ -28,8 +28,9 @@ from millstream.state.errors import (
     UnknownOutcomeError,
     UnreachableError,
 )
-from millstream.state.http.auth import RefreshableAuth
+from millstream.state.http.auth import RefreshableAuth, TimedAuth
 from millstream.state.http.budget import asked_to_wait
+from millstream.state.http.caution import PUBLIC_POOLS, Caution
 from millstream.state.http.pacing import Pacer, retry_after
 from millstream.state.privacy import redact
 
@@ -95,6 +96,10 @@ class Retries:
 
 
 class _Adapter(HTTPAdapter):
+    def only_to_public_addresses(self) -> None:
+        """From now on connect to hosts on the internet only."""
+        self.poolmanager.pool_classes_by_scheme = dict(PUBLIC_POOLS)
+
     def build_response(self, req: requests.PreparedRequest, resp: object) -> Answer:
         answer = Answer()
         answer.__dict__.update(super().build_response(req, resp).__dict__)  # type: ignore[arg-type]
@@ -111,6 +116,7 @@ class VendorSession(requests.Session):
         classify: The connector's own reading of answers, asked first.
         retries: How often and how long.
         timeout: Seconds for connecting and for each read.
+        caution: What holds where the host is not trusted.
     """
 
     def __init__(
@@ -122,6 +128,7 @@ class VendorSession(requests.Session):
         classify: Classify | None = None,
         retries: Retries | None = None,
         timeout: tuple[float, float] = (10.0, 120.0),
+        caution: Caution | None = None,
     ) -> None:
         super().__init__()
         self.pacer = pacer
@@ -130,10 +137,13 @@ class VendorSession(requests.Session):
         self._system = system
         self._classify = classify
         self._retries = retries or Retries()
-        self._timeout = timeout
+        self._timeout = caution.timeout if caution else timeout
+        self._caution = caution
         self.trust_env = False
         self.headers.update({"Accept": "application/json", "User-Agent": "millstream"})
         adapter = _Adapter(pool_maxsize=max(10, pacer.limit.concurrency))
+        if caution and caution.public_only:
+            adapter.only_to_public_addresses()
         self.mount("https://", adapter)
         self.mount("http://", adapter)
 
@@ -216,10 +226,17 @@ class VendorSession(requests.Session):
         options: dict[str, object] = {"timeout": self._timeout, **kwargs}
         if options["timeout"] is None:
             options["timeout"] = self._timeout
+        if self._caution:
+            options |= {"stream": True, "allow_redirects": False}
         self._vendor_auth(request)
         with self.pacer:
+            if isinstance(self._vendor_auth, TimedAuth):
+                self._vendor_auth(request)
             try:
                 answer = super().send(request, **options)  # type: ignore[arg-type]
+                if self._caution:
+                    self._caution.read(answer)
+                    self._caution.refuse_redirect(answer)
             except requests.RequestException as error:
                 raise self._no_answer(request, error, replay) from error
             assert isinstance(answer, Answer)
@@ -235,7 +252,9 @@ class VendorSession(requests.Session):
             self.pacer.pause(problem.retry_after)
             if problem.retry_after > self._retries.longest_retry_after:
                 raise asked_to_wait(problem.retry_after).at(self._system) from problem
-        if isinstance(problem, RetryableError) and not replay and answer.status_code not in NOT_DONE_STATUSES:
+        # Who is told to slow down is told so before anything is done, also by vendors that say it under status 200.
+        not_done = answer.status_code in NOT_DONE_STATUSES or isinstance(problem, RateLimitedError)
+        if isinstance(problem, RetryableError) and not replay and not not_done:
             raise UnknownOutcomeError(f"{problem.what} The request may or may not have been carried out.")
         raise problem
 

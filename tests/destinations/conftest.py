@@ -6,11 +6,12 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.destinations.bench import Bench, MakeBench
-from tests.engines import Engine
+from tests.engines import DuckDBEngine, Engine
 
 
 @pytest.fixture(scope="session")
@@ -23,5 +24,19 @@ def a_bench(engine: Engine) -> MakeBench:
             bench = Bench(store, Path(folder), **changes)
             yield bench
             bench.journal.close()
+
+    return opened
+
+
+@pytest.fixture
+def on_duckdb(tmp_path: Path) -> MakeBench:
+    """Opens a bench on DuckDB alone, where nothing depends on the engine."""
+
+    @contextmanager
+    def opened(**changes: Any) -> Iterator[Bench]:
+        with DuckDBEngine().store(tmp_path) as store:
+            made = Bench(store, tmp_path, **changes)
+            yield made
+            made.journal.close()
 
     return opened

@@ -408,7 +408,7 @@ def test_users_are_deleted_by_each_name_but_only_one(client: Client) -> None:
 def test_cohorts_are_for_partners_and_for_who_is_there(client: Client) -> None:
     known = client.somebody("subscribed")["match"]["external_id"]
     client.post(
-        "/partners/acme/cohorts", {**PARTNER, "cohorts": [{"name": "Gold", "cohort_id": "g1", "created_at": "x"}]}
+        "/partners/acme/cohorts", {**PARTNER, "name": "Gold", "cohort_id": "g1", "created_at": "2026-11-01T10:00:00Z"}
     )
     change: dict[str, object] = {"user_ids": [known, "nobody"]}
     client.post("/partners/acme/cohorts/users", {**PARTNER, "cohort_id": "g1", "cohort_changes": [change]})
@@ -419,7 +419,7 @@ def test_cohorts_are_for_partners_and_for_who_is_there(client: Client) -> None:
     )
     assert "Gold" not in client.person("external_id", known)["audiences"]
     client.refused("/partners/acme/cohorts/users", {**PARTNER, "cohort_id": "g2", "cohort_changes": [change]})
-    wrong = {**PARTNER, "client_secret": "x", "cohorts": [{"name": "Gold", "cohort_id": "g1"}]}
+    wrong = {**PARTNER, "client_secret": "x", "name": "Gold", "cohort_id": "g1"}
     assert client.ask("POST", "/partners/acme/cohorts", wrong).status_code == 401
 
 

@@ -450,8 +450,11 @@ def test_erasure_takes_one_identifier_and_a_moment(client: Client) -> None:
 
     both = {"id": person["id"], "attributes": {"email": person["match"]["email"]}}
     assert [erase(both), erase({})] == [400, 400]
+    counted = {"additional-fields[list]": "profile_count"}
+    before = client.get("/lists/NwsLtr", counted)["data"]["attributes"]["profile_count"]
     assert erase({"attributes": {"email": person["match"]["email"]}}) == 202
     time.sleep(0.03)
+    assert client.get("/lists/NwsLtr", counted)["data"]["attributes"]["profile_count"] == before - 1
     assert client.ask("GET", f"/profiles/{person['id']}").status_code == 404
     assert person["id"] not in {row["id"] for row in all_pages(client, "/lists/NwsLtr/relationships/profiles")}
     assert erase({"attributes": {"email": "nobody@shop.example.org"}}) == 202

@@ -1,0 +1,532 @@
+"""Klaviyo as a destination: how it uses the sandbox, and answers that the sandbox does not give."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import orjson
+import pytest
+import requests
+import responses
+from pydantic import SecretStr
+from responses import matchers
+
+from millstream.destinations.contract import DeliveryRow, FieldValue, Outcome
+from millstream.destinations.klaviyo import Klaviyo, KlaviyoSettings, api
+from millstream.destinations.klaviyo.api import Endpoint
+from millstream.destinations.klaviyo.imports import JobId
+from millstream.destinations.modes import Operation, Status, SyncMode
+from millstream.destinations.needed_fields import ensure_fields
+from millstream.destinations.rendering import Renderer
+from millstream.destinations.sync import FieldMapping, Sync
+from millstream.sandbox import Sandbox
+from millstream.sandbox.klaviyo.account import Klaviyo as KlaviyoAccount
+from millstream.state.errors import (
+    AuthenticationError,
+    ConfigurationError,
+    NotFoundError,
+    PermissionDeniedError,
+    RefusedError,
+)
+
+ROOT = "https://klaviyo.test/api"
+JOBS = f"{ROOT}/profile-bulk-import-jobs"
+MEMBERS = f"{ROOT}/lists/L1/relationships/profiles"
+
+
+@pytest.fixture(scope="module")
+def sandbox() -> Iterator[Sandbox]:
+    with Sandbox(people=200, limits=False) as running:
+        account = running.systems["klaviyo"]
+        assert isinstance(account, KlaviyoAccount)
+        account.later.seconds = 0.0
+        yield running
+
+
+def connect(sandbox: Sandbox, key: str = "pk_sandbox_klaviyo", **settings: str) -> Klaviyo:
+    given = {"base_url": f"{sandbox.url}/klaviyo/api", "access_token": key, **settings}
+    return Klaviyo(KlaviyoSettings.model_validate(given))
+
+
+@pytest.fixture
+def klaviyo(sandbox: Sandbox) -> Klaviyo:
+    return connect(sandbox)
+
+
+@pytest.fixture
+def alone() -> Iterator[responses.RequestsMock]:
+    with responses.RequestsMock() as vendor:
+        yield vendor
+
+
+@pytest.fixture
+def offline() -> Klaviyo:
+    """Against no vendor but ``alone``."""
+    return Klaviyo(KlaviyoSettings(base_url=ROOT, access_token=SecretStr("pk_test")))
+
+
+def row(number: int, email: str, external_id: str | None = None, **fields: FieldValue) -> DeliveryRow:
+    named = {name.replace("__", "."): value for name, value in fields.items()}
+    return DeliveryRow(number=number, match_value=email, fields=named, external_id=external_id)
+
+
+def statuses(outcomes: list[Outcome]) -> list[tuple[str, str | None]]:
+    return [(outcome.status.value, outcome.code) for outcome in outcomes]
+
+
+def people(sandbox: Sandbox) -> dict[str, dict[str, Any]]:
+    state = requests.get(f"{sandbox.url}/_sandbox/state/klaviyo", timeout=10).json()
+    return {str(one["match"]["email"]).lower(): one for one in state["people"]}
+
+
+def with_standing(sandbox: Sandbox, standing: str) -> str:
+    return next(email for email, one in people(sandbox).items() if one["standing"] == standing)
+
+
+def import_(
+    klaviyo: Klaviyo,
+    rows: list[DeliveryRow],
+    *,
+    audience: str | None = None,
+    creates: bool = True,
+    match_key: str = "email",
+    operation: Operation = Operation.ADD,
+) -> list[Outcome]:
+    """The outcomes of rows that go as a job."""
+    job = klaviyo.submit_job(operation, rows, match_key=match_key, audience_id=audience, creates=creates, label="test")
+    until = time.monotonic() + 10
+    while not klaviyo.poll_job(job).done:
+        assert time.monotonic() < until
+        time.sleep(0.01)
+    return klaviyo.job_outcomes(job, operation, rows)
+
+
+def sent(call: responses.Call) -> Any:
+    return orjson.loads(call.request.body or b"null")
+
+
+def fault(code: str, detail: str, pointer: str) -> dict[str, Any]:
+    return {"code": code, "title": "Invalid input.", "detail": detail, "source": {"pointer": pointer}}
+
+
+def job_of(status: str = "complete", failed: int | None = 0, job_id: str = "J1") -> dict[str, Any]:
+    counts = {"total_count": 3, "completed_count": 3, "failed_count": failed}
+    return {"data": {"type": "profile-bulk-import-job", "id": job_id, "attributes": {"status": status, **counts}}}
+
+
+# Nobody's consent changes
+
+
+def test_no_endpoint_can_change_a_consent() -> None:
+    paths = [one.path for one in vars(api).values() if isinstance(one, Endpoint)]
+    assert len(paths) == 14
+    assert not [path for path in paths if "subscription" in path or "suppression" in path]
+
+
+@pytest.mark.parametrize("standing", ["unsubscribed", "bounced", "spam", "suppressed", "invalid", "never_subscribed"])
+def test_an_import_into_a_list_leaves_consent_alone(sandbox: Sandbox, klaviyo: Klaviyo, standing: str) -> None:
+    email = with_standing(sandbox, standing)
+    before = people(sandbox)[email]
+    audience = klaviyo.ensure_audience("Everybody")
+    rows = [row(1, email, first_name="Ana")]
+    assert statuses(import_(klaviyo, rows, audience=audience)) == [("accepted", None)]
+    members = klaviyo.upsert(rows, match_key="email")
+    known_row = [row(1, email, members[0].external_id)]
+    klaviyo.add_members(audience, known_row, match_key="email")
+    assert "Everybody" in people(sandbox)[email]["audiences"]
+    klaviyo.remove_members(audience, known_row, match_key="email")
+    after = people(sandbox)[email]
+    assert (after["standing"], after["sms"], after["audiences"]) == (standing, before["sms"], before["audiences"])
+
+
+@pytest.mark.parametrize("name", ["$consent", "$consent_method", "subscriptions", "sms_consent"])
+def test_consent_is_not_a_field(offline: Klaviyo, name: str) -> None:
+    with pytest.raises(ConfigurationError, match="consent"):
+        ensure_fields(offline, "all", sync_of(name), {})
+    assert offline.calls == 0
+
+
+@pytest.mark.parametrize("name", ["id", "$first_name", "location", "location.planet", "properties", "meta"])
+def test_names_that_klaviyo_keeps_are_refused(offline: Klaviyo, name: str) -> None:
+    with pytest.raises(ConfigurationError, match="keeps the name"):
+        ensure_fields(offline, "all", sync_of(name), {})
+
+
+def sync_of(*names: str) -> Sync:
+    fields = dict.fromkeys(names, "some")
+    return Sync(destination="k", table="t.t", mode=SyncMode.UPSERT, fields=fields, consent="not_needed")
+
+
+# Values
+
+
+def test_values_keep_their_kinds_and_moments_are_rfc_3339(sandbox: Sandbox, klaviyo: Klaviyo) -> None:
+    values: Mapping[str, Any] = {
+        "Lifetime value": 120.5,
+        "Is VIP": True,
+        "Last order": "2026-11-01 10:00:00+00",
+        "Birthday": "1990-02-03",
+        "Tier": "gold",
+        "location.city": "Genoa",
+        "location.latitude": 44.4,
+    }
+    mappings = {name: FieldMapping(column="any") for name in values}
+    rendered = Renderer(klaviyo.fields, mappings, klaviyo.custom_field_type).render(values)
+    assert isinstance(rendered, dict)
+    rows = [DeliveryRow(number=1, match_value="values@example.com", fields=rendered)]
+    assert statuses(klaviyo.upsert(rows, match_key="email")) == [("accepted", None)]
+    held = people(sandbox)["values@example.com"]["fields"]
+    assert held["Lifetime value"] == 120.5
+    assert held["Is VIP"] is True
+    assert (held["Last order"], held["Birthday"], held["Tier"], held["city"]) == (
+        "2026-11-01T10:00:00+00:00",
+        "1990-02-03",
+        "gold",
+        "Genoa",
+    )
+
+
+@pytest.mark.parametrize("as_job", [False, True], ids=["one by one", "as a job"])
+def test_null_clears_and_what_is_left_out_stays(sandbox: Sandbox, klaviyo: Klaviyo, as_job: bool) -> None:
+    email = f"clears-{int(as_job)}@example.com"
+    full: dict[str, FieldValue] = {
+        "first_name": "Ana",
+        "last_name": "Li",
+        "location.city": "Genoa",
+        "Tier": "gold",
+        "Points": 5,
+    }
+    [made] = klaviyo.upsert([DeliveryRow(number=1, match_value=email, fields=full)], match_key="email")
+    cleared = {"first_name": None, "location.city": None, "Tier": None}
+    for external_id in (None, made.external_id):
+        rows = [DeliveryRow(number=1, match_value=email, fields=cleared, external_id=external_id)]
+        done = import_(klaviyo, rows) if as_job else klaviyo.update(rows, match_key="email")
+        assert statuses(done) == [("accepted", None)]
+    held = people(sandbox)[email]["fields"]
+    assert {name: value for name, value in held.items() if value is not None} == {"last_name": "Li", "Points": 5}
+
+
+@pytest.mark.parametrize(
+    ("match_key", "value"), [("email", "by-mail@example.com"), ("phone_number", "+14155550142"), ("external_id", "C 9")]
+)
+def test_people_are_found_by_each_match_key(klaviyo: Klaviyo, match_key: str, value: str) -> None:
+    rows = [row(1, value, first_name="Ana")]
+    audience = klaviyo.ensure_audience(f"By {match_key}")
+    [made] = klaviyo.upsert(rows, match_key=match_key)
+    assert statuses(import_(klaviyo, rows, audience=audience, match_key=match_key)) == [("accepted", None)]
+    [member] = klaviyo.read_members(audience)
+    assert (member.external_id, value in member.match_values) == (made.external_id, True)
+    assert list(klaviyo.read_back(audience)) == [value]
+    klaviyo.remove_members(audience, rows, match_key=match_key)
+    assert list(klaviyo.read_back(audience)) == []
+    # Somebody without the value is not found by it, so deleted by it neither.
+    assert {outcome.status for outcome in klaviyo.erase(rows, match_key=match_key)} == {Status.ACCEPTED_ASYNC}
+    assert statuses(klaviyo.update(rows, match_key=match_key)) == [("rejected", "not_found")]
+
+
+# Requests
+
+
+def test_requests_are_these(offline: Klaviyo, alone: responses.RequestsMock) -> None:
+    """One request of each kind, whole."""
+    headers = {"revision": "2026-07-15", "Authorization": "Klaviyo-API-Key pk_test"}
+    typed = matchers.header_matcher({**headers, "Content-Type": "application/vnd.api+json"})
+    fields: dict[str, FieldValue] = {"first_name": "Ana", "location.city": "Genoa", "LTV": 1.5}
+    fields |= {"Tier": None, "title": None}
+    ana = DeliveryRow(number=7, match_value="ana@example.com", fields=fields, external_id="P1")
+    named = {"email": "ana@example.com", "first_name": "Ana", "properties": {"LTV": 1.5}}
+    unset = {"meta": {"patch_properties": {"unset": ["Tier"]}}}
+    whole = named | {"title": None, "location": {"city": "Genoa"}}
+    profile = {"type": "profile", "attributes": whole, **unset}
+    alone.post(
+        f"{ROOT}/profile-import",
+        match=[typed, matchers.json_params_matcher({"data": profile})],
+        json={"data": {"id": "P1"}},
+    )
+    changed = {**profile, "id": "P1", "attributes": {name: whole[name] for name in whole if name != "email"}}
+    alone.patch(
+        f"{ROOT}/profiles/P1", match=[typed, matchers.json_params_matcher({"data": changed})], json={"data": {}}
+    )
+    imported = {"type": "profile", "attributes": named | {"location": {"city": "Genoa"}}, **unset}
+    job = {
+        "type": "profile-bulk-import-job",
+        "attributes": {"profiles": {"data": [imported]}},
+        "relationships": {"lists": {"data": [{"type": "list", "id": "L1"}]}},
+    }
+    alone.post(JOBS, match=[typed, matchers.json_params_matcher({"data": job})], json=job_of())
+    member = {"data": [{"type": "profile", "id": "P1"}]}
+    alone.post(MEMBERS, match=[typed, matchers.json_params_matcher(member)], status=204)
+    alone.delete(MEMBERS, match=[typed, matchers.json_params_matcher(member)], status=204)
+    offline.upsert([ana], match_key="email")
+    offline.update([ana], match_key="email")
+    offline.submit_job(Operation.ADD, [ana], match_key="email", audience_id="L1", creates=True, label="x")
+    offline.add_members("L1", [ana], match_key="email")
+    offline.remove_members("L1", [ana], match_key="email")
+
+
+def test_limits_come_from_the_headers_of_each_endpoint(offline: Klaviyo, alone: responses.RequestsMock) -> None:
+    """The headers tell of the minute; what is left of it at one endpoint says nothing of another."""
+    left = {"RateLimit-Limit": "750", "RateLimit-Remaining": "0", "RateLimit-Reset": "1"}
+    alone.get(f"{ROOT}/lists", json={"data": [{"id": "L1"}]}, headers=left)
+    alone.get(f"{ROOT}/lists/L1/profiles", json={"data": [], "links": {}})
+    offline.ensure_audience("VIP")
+    began = time.monotonic()
+    assert list(offline.read_back("L1")) == []
+    meanwhile = time.monotonic() - began
+    offline.ensure_audience("VIP")
+    assert meanwhile < 0.5
+    assert time.monotonic() - began >= 0.9
+
+
+def test_the_limit_of_a_second_is_kept_without_being_told() -> None:
+    with Sandbox(people=60) as limited:
+        connect(limited).upsert([row(number, f"pace-{number}@example.com") for number in range(100)], match_key="email")
+        seen = requests.get(f"{limited.url}/_sandbox/requests", timeout=10).json()["systems"]["klaviyo"]
+    assert {one["status"] for one in seen} == {201}
+
+
+def test_a_throttle_that_says_how_long_is_waited_for(offline: Klaviyo, alone: responses.RequestsMock) -> None:
+    alone.get(f"{ROOT}/accounts", status=429, headers={"Retry-After": "1"}, json={"errors": []})
+    alone.get(f"{ROOT}/accounts", json={"data": []})
+    began = time.monotonic()
+    offline.probe()
+    assert time.monotonic() - began >= 1.0
+
+
+# Jobs
+
+
+def test_a_job_is_two_requests_for_fields_and_membership(klaviyo: Klaviyo) -> None:
+    audience = klaviyo.ensure_audience("Two requests")
+    calls = klaviyo.calls
+    rows = [row(number, f"job-{number}@example.com", first_name="Ana", LTV=number) for number in range(2_000)]
+    assert {outcome.status for outcome in import_(klaviyo, rows, audience=audience)} == {Status.ACCEPTED}
+    assert klaviyo.calls - calls == klaviyo.requests_for(Operation.ADD, 2_000, in_audience=True) == 2
+    assert len(list(klaviyo.read_back(audience))) == 2_000
+
+
+def test_malformed_rows_are_left_out_before_they_spoil_the_job(klaviyo: Klaviyo) -> None:
+    calls = klaviyo.calls
+    rows = [
+        row(1, "good-1@example.com"),
+        row(2, "bad@@example"),
+        row(3, "good-2@example.com", phone_number="555"),
+        row(4, "good-3@example.com", phone_number="+14155550143"),
+    ]
+    outcomes = import_(klaviyo, rows)
+    assert statuses(outcomes) == [
+        ("accepted", None),
+        ("rejected", "invalid"),
+        ("rejected", "invalid"),
+        ("accepted", None),
+    ]
+    assert "bad@@example" not in str(outcomes[1].reason)
+    assert klaviyo.calls - calls == 2
+
+
+def test_a_job_that_is_refused_for_some_goes_without_them(offline: Klaviyo, alone: responses.RequestsMock) -> None:
+    rows = [row(number, f"p{number}@example.com") for number in range(4)]
+    place = "/data/attributes/profiles/data/{}/attributes/email"
+    faults = [
+        fault("invalid", "p1@example.com is not deliverable.", place.format(1)),
+        fault("duplicate", "again", place.format(3)),
+    ]
+    first = alone.post(JOBS, status=400, json={"errors": faults})
+    again = alone.post(JOBS, status=202, json=job_of("queued"))
+    alone.get(f"{JOBS}/J1", json=job_of())
+    outcomes = import_(offline, rows)
+    assert statuses(outcomes) == [
+        ("accepted", None),
+        ("rejected", "invalid"),
+        ("accepted", None),
+        ("rejected", "duplicate"),
+    ]
+    assert "p1@example.com" not in str(outcomes[1].reason)
+    assert [len(sent(tried.calls[0])["data"]["attributes"]["profiles"]["data"]) for tried in (first, again)] == [4, 2]
+
+
+def test_a_job_that_is_refused_over_and_over_is_left_to_the_engine(
+    offline: Klaviyo, alone: responses.RequestsMock
+) -> None:
+    one = fault("invalid", "no", "/data/attributes/profiles/data/0/attributes/email")
+    alone.post(JOBS, status=400, json={"errors": [one]})
+    with pytest.raises(RefusedError):
+        import_(offline, [row(number, f"p{number}@example.com") for number in range(50)])
+    assert offline.calls == 5
+
+
+def test_a_list_that_is_gone_stops_the_sync(offline: Klaviyo, alone: responses.RequestsMock) -> None:
+    gone = fault("not_found", "A list with id L9 does not exist.", "/data/relationships/lists/data/0/id")
+    alone.post(JOBS, status=400, json={"errors": [gone]})
+    with pytest.raises(NotFoundError, match="L9"):
+        import_(offline, [row(1, "ana@example.com")], audience="L9")
+
+
+def test_import_errors_find_their_rows(offline: Klaviyo, alone: responses.RequestsMock) -> None:
+    """By the pointer, by what the vendor repeats of the row, and over all pages."""
+    pointed = {"attributes": fault("invalid", "phone", "/data/attributes/profiles/data/0/attributes/phone_number")}
+    repeated = fault("duplicate", "p2@example.com is taken", "") | {"original_payload": {"email": "P2@example.com"}}
+    alone.post(JOBS, status=202, json=job_of("queued"))
+    alone.get(f"{JOBS}/J1", json=job_of(failed=2))
+    more = {"next": "https://a.klaviyo.com/api/elsewhere?page%5Bcursor%5D=c2"}
+    errors = f"{JOBS}/J1/import-errors"
+    first = {"page[size]": "100"}
+    alone.get(errors, match=[matchers.query_param_matcher(first)], json={"data": [pointed], "links": more})
+    alone.get(
+        errors,
+        match=[matchers.query_param_matcher({**first, "page[cursor]": "c2"})],
+        json={"data": [{"attributes": repeated}], "links": {"next": None}},
+    )
+    outcomes = import_(offline, [row(number, f"p{number}@example.com") for number in range(3)])
+    assert statuses(outcomes) == [("rejected", "invalid"), ("accepted", None), ("rejected", "duplicate")]
+    assert "p2@example.com" not in str(outcomes[2].reason).lower()
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_failures_that_name_no_row_are_told_from_what_was_imported(
+    offline: Klaviyo, alone: responses.RequestsMock, named: bool
+) -> None:
+    errors = [{"attributes": fault("internal", "something", "")}] if named else []
+    alone.post(JOBS, status=202, json=job_of("queued"))
+    alone.get(f"{JOBS}/J1", json=job_of(failed=1))
+    alone.get(f"{JOBS}/J1/import-errors", json={"data": errors, "links": {}})
+    there = [{"id": f"K{number}", "attributes": {"email": f"P{number}@example.com"}} for number in (0, 2)]
+    alone.get(f"{JOBS}/J1/profiles", json={"data": there, "links": {}})
+    outcomes = import_(offline, [row(number, f"p{number}@example.com") for number in range(3)])
+    code = "internal" if named else "not_imported"
+    assert statuses(outcomes) == [("accepted", None), ("rejected", code), ("accepted", None)]
+
+
+def test_a_cancelled_job_is_tried_again_and_a_forgotten_one_is_refused(
+    offline: Klaviyo, alone: responses.RequestsMock
+) -> None:
+    alone.post(JOBS, status=202, json=job_of("queued"))
+    alone.get(f"{JOBS}/J1", json=job_of("cancelled", failed=None))
+    assert statuses(import_(offline, [row(1, "ana@example.com")])) == [("retry_later", "job_cancelled")]
+    alone.get(f"{JOBS}/J2", status=404, json={"errors": [fault("not_found", "no job", "/data")]})
+    with pytest.raises(RefusedError, match="no longer knows"):
+        offline.poll_job(str(JobId(id="J2", match_key="email")))
+
+
+def test_a_job_of_mode_update_knows_people_by_id_and_creates_nobody(sandbox: Sandbox, klaviyo: Klaviyo) -> None:
+    [ana] = klaviyo.upsert([row(1, "job-update@example.com", first_name="Ana")], match_key="email")
+    rows = [
+        row(1, "job-update@example.com", city="Turin"),
+        row(2, "job-nobody@example.com", city="Turin"),
+        row(3, "job-renamed@example.com", ana.external_id, last_name="Li"),
+    ]
+    outcomes = import_(klaviyo, rows[:2], creates=False, operation=Operation.UPDATE)
+    assert statuses(outcomes) == [("accepted", None), ("rejected", "not_found")]
+    assert statuses(import_(klaviyo, rows[2:], creates=False)) == [("accepted", None)]
+    assert statuses(import_(klaviyo, rows[1:2], creates=False)) == [("rejected", "not_found")]
+    held = people(sandbox)
+    assert (held["job-update@example.com"]["fields"]["last_name"], "job-renamed@example.com" in held) == ("Li", False)
+
+
+def test_a_job_id_keeps_who_was_left_out_in_few_letters() -> None:
+    refused = Outcome(status=Status.REJECTED, code="invalid", reason="email: no", fault="data")
+    job = JobId(id="J1", match_key="email", left_out=dict.fromkeys(range(0, 10_000, 3), refused))
+    assert JobId.parse(str(job)) == job
+    assert len(str(job)) < 2_500
+
+
+# Lists
+
+
+def test_a_list_is_found_by_its_exact_name(klaviyo: Klaviyo) -> None:
+    name = 'Gold "50 %" \\ Ärger, (a)'
+    made = klaviyo.ensure_audience(name)
+    assert klaviyo.ensure_audience(name) == made
+    assert klaviyo.ensure_audience("Gold") != made
+
+
+def test_of_lists_made_at_once_everybody_takes_the_oldest(offline: Klaviyo, alone: responses.RequestsMock) -> None:
+    alone.get(f"{ROOT}/lists", json={"data": []})
+    alone.post(f"{ROOT}/lists", status=201, json={"data": {"id": "mine"}})
+    alone.get(f"{ROOT}/lists", json={"data": [{"id": "theirs"}, {"id": "mine"}]})
+    assert offline.ensure_audience("VIP") == "theirs"
+
+
+def test_a_profile_that_is_gone_does_not_keep_the_others_out(klaviyo: Klaviyo) -> None:
+    audience = klaviyo.ensure_audience("Some gone")
+    [ana] = klaviyo.upsert([row(1, "there@example.com")], match_key="email")
+    rows = [row(1, "there@example.com", ana.external_id), row(2, "gone@example.com", "01GONE")]
+    rows.append(row(3, "stranger@example.com"))
+    added = klaviyo.add_members(audience, rows, match_key="email")
+    gone = ("rejected", "record_missing")
+    assert statuses(added) == [("accepted", None), gone, gone]
+    assert list(klaviyo.read_back(audience)) == ["there@example.com"]
+    assert statuses(klaviyo.remove_members(audience, rows, match_key="email")) == [("accepted", None)] * 3
+    assert list(klaviyo.read_back(audience)) == []
+
+
+def test_who_was_merged_is_taken_out_by_the_address(offline: Klaviyo, alone: responses.RequestsMock) -> None:
+    gone = {"errors": [fault("not_found", "A profile with id OLD does not exist.", "/data/0/id")]}
+    alone.delete(MEMBERS, status=404, json=gone)
+    alone.get(f"{ROOT}/profiles", json={"data": [], "links": {}})
+    merged = {"id": "NEW", "attributes": {"email": "Ana@example.com"}}
+    alone.get(f"{ROOT}/profiles", json={"data": [merged], "links": {}})
+    out = alone.delete(MEMBERS, status=204)
+    rows = [row(1, "ana@example.com", "OLD")]
+    assert statuses(offline.remove_members("L1", rows, match_key="email")) == [("accepted", None)]
+    assert sent(out.calls[0]) == {"data": [{"type": "profile", "id": "NEW"}]}
+
+
+def test_who_was_merged_is_changed_by_the_address(offline: Klaviyo, alone: responses.RequestsMock) -> None:
+    alone.patch(f"{ROOT}/profiles/OLD", status=404, json={"errors": [fault("not_found", "gone", "/data")]})
+    found = {"data": [{"id": "NEW", "attributes": {"email": "ana@example.com"}}], "links": {}}
+    alone.get(f"{ROOT}/profiles", json=found)
+    alone.patch(f"{ROOT}/profiles/NEW", json={"data": {}})
+    [outcome] = offline.update([row(1, "ana@example.com", "OLD", title="Dr")], match_key="email")
+    assert (outcome.status, outcome.external_id) == (Status.ACCEPTED, "NEW")
+
+
+# Erasure
+
+
+def test_an_erased_person_is_gone_with_the_address_and_the_profile(sandbox: Sandbox, klaviyo: Klaviyo) -> None:
+    rows = [row(1, "erase-1@example.com"), row(2, "erase-2@example.com"), row(3, "erase-never@example.com")]
+    made = klaviyo.upsert(rows[:2], match_key="email")
+    renamed = row(2, "erase-before@example.com", made[1].external_id)
+    outcomes = klaviyo.erase([rows[0], renamed, rows[2]], match_key="email")
+    assert {outcome.status for outcome in outcomes} == {Status.ACCEPTED_ASYNC}
+    assert not {one.match_value for one in rows} & set(people(sandbox))
+
+
+def test_one_identifier_goes_with_each_erasure(offline: Klaviyo, alone: responses.RequestsMock) -> None:
+    found = {"data": [{"id": "P1", "attributes": {"email": "ana@example.com"}}], "links": {}}
+    alone.get(f"{ROOT}/profiles", json=found)
+    job = alone.post(f"{ROOT}/data-privacy-deletion-jobs", status=202)
+    offline.erase([row(1, "ana@example.com", "P1")], match_key="email")
+    person = {"type": "profile", "attributes": {"email": "ana@example.com"}}
+    assert [sent(call)["data"]["attributes"]["profile"]["data"] for call in job.calls] == [person]
+
+
+# Errors of the account
+
+
+@pytest.mark.parametrize(
+    ("key", "error"), [("pk_wrong", AuthenticationError), ("pk_sandbox_klaviyo_read", PermissionDeniedError)]
+)
+def test_a_key_that_may_not_write_is_named(sandbox: Sandbox, key: str, error: type[Exception]) -> None:
+    with pytest.raises(error) as raised:
+        connect(sandbox, key).upsert([row(1, "ana@example.com")], match_key="email")
+    assert getattr(raised.value, "remedy", None)
+    assert key not in str(raised.value)
+
+
+def test_a_revision_that_ended_is_named(offline: Klaviyo, alone: responses.RequestsMock) -> None:
+    ended = {"code": "revision_retired", "detail": "This revision was retired."}
+    alone.get(f"{ROOT}/accounts", status=410, json={"errors": [ended]})
+    with pytest.raises(ConfigurationError, match="retired") as raised:
+        offline.probe()
+    assert "revision" in str(raised.value.remedy)
+
+
+def test_a_refused_person_is_told_why_without_the_address(klaviyo: Klaviyo) -> None:
+    [outcome] = klaviyo.upsert([row(1, "bad@@example")], match_key="email")
+    assert (outcome.status, outcome.code) == (Status.REJECTED, "invalid")
+    assert "email" in str(outcome.reason)
+    assert "bad@@example" not in str(outcome.reason)
