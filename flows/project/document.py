@@ -109,6 +109,8 @@ def _walk(node: yaml.Node, key: Key, lines: dict[Key, int], problems: Problems, 
             if key_node.tag == "tag:yaml.org,2002:merge":
                 _walk(value_node, key, lines, problems, above)
                 continue
+            if name == "null":
+                key_node.tag = "tag:yaml.org,2002:str"  # a word of ours, which says what a missing value means
             if key_node.tag != "tag:yaml.org,2002:str":
                 problems.add((*key, name), "a key should be text: put it in quotes.", line=line)
             if name in seen:

@@ -15,6 +15,7 @@ from pydantic import SecretStr
 
 from millstream.destinations.modes import SyncMode
 from millstream.flows.project import ProjectError, find_project_file, load_project
+from millstream.flows.project.document import read_document
 from millstream.flows.project.schema import project_schema, schema_text
 from millstream.flows.project.template import project_text
 from millstream.state.errors import ConfigurationError
@@ -381,6 +382,11 @@ class TestYaml:
             "people: {connection: crm}", "people: &p {connection: crm}\n  more: {<<: *p, streams: [deals]}"
         )
         assert load_project(write(tmp_path, text)).sources["more"].values["streams"] == ["deals"]
+
+    def test_null_is_a_key_without_quotes(self, tmp_path: Path) -> None:
+        path = tmp_path / "millstream.yaml"
+        path.write_text("fields: {LNAME: {column: last_name, null: clear}, 'null': null}")
+        assert read_document(path).data == {"fields": {"LNAME": {"column": "last_name", "null": "clear"}, "null": None}}
 
     def test_an_empty_file_lacks_a_name(self, tmp_path: Path) -> None:
         assert "name: is missing" in the_problem_of(tmp_path, "")
