@@ -91,6 +91,7 @@ class Destination(ABC, Generic[SettingsT]):
         job_size: Most rows in one job.
         job_requests: Requests of one job at the least: to submit it, to look whether it ended, to fetch its results.
         one_by_one: Operations, and what removals can be, that take a request for each row.
+        read_back_modes: Sync modes whose audiences ``read_back`` can tell of.
         audience_only: Whether people are there only as members of audiences: their fields go with the membership, by
             ``add_members``, and ``upsert`` is never called.
         whole_rows: Whether a change carries all fields of a person, also those that stayed as they are.
@@ -127,6 +128,7 @@ class Destination(ABC, Generic[SettingsT]):
     job_size: ClassVar[int] = 10_000
     job_requests: ClassVar[int] = 3
     one_by_one: ClassVar[frozenset[Operation | Leaving]] = frozenset({Leaving.ARCHIVE, Leaving.DELETE})
+    read_back_modes: ClassVar[frozenset[SyncMode]] = frozenset(SyncMode)
     audience_only: ClassVar[bool] = False
     whole_rows: ClassVar[bool] = False
     largest_request: int | None = None

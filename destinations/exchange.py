@@ -54,8 +54,8 @@ class PlanFacts:
 
     Attributes:
         sync: Name of the sync.
-        plan: The plan. A run that comes after one that died has the dead one's name for it here: so what both send is
-            known as the same, and what is decided anew later is not.
+        plan: The plan; empty where an audience is read back. A run that comes after one that died has the dead one's
+            name for it here: so what both send is known as the same, and what is decided anew later is not.
         made_at: When that plan was made.
         fields: Fields that the sync fills, in its order.
     """

@@ -16,6 +16,7 @@ from millstream.state.privacy import redact
 
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(\.\d{1,6})?([+-]\d\d(:\d\d)?)?")
 
+
 def text_value(value: FieldValue) -> str:
     """A value for vendors that take text: ``true``, ``120.5``, no exponent; None and NaN are empty."""
     if type(value) is str:

@@ -199,7 +199,8 @@ class Klaviyo(Destination[KlaviyoSettings]):
                 return self._profiles.change(row, row.external_id, job.match_key)
             return self._profiles.put(row, job.match_key)
 
-        return in_order(rows, outcomes | send_each(clearing, clear, workers=self.rate_limit.concurrency))
+        full = self._profiles.to_be_cleared(clearing, job.match_key)
+        return in_order(rows, outcomes | send_each(full, clear, workers=self.rate_limit.concurrency))
 
     def row_bytes(self, row: DeliveryRow) -> int:
         """The bytes of a row as a profile in an import."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -67,6 +67,18 @@ class Profiles:
         """Ids of the profiles with these values of an identifier, by the value (an address in lower case)."""
         return {value: str(found["id"]) for value, found in self._found(name, values)}
 
+    def to_be_cleared(self, rows: Sequence[DeliveryRow], match_key: str) -> list[DeliveryRow]:
+        """Those of these people who have a value in one of their row's fields, or who have another match value now."""
+        by_key = {match_of(row): row for row in rows}
+        roots = sorted({name.partition(".")[0] for row in rows for name in row.fields})
+        values = [row.match_value for row in rows]
+        full, seen = set(), set()
+        for key, found in self._found(match_key, values, {*IDENTIFIERS, *roots}):
+            seen.add(key)
+            if key in by_key and any(_value(found["attributes"], name) for name in by_key[key].fields):
+                full.add(key)
+        return [row for key, row in by_key.items() if key in full or (row.external_id and key not in seen)]
+
     def erase(self, row: DeliveryRow, match_key: str, found: str | None) -> Outcome:
         """Have a person deleted: all profiles with the match value, and the one that was acknowledged.
 
@@ -103,12 +115,14 @@ class Profiles:
             return refusal_of(error, row.match_value)
         return accepted(profile_id)
 
-    def _found(self, name: str, values: Sequence[str]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    def _found(
+        self, name: str, values: Sequence[str], facts: Iterable[str] = IDENTIFIERS
+    ) -> Iterator[tuple[str, Mapping[str, Any]]]:
         for start in range(0, len(values), FOUND_AT_ONCE):
             chunk = values[start : start + FOUND_AT_ONCE]
             query = {
                 "filter": f"any({name},[{','.join(map(one_of, chunk))}])",
-                "fields[profile]": ",".join(IDENTIFIERS),
+                "fields[profile]": ",".join(sorted(facts)),
             }
             for found in self._api.pages(FIND, params=query):
                 value = str(found["id"] if name == "id" else found["attributes"].get(name) or "")
@@ -147,6 +161,13 @@ def resource(row: DeliveryRow, identifiers: Mapping[str, str], *, clears: bool) 
 def cleared_by_hand(row: DeliveryRow) -> dict[str, FieldValue]:
     """Fields of the profile that are to be emptied, which a bulk import cannot do."""
     return {name: None for name, value in row.fields.items() if value is None and name in _PROFILE_FIELDS}
+
+
+def _value(attributes: Mapping[str, Any], name: str) -> object:
+    """What a profile has in a field; nothing where the field is empty."""
+    if not name.startswith(_PLACE):
+        return attributes.get(name)
+    return (attributes.get("location") or {}).get(name.removeprefix(_PLACE))
 
 
 def malformed(row: DeliveryRow, match_key: str) -> Outcome | None:

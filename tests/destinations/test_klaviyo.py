@@ -208,6 +208,16 @@ def test_null_clears_and_what_is_left_out_stays(sandbox: Sandbox, klaviyo: Klavi
     assert {name: value for name, value in held.items() if value is not None} == {"last_name": "Li", "Points": 5}
 
 
+def test_after_a_job_only_what_is_there_is_emptied(klaviyo: Klaviyo) -> None:
+    emails = [f"empty-{number}@example.com" for number in range(120)]
+    klaviyo.upsert([row(1, emails[5], first_name="Ana"), row(2, emails[6], location__city="Genoa")], match_key="email")
+    calls = klaviyo.calls
+    rows = [row(n, email, Tier="gold", first_name=None, location__city=None) for n, email in enumerate(emails)]
+    assert {outcome.status for outcome in import_(klaviyo, rows)} == {Status.ACCEPTED}
+    # The job and one look at it, three look-ups for 120 people, and two who had something.
+    assert klaviyo.calls - calls == 2 + 3 + 2
+
+
 @pytest.mark.parametrize(
     ("match_key", "value"), [("email", "by-mail@example.com"), ("phone_number", "+14155550142"), ("external_id", "C 9")]
 )
