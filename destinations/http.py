@@ -138,6 +138,11 @@ class Http:
         """The parsed answer of a POST; see ``request``."""
         return self.request("POST", path, body=body, params=params, headers=headers, replay=replay)
 
+    def query(self, path: str, body: object) -> Any:
+        """The parsed answer of a POST that only reads, such as a search: like a GET, it is made in rehearsals, too."""
+        answer = self.answer("POST", path, body=body, reads=True)
+        return answer.json() if answer.content else None
+
     def request(
         self,
         method: str,
@@ -200,8 +205,13 @@ class Http:
         params: Mapping[str, Any] | None = None,
         headers: Mapping[str, str] | None = None,
         replay: bool | None = None,
+        reads: bool = False,
     ) -> Answer:
-        """As ``request``, and the answer as it is: for those that may be anything. Say so with ``Accept: */*``."""
+        """As ``request``, and the answer as it is: for those that may be anything. Say so with ``Accept: */*``.
+
+        What is said to read changes nothing, whatever its method is.
+        """
+        reads = reads or method == "GET"
         url = path if path.startswith(("http://", "https://")) else f"{self._base_url}/{path.lstrip('/')}"
         request = requests.Request(method, url, params=dict(params or {}), headers=dict(headers or {}))
         if isinstance(body, Form):
@@ -212,8 +222,8 @@ class Http:
             request.data = orjson.dumps(body)
             request.headers = {"Content-Type": "application/json", **request.headers}
         prepared = self._session.prepare_request(request)
-        if self.rehearses and method != "GET":
+        if self.rehearses and not reads:
             names = tuple(sorted({*prepared.headers, "Authorization"}))
             raise Recorded(method, prepared.url or url, names, body.told() if isinstance(body, Upload) else body)
-        repeated = (method == "GET" or self._repeats) if replay is None else replay
+        repeated = (reads or self._repeats) if replay is None else replay
         return self._session.deliver(prepared, replay=repeated)

@@ -55,6 +55,17 @@ def rfc3339(text: str) -> str:
     return moment.isoformat() if moment else text
 
 
+def unix_seconds(text: str) -> int | None:
+    """Seconds since 1970 of a moment or a day, as the store or a source writes it; None where it is neither."""
+    if text.isdecimal() and len(text) > len("20261101"):
+        return int(text)
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp())
+
+
 def match_of(row: DeliveryRow) -> str:
     """The key by which two rows are the same person."""
     return row.key

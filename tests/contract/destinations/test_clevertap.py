@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 from uuid import uuid4
 
-import pytest
-
 from millstream.destinations.clevertap import CleverTap
 from millstream.destinations.contract import DeliveryRow
 from millstream.destinations.testing import PeopleStandIn
@@ -40,9 +38,9 @@ class TestCleverTap(SandboxContract):
     # Whoever is written becomes a profile.
     refuses_strangers = False
 
-    @pytest.fixture
-    def stand_in(self, sandbox: Sandbox) -> CleverTapStandIn:
-        return CleverTapStandIn(sandbox.url, "clevertap", match_key=_OUR_NAMES[self.connector.match_keys[0]])
+    @classmethod
+    def stand_in_of(cls, sandbox: Sandbox) -> CleverTapStandIn:
+        return CleverTapStandIn(sandbox.url, "clevertap", match_key=_OUR_NAMES[cls.connector.match_keys[0]])
 
     def new_match_value(self) -> str:
         return f"contract-{uuid4().hex[:12]}"

@@ -5,8 +5,6 @@ from __future__ import annotations
 from typing import Any, ClassVar
 from uuid import uuid4
 
-import pytest
-
 from millstream.destinations.customerio import CustomerIo
 from millstream.destinations.testing import PeopleStandIn
 from millstream.sandbox import Sandbox
@@ -29,9 +27,9 @@ class TestCustomerIo(SandboxContract):
     opted_out = frozenset({"unsubscribed", "unsubscribed_from_topics", "suppressed"})
     stands_by = "external_id"
 
-    @pytest.fixture
-    def stand_in(self, sandbox: Sandbox) -> PeopleStandIn:
-        return PeopleStandIn(sandbox.url, "customerio", match_key=self.stands_by)
+    @classmethod
+    def stand_in_of(cls, sandbox: Sandbox) -> PeopleStandIn:
+        return PeopleStandIn(sandbox.url, "customerio", match_key=cls.stands_by)
 
     @classmethod
     def make(cls, sandbox: Sandbox, **changes: str) -> Any:

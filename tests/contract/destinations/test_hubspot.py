@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import orjson
-import pytest
 import requests
 
 from millstream.destinations.hubspot import HubSpot
@@ -54,8 +53,8 @@ class TestHubSpot(SandboxContract):
     wrong: ClassVar = {"access_token": "pat-sandbox-wrong"}
     sample_fields: ClassVar = {"firstname": "Ana", "city": "Genoa"}
 
-    @pytest.fixture
-    def stand_in(self, sandbox: Sandbox) -> HubSpotStandIn:
+    @classmethod
+    def stand_in_of(cls, sandbox: Sandbox) -> HubSpotStandIn:
         return HubSpotStandIn(sandbox)
 
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-import pytest
-
 from millstream.destinations.klaviyo import Klaviyo
 from millstream.destinations.testing import PeopleStandIn
 from millstream.sandbox import Sandbox
@@ -21,8 +19,8 @@ class TestKlaviyo(SandboxContract):
     wrong: ClassVar = {"access_token": "pk_wrong"}
     sample_fields: ClassVar = {"first_name": "Ana", "last_name": "Li"}
 
-    @pytest.fixture
-    def stand_in(self, sandbox: Sandbox) -> PeopleStandIn:
+    @classmethod
+    def stand_in_of(cls, sandbox: Sandbox) -> PeopleStandIn:
         return PeopleStandIn(sandbox.url, "klaviyo")
 
 

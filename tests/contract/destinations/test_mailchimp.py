@@ -32,12 +32,8 @@ class TestMailchimp(SandboxContract):
     sample_fields: ClassVar = {"FNAME": "Ana", "LNAME": "Li"}
     says_how_long_to_wait = False
 
-    @pytest.fixture
-    def stand_in(self, sandbox: Sandbox) -> SandboxStandIn:
-        return self.stand_in_of(sandbox)
-
-    @staticmethod
-    def stand_in_of(sandbox: Sandbox) -> SandboxStandIn:
+    @classmethod
+    def stand_in_of(cls, sandbox: Sandbox) -> SandboxStandIn:
         return SandboxStandIn(sandbox.url, "mailchimp", standings_of, merge_fields_of)
 
 

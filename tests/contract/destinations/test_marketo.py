@@ -5,8 +5,6 @@ from __future__ import annotations
 from typing import ClassVar
 from uuid import uuid4
 
-import pytest
-
 from millstream.destinations.marketo import Marketo
 from millstream.destinations.testing import PeopleStandIn
 from millstream.sandbox import Sandbox
@@ -28,8 +26,8 @@ class TestMarketo(SandboxContract):
     opted_out: ClassVar = frozenset({"unsubscribed", "bounced", "blacklisted", "suspended"})
     says_how_long_to_wait = False
 
-    @pytest.fixture
-    def stand_in(self, sandbox: Sandbox) -> PeopleStandIn:
+    @classmethod
+    def stand_in_of(cls, sandbox: Sandbox) -> PeopleStandIn:
         return PeopleStandIn(sandbox.url, "marketo", match_key="email")
 
 
@@ -46,8 +44,8 @@ class TestMarketoByOurId(TestMarketo):
     facts: ClassVar = {**TestMarketo.facts, "external_id_field": "customerId"}
     bad_match_value = "C" * 256
 
-    @pytest.fixture
-    def stand_in(self, sandbox: Sandbox) -> PeopleStandIn:
+    @classmethod
+    def stand_in_of(cls, sandbox: Sandbox) -> PeopleStandIn:
         return PeopleStandIn(sandbox.url, "marketo", match_key="external_id")
 
     def new_match_value(self) -> str:

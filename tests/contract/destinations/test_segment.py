@@ -5,8 +5,6 @@ from __future__ import annotations
 from typing import ClassVar
 from uuid import uuid4
 
-import pytest
-
 from millstream.destinations.segment import Segment
 from millstream.destinations.segment.messages import trait_of
 from millstream.destinations.testing import PeopleStandIn
@@ -31,8 +29,8 @@ class TestSegment(SandboxContract):
     checks_credentials = False
     refuses_strangers = False
 
-    @pytest.fixture
-    def stand_in(self, sandbox: Sandbox) -> SegmentStandIn:
+    @classmethod
+    def stand_in_of(cls, sandbox: Sandbox) -> SegmentStandIn:
         return SegmentStandIn(sandbox.url, "segment", match_key="external_id")
 
     @classmethod

@@ -25,8 +25,8 @@ class TestVero(SandboxContract):
     refuses_strangers = False  # they are accepted without a word
     opted_out = frozenset({"unsubscribed", "bounced"})
 
-    @pytest.fixture
-    def stand_in(self, sandbox: Sandbox) -> PeopleStandIn:
+    @classmethod
+    def stand_in_of(cls, sandbox: Sandbox) -> PeopleStandIn:
         return PeopleStandIn(sandbox.url, "vero", match_key="external_id")
 
     def new_match_value(self) -> str:

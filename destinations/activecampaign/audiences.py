@@ -1,0 +1,131 @@
+"""Tags and lists: how a sync's audience is found, made and read."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from millstream.destinations.activecampaign.answers import is_duplicate
+from millstream.destinations.activecampaign.paging import contacts, pages
+from millstream.destinations.activecampaign.settings import ActiveCampaignSettings
+from millstream.destinations.http import Http
+from millstream.state.errors import ConfigurationError, NotFoundError, RefusedError
+
+
+@dataclass(frozen=True)
+class Audience:
+    """A tag or a list; ``str`` gives the id that the engine keeps."""
+
+    kind: Literal["tag", "list"]
+    number: str
+
+    @classmethod
+    def parse(cls, audience_id: str) -> Audience:
+        """What ``str`` gave."""
+        kind, _, number = audience_id.rpartition(":")
+        return cls("list" if kind == "list" else "tag", number)
+
+    def __str__(self) -> str:
+        return f"{self.kind}:{self.number}"
+
+
+class Audiences:
+    """The account's tags and lists.
+
+    Args:
+        http: The engine's HTTP for the account.
+        settings: Say which of both audiences are, and what a list that is made says of its sender.
+    """
+
+    def __init__(self, http: Http, settings: ActiveCampaignSettings) -> None:
+        self._http = http
+        self._settings = settings
+        self._names: dict[str, str] = {}
+        self._lock = threading.Lock()
+
+    def ensure(self, name: str) -> Audience:
+        """The tag or list with this name; made when missing."""
+        return self._ensure_tag(name) if self._settings.audience_kind == "tag" else self._ensure_list(name)
+
+    def tag_name(self, number: str) -> str:
+        """A tag's name, by which imports put it on."""
+        with self._lock:
+            if number not in self._names:
+                self._names[number] = str(self._http.get(f"/tags/{number}")["tag"]["tag"])
+            return self._names[number]
+
+    def require_tag(self, number: str) -> None:
+        """Tell a missing person from a missing tag: both are 404.
+
+        Raises:
+            NotFoundError: The account has no such tag.
+        """
+        try:
+            self._http.get(f"/tags/{number}")
+        except NotFoundError as error:
+            raise NotFoundError(
+                f"The account has no tag {number}.",
+                where="activecampaign",
+                remedy="it was deleted: run again, and it is made anew.",
+            ) from error
+
+    def members(self, audience: Audience) -> Iterator[Mapping[str, Any]]:
+        """Contacts with the tag, or those who are subscribed to the list."""
+        by_tag, by_list = {"tagid": audience.number}, {"listid": audience.number, "status": 1}
+        return contacts(self._http, by_tag if audience.kind == "tag" else by_list)
+
+    def _ensure_tag(self, name: str) -> Audience:
+        number = self._find_tag(name)
+        if number is None:
+            body = {"tag": name, "tagType": "contact", "description": ""}
+            try:
+                number = str(self._http.post("/tags", {"tag": body})["tag"]["id"])
+            except RefusedError as error:
+                if not is_duplicate(error):
+                    raise
+                # Made by another process, or not found by the search for its name.
+                number = _named(name, pages(self._http, "/tags", "tags"), "tag")
+                if number is None:
+                    raise
+        with self._lock:
+            self._names[number] = name
+        return Audience("tag", number)
+
+    def _find_tag(self, name: str) -> str | None:
+        return _named(name, pages(self._http, "/tags", "tags", {"search": name}), "tag")
+
+    def _ensure_list(self, name: str) -> Audience:
+        number = _named(name, pages(self._http, "/lists", "lists", {"filters[name]": name}), "name")
+        return Audience("list", number or self._make_list(name))
+
+    def _make_list(self, name: str) -> str:
+        settings = self._settings
+        if not (settings.list_sender_url and settings.list_sender_reminder):
+            raise ConfigurationError(
+                f"The account has no list {name!r}.",
+                where="activecampaign",
+                remedy="create it in ActiveCampaign, or give list_sender_url and list_sender_reminder to have it made.",
+            )
+        body = {
+            "name": name,
+            "stringid": "-".join(name.lower().split()),
+            "sender_url": settings.list_sender_url,
+            "sender_reminder": settings.list_sender_reminder,
+        }
+        number = str(self._http.post("/lists", {"list": body})["list"]["id"])
+        for group in settings.list_group_ids:
+            self._http.post("/listGroups", {"listGroup": {"listid": int(number), "groupid": group}})
+        return number
+
+
+def _named(name: str, records: Iterable[Mapping[str, Any]], key: str) -> str | None:
+    """The number of the record with this name; in upper and lower case alike where none has it as it is."""
+    alike: str | None = None
+    for record in records:
+        if str(record[key]) == name:
+            return str(record["id"])
+        if alike is None and str(record[key]).casefold() == name.casefold():
+            alike = str(record["id"])
+    return alike
