@@ -1,7 +1,9 @@
-"""Fixtures of all tests: the engines of the store."""
+"""Fixtures of all tests: the engines of the store. And the order in which files are worked off."""
 
 from __future__ import annotations
 
+import gc
+from collections import Counter
 from collections.abc import Iterator
 
 import pytest
@@ -34,3 +36,22 @@ def engine(request: pytest.FixtureRequest) -> Engine:
         return DuckDBEngine()
     made: Engine = request.getfixturevalue("postgres_engine")
     return made
+
+
+def pytest_configure() -> None:
+    """Collecting makes much that stays; looking for garbage meanwhile, and in it later on, takes minutes."""
+    gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    """From here on garbage is looked for, among what the tests make."""
+    gc.freeze()
+    gc.enable()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files with slow tests come first, then those with most tests: a long one at the end would run alone."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    tests = Counter(item.path for item in items)
+    items.sort(key=lambda item: (item.path not in slow, -tests[item.path]))

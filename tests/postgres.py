@@ -1,7 +1,7 @@
 """A real PostgreSQL for the tests: the server that MILLSTREAM_TEST_POSTGRES names, or one that is started here.
 
-The one started here lives in a folder of its own, listens on a free port of the loopback interface, writes nothing
-through to the disk, and is gone with the tests.
+The one started here lives in a folder of its own, in memory where there is room, listens on a free port of the
+loopback interface, writes nothing through to the disk, and is gone with the tests.
 """
 
 from __future__ import annotations
@@ -23,7 +23,13 @@ import psycopg2
 
 GIVEN = "MILLSTREAM_TEST_POSTGRES"
 BYTE_BY_BYTE = "ENCODING 'UTF8' LC_COLLATE 'C' LC_CTYPE 'C.UTF-8' TEMPLATE template0"
-_HASTY = ("fsync=off", "synchronous_commit=off", "full_page_writes=off", "autovacuum=off", "shared_buffers=64MB")
+_HASTY = (
+    "fsync=off", "synchronous_commit=off", "full_page_writes=off", "autovacuum=off", "shared_buffers=64MB",
+    "max_wal_size=256MB",
+)  # fmt: skip
+_MEMORY = Path("/dev/shm")
+_ROOM = 2 * 1024**3
+"""Free bytes from which on the server's files lie in memory; those of each worker come to half of that at most."""
 
 
 @dataclass(frozen=True)
@@ -71,12 +77,17 @@ def running_server() -> Iterator[Server]:
         return
     programs = _programs()
     assert programs is not None
-    folder = Path(tempfile.mkdtemp(prefix="millstream-postgres-"))
+    folder = Path(tempfile.mkdtemp(prefix="millstream-postgres-", dir=_memory()))
     try:
         with _started(programs, folder) as server:
             yield server
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _memory() -> Path | None:
+    """A file system in memory, where there is one with room: tests make and drop tables all the time."""
+    return _MEMORY if _MEMORY.is_dir() and shutil.disk_usage(_MEMORY).free >= _ROOM else None
 
 
 def _programs() -> Path | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -20,7 +21,7 @@ from millstream.sources.pull import Window
 from millstream.state.http import Retries
 from millstream.state.model.declarations import People
 from millstream.state.sql import identifier, quoted
-from millstream.state.store import DuckDBStore, column_types
+from millstream.state.store import Connection, DuckDBStore, column_types
 
 from millstream.sources.testing.stand_in import StandIn  # isort: skip
 
@@ -35,7 +36,16 @@ _QUICK = Retries(attempts=4, first_wait=0.01, longest_wait=0.05)
 
 
 class Pulled:
-    """A store of its own, into which a source is pulled."""
+    """A store of its own, into which a source is pulled.
+
+    Attributes:
+        store: The store.
+        first: What the first pull into it brought, where the test began with one.
+        first_requests: How many requests that took, where somebody counted.
+    """
+
+    first: IngestReport
+    first_requests: int = 0
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -49,16 +59,33 @@ class Pulled:
     def rows(self, source: AnySource, stream: str) -> list[tuple[Any, ...]]:
         """The stored rows of a stream by key, without the time of the pull; none if it was never loaded."""
         with self.store.open() as connection:
-            columns = [name for name in column_types(connection, f"raw_{source.name}", stream) if name != PULLED_AT]
-            if not columns:
-                return []
-            names = ", ".join(quoted(name) for name in columns)
-            table = identifier(f"raw_{source.name}.{stream}")
-            return connection.execute(f"SELECT {names} FROM {table} ORDER BY {names}").fetchall()
+            return _rows(connection, f"raw_{source.name}", stream)
 
     def everything(self, source: AnySource) -> dict[str, list[tuple[Any, ...]]]:
         """The stored rows of every stream."""
-        return {stream.name: self.rows(source, stream.name) for stream in source.selected_streams()}
+        with self.store.open() as connection:
+            streams = [stream.name for stream in source.selected_streams()]
+            return {stream: _rows(connection, f"raw_{source.name}", stream) for stream in streams}
+
+
+class FirstPull:
+    """A source that was pulled once: each test that begins with that is given a copy of the store."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._pulled: Pulled | None = None
+
+    def copied(self, source: AnySource, folder: Path, stand_in: StandIn) -> Pulled:
+        """A store of the test's own, as the first pull left it."""
+        if self._pulled is None:
+            pulled = Pulled(self._folder)
+            pulled.first = pulled.pull(source)
+            pulled.first_requests = stand_in.requests_seen()
+            self._pulled = pulled
+        shutil.copytree(self._folder, folder, dirs_exist_ok=True)
+        copy = Pulled(folder)
+        copy.first, copy.first_requests = self._pulled.first, self._pulled.first_requests
+        return copy
 
 
 class DeclaredContract:
@@ -78,6 +105,12 @@ class DeclaredContract:
     def pulled(self, tmp_path: Path) -> Pulled:
         """An empty store."""
         return Pulled(tmp_path)
+
+    @pytest.fixture
+    def begun(self, source: AnySource, pulled: Pulled) -> Pulled:
+        """A store into which the connector was pulled once."""
+        pulled.first = pulled.pull(source)
+        return pulled
 
     # What is declared
 
@@ -109,8 +142,8 @@ class DeclaredContract:
 
     # What it does
 
-    def test_a_first_pull_brings_every_stream_whole(self, source: AnySource, pulled: Pulled) -> None:
-        report = pulled.pull(source)
+    def test_a_first_pull_brings_every_stream_whole(self, source: AnySource, begun: Pulled) -> None:
+        report = begun.first
         assert [str(error) for error in report.errors] == []
         assert {stream.stream for stream in report.streams} == {s.name for s in source.selected_streams()}
         assert all(stream.loaded == stream.distinct for stream in report.streams)
@@ -144,84 +177,88 @@ class SourceContract(DeclaredContract):
         yield stand_in
         stand_in.clear()
 
-    def test_a_second_pull_changes_nothing_and_reads_less(
-        self, make: MakeSource, pulled: Pulled, steered: StandIn
-    ) -> None:
-        first = pulled.pull(make())
-        requests_first = steered.requests_seen()
-        before = pulled.everything(make())
+    @pytest.fixture(scope="class")
+    @classmethod
+    def first_pull(cls, tmp_path_factory: pytest.TempPathFactory) -> FirstPull:
+        """The first pull, made once for all tests of the class: the stand-in tells each of them the same."""
+        return FirstPull(tmp_path_factory.mktemp("first_pull"))
+
+    @pytest.fixture
+    def begun(self, make: MakeSource, first_pull: FirstPull, tmp_path: Path, steered: StandIn) -> Pulled:
+        """A store of the test's own, into which the connector was pulled once."""
+        begun = first_pull.copied(make(), tmp_path / "begun", steered)
         steered.clear()
-        second = pulled.pull(make())
+        return begun
+
+    def test_a_second_pull_changes_nothing_and_reads_less(
+        self, make: MakeSource, begun: Pulled, steered: StandIn
+    ) -> None:
+        before = begun.everything(make())
+        second = begun.pull(make())
         assert [str(error) for error in second.errors] == []
-        assert second.rows <= first.rows
-        assert steered.requests_seen() <= requests_first
-        assert pulled.everything(make()) == before
+        assert second.rows <= begun.first.rows
+        assert steered.requests_seen() <= begun.first_requests
+        assert begun.everything(make()) == before
 
     def test_faults_on_the_way_change_nothing_in_the_end(
-        self, make: MakeSource, tmp_path: Path, steered: StandIn
+        self, make: MakeSource, begun: Pulled, pulled: Pulled, steered: StandIn
     ) -> None:
-        calm = Pulled(tmp_path / "calm")
-        calm.pull(make())
         steered.throttle(times=1, seconds=1)
         steered.stumble(every=self.stumbles_every)
-        rough = Pulled(tmp_path / "rough")
-        report = rough.pull(make())
+        report = pulled.pull(make())
         steered.clear()
         assert [str(error) for error in report.errors] == []
-        assert rough.everything(make()) == calm.everything(make())
+        assert pulled.everything(make()) == begun.everything(make())
 
-    def test_a_backfill_leaves_the_place_alone(self, make: MakeSource, pulled: Pulled) -> None:
-        first = pulled.pull(make())
-        before = pulled.everything(make())
+    def test_a_backfill_leaves_the_place_alone(self, make: MakeSource, begun: Pulled) -> None:
+        before = begun.everything(make())
         end = datetime.now(UTC)
-        report = pulled.pull(make(), window=Window(end - timedelta(days=20), end))
+        report = begun.pull(make(), window=Window(end - timedelta(days=20), end))
         assert [str(error) for error in report.errors] == []
-        assert pulled.everything(make()) == before
-        cursors = {stream.stream: stream.cursor for stream in first.streams}
-        assert {s.stream: s.cursor or cursors[s.stream] for s in pulled.pull(make()).streams} == cursors
+        assert begun.everything(make()) == before
+        cursors = {stream.stream: stream.cursor for stream in begun.first.streams}
+        assert {s.stream: s.cursor or cursors[s.stream] for s in begun.pull(make()).streams} == cursors
 
-    def test_an_empty_account_loses_nothing(self, make: MakeSource, pulled: Pulled, steered: StandIn) -> None:
-        pulled.pull(make())
-        before = pulled.everything(make())
+    def test_an_empty_account_loses_nothing(self, make: MakeSource, begun: Pulled, steered: StandIn) -> None:
+        before = begun.everything(make())
         steered.forget_everything()
-        pulled.pull(make(), full=True)
+        begun.pull(make(), full=True)
         steered.clear()
-        assert {name: rows for name, rows in pulled.everything(make()).items() if not rows and before[name]} == {}
+        assert {name: rows for name, rows in begun.everything(make()).items() if not rows and before[name]} == {}
 
     def test_a_web_page_instead_of_an_answer_is_named_and_loses_nothing(
-        self, make: MakeSource, pulled: Pulled, steered: StandIn
+        self, make: MakeSource, begun: Pulled, steered: StandIn
     ) -> None:
         source = make()
-        pulled.pull(source)
-        before = pulled.everything(source)
+        before = begun.everything(source)
         steered.speak_html()
-        report = pulled.pull(make())
+        report = begun.pull(make())
         steered.clear()
         assert not report.ok
         assert all(source.name in str(error) for error in report.errors)
         assert any("JSON" in str(error) or "token" in str(error) for error in report.errors)
-        assert pulled.everything(source) == before
+        assert begun.everything(source) == before
 
     def test_a_renamed_or_missing_field_is_named_and_loses_nothing(
-        self, make: MakeSource, pulled: Pulled, steered: StandIn
+        self, make: MakeSource, begun: Pulled, steered: StandIn
     ) -> None:
         if self.odd_field is None:
             return
         stream, field = self.odd_field
         source = make(streams=(stream,))
-        pulled.pull(source)
-        before = pulled.rows(source, stream)
+        before = begun.rows(source, stream)
+        assert before
         for renamed in (True, False):
             if renamed:
                 steered.rename(field, f"{field}_v2")
             else:
                 steered.drop(field)
-            report = pulled.pull(make(streams=(stream,)), full=True)
+            report = begun.pull(make(streams=(stream,)), full=True)
             steered.clear()
             assert not report.ok
             assert all(f"{source.name}.{stream}" in str(error) for error in report.errors)
             assert all("What to do" in str(error) for error in report.errors)
-            assert pulled.rows(source, stream) == before
+            assert begun.rows(source, stream) == before
 
     def test_an_expired_token_is_renewed_in_the_middle(
         self, make: MakeSource, pulled: Pulled, steered: StandIn
@@ -243,6 +280,14 @@ class SourceContract(DeclaredContract):
             assert str(value) not in result.detail
         (result,) = check_source(make(base_url="http://127.0.0.1:9"), name="it")
         assert (result.ok, result.problem) == (False, "network")
+
+
+def _rows(connection: Connection, schema: str, stream: str) -> list[tuple[Any, ...]]:
+    columns = [name for name in column_types(connection, schema, stream) if name != PULLED_AT]
+    if not columns:
+        return []
+    names = ", ".join(quoted(name) for name in columns)
+    return connection.execute(f"SELECT {names} FROM {identifier(f'{schema}.{stream}')} ORDER BY {names}").fetchall()
 
 
 def _check_columns(stream: Stream, *, named_later: bool) -> None:

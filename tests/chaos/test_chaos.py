@@ -16,6 +16,8 @@ from tests.chaos.points import Chaos
 from tests.chaos.runs import Runs
 from tests.chaos.world import chaos_world
 
+pytestmark = pytest.mark.slow
+
 log = logging.getLogger(__name__)
 POINTS = int(os.environ.get("MILLSTREAM_CHAOS", "12"))
 SEED = int(os.environ.get("MILLSTREAM_CHAOS_SEED", "2026"))

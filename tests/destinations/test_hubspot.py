@@ -27,6 +27,7 @@ from millstream.state.errors import (
     RefusedError,
 )
 
+SYSTEM = "hubspot"
 ROOT = "https://hubspot.test"
 CONTACTS = f"{ROOT}/crm/v3/objects/contacts"
 LISTS = f"{ROOT}/crm/v3/lists"
@@ -45,22 +46,6 @@ def connect(sandbox: Sandbox, token: str = "pat-sandbox-hubspot") -> HubSpot:
 @pytest.fixture
 def hubspot(sandbox: Sandbox) -> HubSpot:
     return connect(sandbox)
-
-
-@pytest.fixture
-def faults(sandbox: Sandbox) -> Iterator[Any]:
-    def order(**facts: object) -> None:
-        answer = requests.post(f"{sandbox.url}/_sandbox/faults", json={"system": "hubspot", **facts}, timeout=10)
-        assert answer.status_code == 201, answer.text
-
-    yield order
-    requests.delete(f"{sandbox.url}/_sandbox/faults", timeout=10)
-
-
-@pytest.fixture
-def alone() -> Iterator[responses.RequestsMock]:
-    with responses.RequestsMock() as vendor:
-        yield vendor
 
 
 @pytest.fixture

@@ -20,6 +20,7 @@ from millstream.sandbox import Sandbox
 from millstream.state.errors import AuthenticationError, ConfigurationError, NotFoundError, PermissionDeniedError
 from millstream.state.http import Retries
 
+SYSTEM = "mailchimp"
 ROOT = "https://mailchimp.test/3.0"
 LIST = f"{ROOT}/lists/a1b2c3d4e5"
 NEW = "new-person@example.com"
@@ -39,22 +40,6 @@ def connect(sandbox: Sandbox, key: str = "sandbox-mailchimp-us1", **settings: st
 @pytest.fixture
 def mailchimp(sandbox: Sandbox) -> Mailchimp:
     return connect(sandbox)
-
-
-@pytest.fixture
-def faults(sandbox: Sandbox) -> Iterator[Any]:
-    def order(**facts: object) -> None:
-        answer = requests.post(f"{sandbox.url}/_sandbox/faults", json={"system": "mailchimp", **facts}, timeout=10)
-        assert answer.status_code == 201, answer.text
-
-    yield order
-    requests.delete(f"{sandbox.url}/_sandbox/faults", timeout=10)
-
-
-@pytest.fixture
-def alone() -> Iterator[responses.RequestsMock]:
-    with responses.RequestsMock() as vendor:
-        yield vendor
 
 
 @pytest.fixture

@@ -39,6 +39,7 @@ from millstream.state.ledger.journal import Journal
 from millstream.state.store import DuckDBStore
 from tests.destinations.memory import Killed
 
+SYSTEM = "mailchimp"
 ROOT = "https://mailchimp.test/3.0"
 LINK = "https://files.test/results.tar.gz?signature=1"
 
@@ -62,22 +63,6 @@ def account(sandbox: Sandbox) -> Account:
 @pytest.fixture
 def mailchimp(sandbox: Sandbox, account: Account) -> Mailchimp:
     return connect(sandbox)
-
-
-@pytest.fixture
-def faults(sandbox: Sandbox) -> Iterator[Any]:
-    def order(**facts: object) -> None:
-        answer = requests.post(f"{sandbox.url}/_sandbox/faults", json={"system": "mailchimp", **facts}, timeout=10)
-        assert answer.status_code == 201, answer.text
-
-    yield order
-    requests.delete(f"{sandbox.url}/_sandbox/faults", timeout=10)
-
-
-@pytest.fixture
-def alone() -> Iterator[responses.RequestsMock]:
-    with responses.RequestsMock() as vendor:
-        yield vendor
 
 
 @pytest.fixture

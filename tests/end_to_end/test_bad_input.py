@@ -159,14 +159,15 @@ def ingest(world: World, source: str, *, full: bool = False) -> IngestReport:
 
 def stored(world: World, source: str) -> Rows:
     """The raw rows of a source, without the time of the pull."""
-    tables = world.sql(
-        "SELECT table_name FROM duckdb_tables() WHERE schema_name = ? AND NOT starts_with(table_name, '_dlt')",
-        f"raw_{source}",
-    )
     chosen = "COLUMNS(name -> name NOT IN ('_pulled_at', '_dlt_load_id', '_dlt_id'))"
-    return {
-        table: world.sql(f'SELECT {chosen} FROM "raw_{source}"."{table}" ORDER BY ALL') for (table,) in sorted(tables)
-    }
+    with world.asking() as ask:
+        tables = ask(
+            "SELECT table_name FROM duckdb_tables() "
+            f"WHERE schema_name = 'raw_{source}' AND NOT starts_with(table_name, '_dlt')"
+        )
+        return {
+            table: ask(f'SELECT {chosen} FROM "raw_{source}"."{table}" ORDER BY ALL') for (table,) in sorted(tables)
+        }
 
 
 def assert_nobody(world: World, text: str) -> None:

@@ -16,6 +16,8 @@ from millstream.destinations.sync_report import SyncReport
 from millstream.flows import steps
 from tests.end_to_end.world import NOT_ADDRESSABLE, UNHURRIED, World, demo_world, differences, outcome
 
+pytestmark = pytest.mark.slow
+
 OAUTH = """client_id: sandbox-client
     client_secret: {env: GA4_CLIENT_SECRET}
     refresh_token: {env: GA4_REFRESH_TOKEN}"""

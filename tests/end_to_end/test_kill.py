@@ -16,6 +16,8 @@ import pytest
 
 from tests.end_to_end.world import World, demo_world, differences, outcome
 
+pytestmark = pytest.mark.slow
+
 MORTAL = Path(__file__).with_name("mortal.py")
 LONGEST = {"ingest": 1.5, "resolve": 0.5, "activate": 0.3, "send": 0.3}
 """How many seconds into each stage a kill may come."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -42,6 +42,7 @@ ECHOES = ("raw_hubspot.lists", "raw_hubspot.list_memberships")
 """Raw tables in which the list that our own sync keeps shows up, one run later."""
 
 Truth = list[dict[str, Any]]
+Ask = Callable[[str], list[tuple[Any, ...]]]
 
 
 @dataclass
@@ -119,14 +120,20 @@ class World:
         """Start counting requests."""
         self.control("DELETE", "/requests")
 
-    def sql(self, query: str, *values: object) -> list[tuple[Any, ...]]:
-        """Rows of a query on the store."""
+    @contextmanager
+    def asking(self) -> Iterator[Ask]:
+        """Asks the store one query after the other: to open it takes longer than to answer."""
         workspace = self.open()
         try:
             with workspace.store.open() as connection:
-                return connection.execute(query, list(values)).fetchall()
+                yield lambda query: connection.execute(query).fetchall()
         finally:
             workspace.journal.close()
+
+    def sql(self, query: str) -> list[tuple[Any, ...]]:
+        """Rows of one query on the store."""
+        with self.asking() as ask:
+            return ask(query)
 
 
 @contextmanager
@@ -259,7 +266,15 @@ def check_tag(truth: Truth, there: list[str], wanted: Iterable[str], tag: str) -
 
 def outcome(world: World) -> dict[str, object]:
     """All that a run leaves, without ids and times that each run makes anew: equal for equal worlds."""
-    tables = world.sql(
+    left: dict[str, object] = {"list": sorted(listed(world)), "standings": statuses(world)}
+    for tag in TAGS.values():
+        left[tag] = {email: member["merge_fields"] for email, member in tagged(world, tag).items()}
+    with world.asking() as ask:
+        return left | _stored(ask)
+
+
+def _stored(ask: Ask) -> dict[str, object]:
+    tables = ask(
         """
         SELECT table_schema, table_name, list(column_name ORDER BY ordinal_position) FROM information_schema.columns
         WHERE starts_with(table_schema, 'raw_') AND NOT ends_with(table_schema, '_staging')
@@ -267,22 +282,19 @@ def outcome(world: World) -> dict[str, object]:
         GROUP BY ALL
         """
     )
-    left: dict[str, object] = {"list": sorted(listed(world)), "standings": statuses(world)}
-    for tag in TAGS.values():
-        left[tag] = {email: member["merge_fields"] for email, member in tagged(world, tag).items()}
+    stored: dict[str, object] = {}
     for schema, table, columns in tables:
         if f"{schema}.{table}" in ECHOES:
             continue
         chosen = ", ".join(f'"{column}"' for column in columns if column not in OF_THE_RUN)
-        left[f"{schema}.{table}"] = world.sql(f'SELECT {chosen} FROM "{schema}"."{table}" ORDER BY ALL')
-    people = world.sql("SELECT profile_id, list(record_id ORDER BY record_id) FROM customers.members GROUP BY ALL")
+        stored[f"{schema}.{table}"] = ask(f'SELECT {chosen} FROM "{schema}"."{table}" ORDER BY ALL')
+    people = ask("SELECT profile_id, list(record_id ORDER BY record_id) FROM customers.members GROUP BY ALL")
     records = {profile: tuple(found) for profile, found in people}
-    left["people"] = sorted(records.values())
-    members = world.sql("SELECT audience, profile_id FROM customers.memberships WHERE left_at IS NULL")
-    left["members"] = sorted((audience, records[profile]) for audience, profile in members)
-    events = world.sql("SELECT event_id, record_id, name FROM customers.events ORDER BY ALL")
-    left["events"] = events
-    return left
+    stored["people"] = sorted(records.values())
+    members = ask("SELECT audience, profile_id FROM customers.memberships WHERE left_at IS NULL")
+    stored["members"] = sorted((audience, records[profile]) for audience, profile in members)
+    stored["events"] = ask("SELECT event_id, record_id, name FROM customers.events ORDER BY ALL")
+    return stored
 
 
 def differences(one: dict[str, object], other: dict[str, object]) -> list[str]:

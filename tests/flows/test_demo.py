@@ -37,8 +37,13 @@ def test_it_never_empties_a_folder_that_is_not_its_own(
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 class TestWithoutATerminal:
-    def test_it_shows_what_the_run_did_and_ends(self, tmp_path: Path) -> None:
-        done = start(tmp_path)
+    @pytest.fixture(scope="class")
+    @classmethod
+    def folder(cls, tmp_path_factory: pytest.TempPathFactory) -> Path:
+        return tmp_path_factory.mktemp("demo")
+
+    def test_it_shows_what_the_run_did_and_ends(self, folder: Path) -> None:
+        done = start(folder)
         said, complaints = done.communicate(timeout=800)
         assert done.returncode == 0, said + complaints
         for title in ("Rows pulled", "People found", "Audiences", "Rows sent"):
@@ -47,24 +52,25 @@ class TestWithoutATerminal:
             assert name in said
         assert re.search(r"See it in Prefect: http://127\.0\.0\.1:\d+/", said)
         assert "millstream run" in said
-        assert processes_of(tmp_path) == []
+        assert processes_of(folder) == []
 
-    def test_a_stopped_demo_takes_everything_down(self, tmp_path: Path) -> None:
-        demo = start(tmp_path)
+    def test_a_stopped_demo_takes_everything_down(self, folder: Path) -> None:
+        demo = start(folder, "--keep")
         deadline = time.monotonic() + 300
         # the server, the worker, and the run's own process
-        while len(processes_of(tmp_path)) < 3 and time.monotonic() < deadline:
+        while len(processes_of(folder)) < 3 and time.monotonic() < deadline:
             time.sleep(0.5)
         demo.send_signal(signal.SIGTERM)
         said, complaints = demo.communicate(timeout=120)
         assert demo.returncode == 130, said + complaints
         assert "Stopped." in said
-        assert processes_of(tmp_path) == []
+        assert processes_of(folder) == []
 
 
-def start(folder: Path) -> subprocess.Popen[str]:
+def start(folder: Path, *options: str) -> subprocess.Popen[str]:
+    where = ["--people", "300", "--folder", str(folder / "demo")]
     return subprocess.Popen(
-        [sys.executable, "-m", "millstream.flows.demo", "--people", "300", "--folder", str(folder / "demo")],
+        [sys.executable, "-m", "millstream.flows.demo", *where, *options],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

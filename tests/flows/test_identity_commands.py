@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -82,20 +83,27 @@ def documented_keys(command: str) -> set[str]:
     return set(re.findall(r"`(\w+)`", row[1]))
 
 
-def rows(project: Path, query: str, *values: object) -> list[tuple[Any, ...]]:
+@contextmanager
+def opened(project: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     with duckdb.connect(str(project / ".millstream" / "store.duckdb"), read_only=True) as store:
         store.execute("SET TimeZone = 'UTC'")
+        yield store
+
+
+def rows(project: Path, query: str, *values: object) -> list[tuple[Any, ...]]:
+    with opened(project) as store:
         return store.execute(query, list(values)).fetchall()
 
 
 def everything(project: Path) -> dict[str, object]:
     """A fingerprint of each table of the store."""
-    tables = rows(
-        project,
-        "SELECT table_schema || '.' || table_name FROM information_schema.tables "
-        "WHERE table_type = 'BASE TABLE' AND table_schema IN ('customers', 'delivery') ORDER BY ALL",
-    )
-    return {name: rows(project, f"SELECT count(*), bit_xor(hash(t)) FROM {name} AS t")[0] for (name,) in tables}
+    with opened(project) as store:
+        tables = store.execute(
+            "SELECT table_schema || '.' || table_name FROM information_schema.tables "
+            "WHERE table_type = 'BASE TABLE' AND table_schema IN ('customers', 'delivery') ORDER BY ALL"
+        ).fetchall()
+        marks = {name: f"SELECT count(*), bit_xor(hash(t)) FROM {name} AS t" for (name,) in tables}
+        return {name: store.execute(mark).fetchone() for name, mark in marks.items()}
 
 
 def members(project: Path) -> set[tuple[str, str]]:

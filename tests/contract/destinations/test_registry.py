@@ -2,17 +2,9 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from pathlib import Path
-
 from millstream.destinations.registry import DESTINATIONS
-from tests.contract.destinations.ground import SandboxContract
+from tests.contract.destinations.all_contracts import all_contracts
 
 
 def test_every_registered_destination_is_here() -> None:
-    modules = [
-        import_module(f"tests.contract.destinations.{path.stem}") for path in Path(__file__).parent.glob("test_*.py")
-    ]
-    classes = [found for module in modules for found in vars(module).values() if isinstance(found, type)]
-    contracts = [found for found in classes if issubclass(found, SandboxContract) and hasattr(found, "connector")]
-    assert {found.connector.name for found in contracts} == set(DESTINATIONS.names())
+    assert set(all_contracts()) == set(DESTINATIONS.names())
