@@ -14,11 +14,10 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Annotated, Literal
 
 import pyarrow as pa
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from millstream.sources.contract import Column, ColumnType
 from millstream.sources.typed_values import Format, typed
@@ -70,12 +69,6 @@ def _column(value: object) -> object:
 ColumnName = Annotated[str, BeforeValidator(_column)]
 StreamName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9]*(_[a-z0-9]+)*$", max_length=60)]
 Kind = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
-
-
-def at_project_root(path: str, info: ValidationInfo) -> str:
-    """A relative path as one that starts at the project file's folder, where that is known."""
-    root = info.context.get("root") if isinstance(info.context, Mapping) else None
-    return str(Path(root, path)) if isinstance(root, Path) else path
 
 
 class Declared(BaseModel):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -13,35 +13,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, BinaryIO, cast
 
-import orjson
-
 from millstream.sources.files.settings import FilesSettings
-from millstream.state.errors import (
-    AuthenticationError,
-    ConfigurationError,
-    MillstreamError,
-    NotFoundError,
-    PermissionDeniedError,
-    SchemaError,
-    UnavailableError,
-    UnreachableError,
-)
+from millstream.state.errors import MillstreamError, NotFoundError, SchemaError
+from millstream.state.vendors.files import PlaceAccess, error_of, open_place
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
 
-EXTRAS = {"s3": "s3", "gs": "gcs", "gcs": "gcs", "az": "azure", "abfs": "azure", "abfss": "azure", "sftp": "sftp"}
-PROTOCOLS = ("file", *EXTRAS, "memory")
 _CHUNK = 1024 * 1024
-_CREDENTIAL_WORDS = (
-    "authentication",
-    "credential",
-    "invalidaccesskeyid",
-    "signaturedoesnotmatch",
-    "unauthorized",
-    "401",
-)
-_NETWORK_ERRORS = ("EndpointConnectionError", "ClientConnectorError", "ConnectTimeoutError", "ServiceRequestError")
 
 
 @dataclass(frozen=True)
@@ -80,33 +59,16 @@ class Place:
 
     @cached_property
     def _files(self) -> AbstractFileSystem:
-        from fsspec.core import url_to_fs
-
-        if self.protocol not in PROTOCOLS:
-            raise ConfigurationError(f"Files on {self.protocol}:// cannot be read.", allowed=PROTOCOLS)
-        try:
-            files, _ = url_to_fs(self.url, **self._options())
-        except ImportError as error:
-            extra = EXTRAS.get(self.protocol, self.protocol)
-            raise ConfigurationError(
-                f"Files on {self.protocol}:// need another package.",
-                remedy=f"install it: pip install 'millstream[{extra}]'.",
-            ) from error
-        return files
-
-    def _options(self) -> Mapping[str, object]:
-        """What fsspec's file systems call the credentials."""
         settings = self._settings
-        password = settings.password.get_secret_value() if settings.password else None
-        names = {"s3": ("key", "secret"), "sftp": ("username", "password")}.get(
-            self.protocol, ("account_name", "account_key")
+        return open_place(
+            PlaceAccess(
+                url=self.url,
+                username=settings.username,
+                password=settings.password,
+                service_account=settings.service_account,
+                options=settings.options,
+            )
         )
-        options: dict[str, object] = {**settings.options, names[0]: settings.username, names[1]: password}
-        if settings.service_account:
-            options["token"] = orjson.loads(settings.service_account.get_secret_value())
-        if self.protocol not in ("file", "memory", "sftp"):
-            options |= {"use_listings_cache": False, "skip_instance_cache": True}
-        return {name: value for name, value in options.items() if value is not None}
 
     def check(self) -> None:
         """See that the folder is there.
@@ -208,24 +170,8 @@ def _parts(path: str, opened: IO[bytes]) -> Iterator[tuple[str, BinaryIO]]:
 
 
 def _ours(error: Exception, what: str) -> MillstreamError | None:
-    """An error of a file system as ours: the libraries below agree on few classes, so that names and words count."""
+    """An error of reading as ours: of a broken file, or of the place."""
     kind, text = type(error).__name__, str(error)[:200]
-    words = f"{kind} {text}".lower()
-    if isinstance(error, FileNotFoundError):
-        return NotFoundError(f"There is no {what}.", remedy="it was there when the folder was listed: run again.")
-    if any(word in words for word in _CREDENTIAL_WORDS):
-        return AuthenticationError(
-            f"The place of the files does not accept the credential ({kind}).",
-            remedy="check username and password (or service_account) of the connection.",
-        )
-    if isinstance(error, PermissionError) or "403" in words or "accessdenied" in words:
-        return PermissionDeniedError(
-            f"{what} may not be read.", remedy="let the user read the folder and the files in it."
-        )
     if isinstance(error, (gzip.BadGzipFile, zipfile.BadZipFile, EOFError, UnicodeError)) or kind == "error":
         return SchemaError(f"{what} cannot be unpacked: {text}.", remedy="have it written anew.")
-    if isinstance(error, (ConnectionError, TimeoutError)) or kind in _NETWORK_ERRORS or "getaddrinfo" in words:
-        return UnreachableError(f"The place of the files cannot be reached ({kind}).", remedy="check url and network.")
-    if isinstance(error, OSError):
-        return UnavailableError(f"{what} cannot be read ({kind}: {text}).", remedy="run again.")
-    return None
+    return error_of(error, what, done="read")

@@ -16,9 +16,9 @@ from millstream.sources.from_project import (
     DeletedSettings,
     StreamName,
     StreamSettings,
-    at_project_root,
 )
 from millstream.sources.typed_values import Format
+from millstream.state.project_root import at_project_root
 from millstream.state.zones import ZoneName
 
 FileFormat = Literal["csv", "jsonl", "parquet", "xml", "excel"]

@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING, ClassVar
 
 from millstream.sources.contract import Source, Stream
 from millstream.sources.ga4.audiences import AudienceReader
-from millstream.sources.ga4.credentials import google_auth
 from millstream.sources.ga4.reports import ReportReader
-from millstream.sources.ga4.settings import GoogleAnalytics4Settings, Report
+from millstream.sources.ga4.settings import SCOPE, GoogleAnalytics4Settings, Report
 from millstream.state.errors import (
     MillstreamError,
     PermissionDeniedError,
@@ -51,7 +50,7 @@ class GoogleAnalytics4(Source[GoogleAnalytics4Settings]):
 
     def auth(self) -> AuthBase:
         """A token of the service account or of the user's refresh token."""
-        return google_auth(self.settings)
+        return self.settings.credential(SCOPE)
 
     def streams(self) -> tuple[Stream, ...]:
         """One stream a report, then the audiences and their members."""

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Annotated, Self
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
 
 from millstream.sources.contract import SourceSettings
+from millstream.state.vendors.google import GoogleCredential
 
 DATA_API = "https://analyticsdata.googleapis.com"
 ADMIN_API = "https://analyticsadmin.googleapis.com"
-TOKEN_URL = "https://oauth2.googleapis.com/token"  # noqa: S105 - an address
 SCOPE = "https://www.googleapis.com/auth/analytics.readonly"
 FIXED_STREAMS = ("audiences", "audience_users")
 
@@ -50,7 +50,7 @@ DEFAULT_REPORTS = (
 )
 
 
-class GoogleAnalytics4Settings(SourceSettings):
+class GoogleAnalytics4Settings(GoogleCredential, SourceSettings):
     """What the source needs: a property, a credential, and which reports and audiences to read."""
 
     base_url: str = Field(default=DATA_API, description="Root of the Data API, a proxy or the sandbox.")
@@ -58,14 +58,7 @@ class GoogleAnalytics4Settings(SourceSettings):
         default=None,
         description="Root of the Admin API, which lists audiences; left out: Google's, or base_url if that is another.",
     )
-    token_url: str = Field(default=TOKEN_URL, description="OAuth 2.0 token endpoint.")
     property_id: str = Field(pattern=r"^\d+$", description="The property's numeric id, not the G-... measurement id.")
-    service_account: SecretStr | None = Field(
-        default=None, description="The service account's key file, its JSON as text."
-    )
-    client_id: str | None = Field(default=None, description="OAuth client id, with a refresh token.")
-    client_secret: SecretStr | None = Field(default=None, description="OAuth client secret.")
-    refresh_token: SecretStr | None = Field(default=None, description="The user's OAuth refresh token.")
     reports: tuple[Report, ...] = Field(
         default=DEFAULT_REPORTS, description="Reports to read by day; each becomes a stream."
     )
@@ -96,11 +89,6 @@ class GoogleAnalytics4Settings(SourceSettings):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        user = (self.client_id, self.client_secret, self.refresh_token)
-        if (self.service_account is None) == (None in user):
-            raise ValueError("give either service_account, or client_id, client_secret and refresh_token together")
-        if self.service_account is not None and any(part is not None for part in user):
-            raise ValueError("give service_account or client_id, client_secret and refresh_token, not both")
         names = [report.name for report in self.reports] + list(FIXED_STREAMS)
         doubles = sorted({name for name in names if names.count(name) > 1})
         if doubles:

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 from pydantic import BaseModel, Field, ValidationInfo, field_validator
 
-from millstream.sources.from_project import at_project_root
+from millstream.state.project_root import at_project_root
 
 
 @dataclass(frozen=True, kw_only=True)

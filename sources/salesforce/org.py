@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, MutableMapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -14,6 +13,7 @@ from millstream.state.errors import (
     PermissionDeniedError,
     QuotaExhaustedError,
 )
+from millstream.state.vendors.salesforce import requests_used
 
 if TYPE_CHECKING:
     from millstream.sources.pull import Pull
@@ -27,8 +27,6 @@ STAMPS = ("SystemModstamp", "LastModifiedDate", "CreatedDate")
 
 _UNREADABLE = frozenset({"address", "location", "base64"})
 """Compound fields, whose parts are fields of their own, and files: a bulk job refuses them."""
-
-_USAGE = re.compile(r"\bapi-usage=(\d+)/(\d+)")
 
 
 @dataclass(frozen=True)
@@ -66,9 +64,9 @@ class Org:
 
     def classify(self, answer: Answer) -> MillstreamError | None:
         """The error of an answer; takes over what its head says of the day's requests."""
-        usage = _USAGE.search(answer.headers.get("Sforce-Limit-Info", ""))
+        usage = requests_used(answer)
         if usage:
-            self._used, self._allowed = int(usage[1]), int(usage[2])
+            self._used, self._allowed = usage
         return classify(answer)
 
     def check_budget(self, rows_left: int = 0, rows_a_request: int = 1) -> None:

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from pydantic import Field, SecretStr, ValidationInfo, field_validator, model_validator
 
 from millstream.sources.contract import ColumnType, DeclaredSettings
-from millstream.sources.from_project import ColumnName, DeletedSettings, StreamName, StreamSettings, at_project_root
+from millstream.sources.from_project import ColumnName, DeletedSettings, StreamName, StreamSettings
+from millstream.state.project_root import at_project_root
 from millstream.state.zones import ZoneName
 
 _SQLITE = "sqlite:///"

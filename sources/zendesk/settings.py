@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Literal, Self
 from pydantic import Field, SecretStr, ValidationInfo, field_validator, model_validator
 
 from millstream.sources.contract import SourceSettings
-from millstream.sources.from_project import at_project_root
 from millstream.state.http import BasicAuth, TokenOrOAuthSettings, client_credentials_auth, refresh_token_auth
+from millstream.state.project_root import at_project_root
 
 if TYPE_CHECKING:
     from requests.auth import AuthBase

@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     from millstream.state.store import Connection
 
 SCHEMA = "customers"
-VERSION = 2
-"""Of the tables below. One that differs makes the model be built anew, in the same records (``create_tables``)."""
+VERSION = 3
+"""Of the tables below. An older one is brought up to date, in the same records (``create_tables``)."""
 
 TABLES = """
 CREATE SCHEMA IF NOT EXISTS customers;
@@ -60,7 +60,20 @@ CREATE TABLE IF NOT EXISTS customers.events (
     channel TEXT,
     campaign TEXT,
     properties JSON NOT NULL,
-    plan_status TEXT NOT NULL           -- planned, unplanned, or 'missing: a, b'
+    plan_status TEXT NOT NULL,          -- planned, unplanned, or violating: planned, and with violations
+    value_base DOUBLE,                  -- value in the project's base currency; NULL without a rate (currency.py)
+    violations TEXT[]                   -- 'missing a', 'type b', 'value c' of properties; NULL where there are none
+);
+
+-- Which plan the events were held against, and by which rates they were converted: one row each.
+CREATE TABLE IF NOT EXISTS customers.judged_by (fingerprint TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS customers.converted_by (fingerprint TEXT NOT NULL);
+
+-- The rate of each day on which one holds: units of the base currency for one of the currency.
+CREATE TABLE IF NOT EXISTS customers.exchange_rates (
+    currency TEXT NOT NULL,
+    day DATE NOT NULL,
+    rate DOUBLE NOT NULL
 );
 
 -- Whether a record's person may be addressed. A profile takes the most restrictive of its records.
@@ -99,7 +112,7 @@ CREATE TABLE IF NOT EXISTS customers.model_version (version INTEGER NOT NULL);
 def create_tables(connection: Connection) -> None:
     """Make the tables that are missing, and bring those of an older version up to date.
 
-    After that all streams are modelled anew from their raw tables. Records keep their ids, and people theirs.
+    Records keep their ids, and people theirs.
 
     Raises:
         ConfigurationError: The store was made by a newer version.
@@ -111,8 +124,10 @@ def create_tables(connection: Connection) -> None:
             where="store",
             remedy="install the newer Millstream that wrote to this store.",
         )
-    if version is not None and version < VERSION:
-        _carry_over(connection)
+    if version == 1:
+        _carry_over_spellings(connection)
+    if version is not None and version < 3:
+        _add_event_columns(connection)
     connection.execute(TABLES)
     if version != VERSION:
         connection.execute("DELETE FROM customers.model_version")
@@ -135,8 +150,11 @@ def _version(connection: Connection) -> int | None:
     return row[0] if row else None
 
 
-def _carry_over(connection: Connection) -> None:
-    """From version 1, which had one spelling of each identifier; also for streams that are not pulled any more."""
+def _carry_over_spellings(connection: Connection) -> None:
+    """From version 1, which had one spelling of each identifier; also for streams that are not pulled any more.
+
+    After that all streams are modelled anew from their raw tables.
+    """
     connection.execute("CREATE OR REPLACE TEMP TABLE carried_over AS SELECT * FROM customers.identifiers")
     connection.execute("DROP TABLE customers.identifiers")
     connection.execute("DROP TABLE customers.normalised")
@@ -149,3 +167,10 @@ def _carry_over(connection: Connection) -> None:
     )
     connection.execute("DROP TABLE carried_over")
     connection.execute("UPDATE customers.modelled_streams SET declaration = ''")
+
+
+def _add_event_columns(connection: Connection) -> None:
+    """From version 2, which kept values as said only; what it knew of the plan is judged anew from the events."""
+    connection.execute("ALTER TABLE customers.events ADD COLUMN value_base DOUBLE")
+    connection.execute("ALTER TABLE customers.events ADD COLUMN violations TEXT[]")
+    connection.execute("UPDATE customers.events SET value_base = value WHERE value IS NOT NULL")

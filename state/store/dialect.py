@@ -190,6 +190,11 @@ def _json(node: exp.Expr) -> exp.Expr:
         )
     if isinstance(node, exp.JSONExtractScalar):
         return _json_text(node.this, node.expression)
+    if isinstance(node, exp.JSONExtract) and isinstance(node.expression, exp.JSONPath):
+        keys = [part for part in node.expression.expressions if not isinstance(part, exp.JSONPathRoot)]
+        if all(isinstance(key, exp.JSONPathKey) for key in keys):
+            literals = [exp.Literal.string(key.name) for key in keys]
+            return exp.Anonymous(this="JSONB_EXTRACT_PATH", expressions=[node.this, *literals])
     return node
 
 

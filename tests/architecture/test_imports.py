@@ -193,6 +193,18 @@ def test_http_is_spoken_in_one_place() -> None:
     assert wrong == []
 
 
+def test_places_of_files_are_opened_in_one_place() -> None:
+    """What speaks to buckets and servers of files is no HTTP of ours, so is kept together as well."""
+    libraries = {"fsspec", "s3fs", "gcsfs", "adlfs", "paramiko", "boto3", "botocore", "aiobotocore"}
+    wrong = [
+        f"{here(path)}: {name}"
+        for path in everywhere()
+        for name in imports(path)
+        if name.split(".")[0] in libraries and name != "fsspec.AbstractFileSystem"
+    ]
+    assert {line.split(":")[0] for line in wrong} == {"state/vendors/files.py"}
+
+
 def test_no_sessions_are_made_outside_the_engine() -> None:
     wrong = [
         f"{here(path)}: {node.func.attr}"
