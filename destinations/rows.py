@@ -11,9 +11,12 @@ from datetime import UTC, datetime
 from decimal import Decimal
 
 from millstream.destinations.contract import DeliveryRow, FieldValue, Outcome, retry_later
+from millstream.destinations.kept_identifiers import identifiers_in
 from millstream.state.errors import MillstreamError, RetryableError
 from millstream.state.privacy import redact
 
+_NUMBER = re.compile(r"[+\d ()./-]+")
+_SHORTEST_NUMBER = 7
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(\.\d{1,6})?([+-]\d\d(:\d\d)?)?")
 
 
@@ -76,6 +79,25 @@ def masked(text: str, match_value: str) -> str:
     if match_value:
         text = re.sub(re.escape(match_value), lambda found: f"{found.group(0)[0]}***", text, flags=re.IGNORECASE)
     return redact(text)
+
+
+def personal_values(rows: Iterable[DeliveryRow]) -> set[str]:
+    """All that rows say of their people, as text: what has to be masked."""
+    found: set[str] = set()
+    for row in rows:
+        kept = (part for _, value in identifiers_in(row.external_id) for part in value.split("|"))
+        values = (text_value(value) for value in row.fields.values() if not isinstance(value, bool))
+        texts = {row.match_value, *values, *kept}
+        found |= texts | {_digits(text) for text in texts}
+    return found - {""}
+
+
+def _digits(text: str) -> str:
+    """A phone number as vendors repeat it, which may be without anything but its digits; nothing for other texts."""
+    if not _NUMBER.fullmatch(text):
+        return ""
+    digits = re.sub(r"\D", "", text)
+    return digits if len(digits) >= _SHORTEST_NUMBER else ""
 
 
 def last_of_each(rows: Iterable[DeliveryRow]) -> list[DeliveryRow]:

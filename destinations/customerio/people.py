@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 from millstream.destinations.contract import DeliveryRow, FieldValue, Outcome
 from millstream.destinations.customerio.answers import outcomes_of, refused_alone
 from millstream.destinations.http import Http
-from millstream.destinations.rows import match_of, moment_of
+from millstream.destinations.rows import match_of, moment_of, unix_seconds
 from millstream.state.errors import RefusedError
 
 LOOK_UP_SIZE = 100
@@ -96,17 +95,8 @@ def _value(name: str, value: FieldValue) -> FieldValue:
     if not isinstance(value, str):
         return value
     if name == "created_at":
-        return _seconds(value)
+        # A moment of a source's own is as it is where it is none, for Customer.io to say what it thinks.
+        seconds = unix_seconds(value)
+        return value if seconds is None else seconds
     moment = moment_of(value)
     return int(moment.timestamp()) if moment else value
-
-
-def _seconds(text: str) -> str | int:
-    """A moment of a source's own, in seconds; as it is where it is none, for Customer.io to say what it thinks."""
-    if text.isdecimal() and len(text) > len("20261101"):
-        return int(text)
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        return text
-    return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp())

@@ -18,11 +18,12 @@ from millstream.sources.contract import Endpoint
 from millstream.sources.parallel import in_order
 from millstream.sources.pull import records_at
 from millstream.state.errors import IncompleteError, SchemaError
+from millstream.state.vendors.intercom import LARGEST_PAGE
 
 if TYPE_CHECKING:
     from millstream.sources.pull import Pull
 
-ROWS_A_PAGE = 150
+ROWS_A_PAGE = LARGEST_PAGE
 PARTS = 8
 FOUNDED = datetime(2011, 1, 1, tzinfo=UTC)
 """Nothing in Intercom is older."""

@@ -6,9 +6,10 @@ import re
 from collections.abc import Mapping
 from typing import Literal
 
-from pydantic import Field, SecretStr
+from pydantic import Field
 
 from millstream.sources.contract import DeclaredSettings, SourceSettings
+from millstream.state.vendors.intercom import IntercomWorkspace
 
 
 class Subscription(DeclaredSettings):
@@ -18,15 +19,9 @@ class Subscription(DeclaredSettings):
     channel: Literal["email", "sms"] = Field(default="email", description="Channel of its messages.")
 
 
-class IntercomSettings(SourceSettings):
+class IntercomSettings(IntercomWorkspace, SourceSettings):
     """Settings of an Intercom connection: one workspace."""
 
-    base_url: str = Field(
-        default="https://api.intercom.io",
-        description="Root of the API in the workspace's region: https://api.intercom.io (US), "
-        "https://api.eu.intercom.io or https://api.au.intercom.io.",
-    )
-    access_token: SecretStr = Field(description="Access token of the workspace's app.")
     version: str = Field(
         default="2.16", pattern=r"^\d+\.\d+$", description="Version of the API; merges and deletes need 2.16."
     )

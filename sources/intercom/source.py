@@ -11,10 +11,10 @@ from millstream.sources.intercom import companies, contacts, conversations, even
 from millstream.sources.intercom.errors import classify
 from millstream.sources.intercom.search import CONTACTS, CONVERSATIONS, count
 from millstream.sources.intercom.settings import IntercomSettings
-from millstream.state.http import BearerAuth, RateLimit
+from millstream.state.http import RateLimit
+from millstream.state.vendors.intercom import RATE_LIMIT, VersionedAuth
 
 if TYPE_CHECKING:
-    from requests import PreparedRequest
     from requests.auth import AuthBase
 
     from millstream.sources.pull import Pull
@@ -27,18 +27,6 @@ _TAGS = "read tags"
 _EVENTS = "read events"
 
 
-class _VersionedAuth(BearerAuth):
-    """The token, and the version of the API without which the app's own default would be spoken."""
-
-    def __init__(self, settings: IntercomSettings) -> None:
-        super().__init__(settings.access_token)
-        self._version = settings.version
-
-    def __call__(self, request: PreparedRequest) -> PreparedRequest:
-        request.headers["Intercom-Version"] = self._version
-        return super().__call__(request)
-
-
 class Intercom(Source[IntercomSettings]):
     """Intercom: one workspace."""
 
@@ -48,10 +36,7 @@ class Intercom(Source[IntercomSettings]):
     docs_url: ClassVar[str] = "https://developers.intercom.com/docs/references/rest-api/api.intercom.io"
     api_version: ClassVar[str] = "2.16"
     Settings = IntercomSettings
-    # The vendor counts in windows of ten seconds.
-    rate_limit: ClassVar[RateLimit] = RateLimit(
-        requests=166, seconds=10.0, concurrency=8, remaining="X-RateLimit-Remaining", reset="X-RateLimit-Reset"
-    )
+    rate_limit: ClassVar[RateLimit] = RATE_LIMIT
 
     def __init__(self, settings: IntercomSettings) -> None:
         super().__init__(settings)
@@ -59,7 +44,7 @@ class Intercom(Source[IntercomSettings]):
 
     def auth(self) -> AuthBase:
         """The app's token; it does not expire."""
-        return _VersionedAuth(self.settings)
+        return VersionedAuth(self.settings.access_token, self.settings.version)
 
     def pace(self) -> RateLimit:
         """The share of the workspace's requests that the settings give us."""

@@ -200,6 +200,8 @@ def test_what_is_sent(offline: Intercom, alone: responses.RequestsMock) -> None:
 
 def test_known_contacts_without_a_change_cost_no_request(offline: Intercom) -> None:
     assert statuses(offline.upsert([row(1, "C-1", "i1")], match_key="external_id")) == [("accepted", None)]
+    by_address = [row(1, "ana@example.com", "i1", email="ana@example.com")]
+    assert statuses(offline.upsert(by_address, match_key="email")) == [("accepted", None)]
     assert offline.calls == 0
 
 
@@ -408,6 +410,13 @@ def test_archived_and_blocked_contacts_are_erased(intercom: Intercom, sandbox: S
     assert not set(contacts.values()) & set(people(sandbox))
 
 
+def test_whoever_has_the_match_value_by_now_is_erased(intercom: Intercom, sandbox: Sandbox) -> None:
+    value = new()
+    contact = made(sandbox, role="user", external_id=value)
+    assert statuses(intercom.erase([row(1, value, "gone-3")], match_key="external_id")) == [("accepted", None)]
+    assert contact not in people(sandbox)
+
+
 def test_every_contact_with_an_address_is_erased(intercom: Intercom, sandbox: Sandbox) -> None:
     email = f"{new()}@example.com"
     for role in ("user", "lead", "lead"):
@@ -422,6 +431,11 @@ def test_every_contact_with_an_address_is_erased(intercom: Intercom, sandbox: Sa
 def test_a_tag_is_found_in_any_spelling(intercom: Intercom, sandbox: Sandbox) -> None:
     assert intercom.ensure_audience("VIP") == intercom.ensure_audience(" vip ")
     assert state(sandbox)["audiences"][intercom.ensure_audience("VIP")] == "vip"
+
+
+def test_a_tag_that_is_there_is_not_written(offline: Intercom, alone: responses.RequestsMock) -> None:
+    alone.get(f"{ROOT}/tags", json={"type": "list", "data": [{"type": "tag", "id": "9", "name": "Käufer"}]})
+    assert offline.ensure_audience("KÄUFER") == "9"
 
 
 def test_a_tag_that_somebody_makes_at_the_same_time_is_theirs(offline: Intercom, alone: responses.RequestsMock) -> None:
@@ -474,9 +488,18 @@ def test_attributes_are_made_where_asked(intercom: Intercom) -> None:
     with pytest.raises(ConfigurationError, match="create_fields"):
         ensure_fields(intercom, "all", sync_of({name: "tier"}), {})
     ensure_fields(intercom, "all", sync_of({name: "tier"}, create_fields=True), {"tier": "BIGINT"})
-    value = new()
-    assert statuses(intercom.upsert([row(1, value, **{name: 3})], match_key="external_id")) == [("accepted", None)]
+    values: tuple[FieldValue, ...] = (3, "nan")
+    rows = [DeliveryRow(number=number, match_value=new(), fields={name: value}) for number, value in enumerate(values)]
+    told = intercom.upsert(rows, match_key="external_id")
+    assert statuses(told) == [("accepted", None), ("rejected", "parameter_invalid")]
     intercom.create_field(name, "number")  # somebody else was quicker: it is there
+
+
+def test_attributes_that_somebody_makes_are_seen(intercom: Intercom, sandbox: Sandbox) -> None:
+    name = f"made {uuid4().hex[:6]}"
+    assert intercom.missing_fields(["plan", name]) == [name]
+    call(sandbox, "POST", "/data_attributes", name=name, model="contact", data_type="string")
+    assert intercom.missing_fields(["plan", name]) == []
 
 
 def test_names_that_intercom_does_not_take_are_errors_of_the_project(intercom: Intercom) -> None:
