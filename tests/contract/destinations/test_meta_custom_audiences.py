@@ -45,7 +45,7 @@ class TestMetaThatWantsProof(TestMetaCustomAudiences):
 class ByPhone(MetaCustomAudiences):
     """A sync that finds people by their numbers."""
 
-    match_keys = ("phone", "email")
+    match_keys = ("phone", "email", "extern_id", "madid")
 
 
 class TestMetaByPhone(TestMetaCustomAudiences):
