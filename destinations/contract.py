@@ -80,7 +80,7 @@ class Destination(ABC, Generic[SettingsT]):
         consent_fields: Fields that carry consent or cost money, which no sync may write; ``*`` stands for any ending.
         batch_size: Most rows in one ``upsert`` or ``update``.
         membership_batch_size: Most rows in one ``add_members`` or ``remove_members``.
-        enrolment_delay: Seconds that the vendor needs, after it took the fields of somebody new, until they can become a
+        enrolment_delay: Seconds that the vendor needs, once it took the fields of somebody new, until they can become a
             member of an audience; people go into audiences in batches of their own then.
         idempotent: Operations that may be sent again when nobody knows whether they were carried out. Any other makes
             one request that changes something, so that a lost answer leaves nothing half done.
@@ -100,7 +100,7 @@ class Destination(ABC, Generic[SettingsT]):
         largest_row: Most bytes of one row; a larger one is rejected before it is sent.
 
     Attributes:
-        plan: What is being sent; the engine says so before the first row. None outside of a delivery.
+        plan: What is being sent; the engine says so before the audience is made. None outside of a delivery.
 
     ``fields`` and the sizes of batches may also be set on an instance, where they follow from its settings.
     """
@@ -223,6 +223,13 @@ class Destination(ABC, Generic[SettingsT]):
     def create_field(self, name: str, field_type: FieldType) -> None:
         """Make a custom field, where the API can and the sync asks for it."""
         raise MillstreamError(f"{self.title} makes no fields by API.", where=f"destination {self.name}")
+
+    def audience_field(self, audience: str) -> str | None:
+        """The field of a person that says whether they are in this audience; None where an audience is something else.
+
+        The engine refuses an audience whose field carries consent, is one of ``fields``, or is filled by the sync.
+        """
+        return None
 
     @abstractmethod
     def ensure_audience(self, audience: str) -> str:

@@ -22,7 +22,7 @@ from millstream.sources.ga4 import GoogleAnalytics4, GoogleAnalytics4Settings, R
 from millstream.sources.ga4.reports import column_name
 from millstream.sources.ga4.settings import DEFAULT_REPORTS
 from millstream.sources.pull import Window
-from millstream.sources.testing import SandboxStandIn, SourceContract, StandIn
+from millstream.sources.testing import Pulled, SandboxStandIn, SourceContract, StandIn
 from millstream.state.errors import (
     ConfigurationError,
     IncompleteError,
@@ -579,6 +579,15 @@ class TestContract(SourceContract):
         # One report: the suite's faults for three would pass the ten server errors that Google allows in an hour.
         facts = {**given, "reports": DEFAULT_REPORTS[:1]}
         return lambda **changes: GoogleAnalytics4(GoogleAnalytics4Settings(**{**facts, **changes}))
+
+    @pytest.fixture
+    def begun(self, make: MakeSource, tmp_path: Path, steered: StandIn) -> Pulled:
+        """Pulled by each test: the sandbox, which begins anew for each, has exports of another time."""
+        begun = Pulled(tmp_path / "begun")
+        begun.first = begun.pull(make())
+        begun.first_requests = steered.requests_seen()
+        steered.clear()
+        return begun
 
     @pytest.fixture
     def stand_in(self, sandbox: Sandbox, fresh: None) -> StandIn:
