@@ -13,6 +13,7 @@ from millstream.destinations.contract import (
     DeliveryRow,
     Destination,
     DestinationField,
+    FieldType,
     Member,
     Outcome,
     accepted,
@@ -20,6 +21,7 @@ from millstream.destinations.contract import (
 )
 from millstream.destinations.hubspot.answers import BatchOutcomes, problem_of
 from millstream.destinations.hubspot.lists import Lists
+from millstream.destinations.hubspot.properties import Properties
 from millstream.destinations.hubspot.settings import HubSpotSettings
 from millstream.destinations.modes import Leaving, Operation, SyncMode
 from millstream.destinations.rows import in_order, last_of_each, match_of, send_each, text_values
@@ -95,6 +97,16 @@ class HubSpot(Destination[HubSpotSettings]):
         """Read one contact."""
         self.http.get(_CONTACTS, {"limit": 1})
 
+    def missing_fields(self, names: Sequence[str]) -> list[str]:
+        """Properties that contacts do not have; every account has the declared ones, so those are not looked for."""
+        declared = {field.name for field in self.fields}
+        custom = [name for name in names if name not in declared]
+        return self._properties.missing(custom) if custom else []
+
+    def create_field(self, name: str, field_type: FieldType) -> None:
+        """Make a property of contacts."""
+        self._properties.create(name, field_type)
+
     def ensure_audience(self, audience: str) -> str:
         """The id of the static list."""
         return self._lists.ensure(audience)
@@ -169,6 +181,10 @@ class HubSpot(Destination[HubSpotSettings]):
             return None
         body = answer.said()
         return problem_of(answer.status_code, body) if isinstance(body, dict) else None
+
+    @cached_property
+    def _properties(self) -> Properties:
+        return Properties(self.http)
 
     @cached_property
     def _lists(self) -> Lists:

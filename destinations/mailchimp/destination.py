@@ -17,6 +17,7 @@ from millstream.destinations.contract import (
     DeliveryRow,
     Destination,
     DestinationField,
+    FieldType,
     JobProgress,
     Outcome,
     accepted,
@@ -90,6 +91,14 @@ class Mailchimp(Destination[MailchimpSettings]):
         """Read the list's name."""
         self._members.require_list()
 
+    def missing_fields(self, names: Sequence[str]) -> list[str]:
+        """Merge tags that the list does not have."""
+        return self._merge_fields.missing(names)
+
+    def create_field(self, name: str, field_type: FieldType) -> None:
+        """Make a merge field of the list."""
+        self._merge_fields.create(name, field_type)
+
     def ensure_audience(self, audience: str) -> str:
         """The id of the tag (a static segment); tag names are the same in upper and lower case."""
         found = self._find_tag(audience)
@@ -107,7 +116,6 @@ class Mailchimp(Destination[MailchimpSettings]):
 
     def upsert(self, rows: Sequence[DeliveryRow], *, match_key: str) -> list[Outcome]:
         """Create those who are new to the list; change the merge fields of the others one by one."""
-        self._merge_fields.check(rows)
         latest = last_of_each(rows)
         outcomes = self._create([row for row in latest if row.external_id is None])
         others = [row for row in latest if match_of(row) not in outcomes]
@@ -115,7 +123,6 @@ class Mailchimp(Destination[MailchimpSettings]):
 
     def update(self, rows: Sequence[DeliveryRow], *, match_key: str) -> list[Outcome]:
         """Change merge fields of those who are on the list."""
-        self._merge_fields.check(rows)
         latest = last_of_each(rows)
         return in_order(rows, send_each(latest, self._members.patch, workers=self.rate_limit.concurrency))
 
@@ -169,7 +176,6 @@ class Mailchimp(Destination[MailchimpSettings]):
         label: str,
     ) -> str:
         """Hand over the requests that would change people one by one."""
-        self._merge_fields.check(rows)
         requests = [self._members.writing(row, creates=creates) for row in last_of_each(rows)]
         return self._batches.submit(label, requests)
 

@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 
-from millstream.destinations.contract import DeliveryRow
+from millstream.destinations.contract import FieldType
 from millstream.destinations.http import Http
 from millstream.destinations.mailchimp.paging import pages
 from millstream.state.errors import ConfigurationError
 
 _MERGE_TAG = re.compile(r"[A-Z][A-Z0-9_]{0,9}")
+_TYPES: Mapping[FieldType, str] = {
+    "text": "text",
+    "number": "number",
+    "boolean": "text",
+    "date": "date",
+    "timestamp": "text",
+}
+"""Mailchimp knows neither booleans nor moments."""
 
 
 class MergeFields:
@@ -26,31 +34,31 @@ class MergeFields:
         self._http = http
         self._list = list_path
 
-    def check(self, rows: Sequence[DeliveryRow]) -> None:
-        """Stop on a merge tag that the list does not have: the vendor would drop its values in silence.
+    def missing(self, tags: Sequence[str]) -> list[str]:
+        """Those that the list does not have: the vendor would drop their values in silence.
 
         Raises:
-            ConfigurationError: A field that cannot be filled.
+            ConfigurationError: One that cannot be filled.
         """
-        for tag in sorted(set().union(*(row.fields for row in rows))):
+        for tag in tags:
             if not _MERGE_TAG.fullmatch(tag):
                 raise ConfigurationError(
                     f"{tag!r} is no merge tag (upper-case letters, digits, underscores; at most 10).",
                     where="mailchimp",
-                )
-            if tag not in self._types:
-                raise ConfigurationError(
-                    f"The list has no merge field {tag!r}.",
-                    where="mailchimp",
                     allowed=sorted(self._types),
-                    remedy="create it in the audience's settings, or map another.",
                 )
-            if self._types[tag] == "address":
+            if self._types.get(tag) == "address":
                 raise ConfigurationError(
                     f"Merge field {tag!r} is an address of several parts, which a sync cannot fill.",
                     where="mailchimp",
                     remedy="map the parts to text fields.",
                 )
+        return [tag for tag in tags if tag not in self._types]
+
+    def create(self, tag: str, field_type: FieldType) -> None:
+        """Make a merge field, which the list's own forms do not show."""
+        body = {"tag": tag, "name": tag, "type": _TYPES[field_type], "public": False, "required": False}
+        self._http.post(f"{self._list}/merge-fields", body, replay=False)
 
     @cached_property
     def _types(self) -> dict[str, str]:

@@ -224,6 +224,22 @@ def test_consent_is_not_a_field(offline: HubSpot) -> None:
     assert offline.calls == 0
 
 
+def test_standard_properties_are_not_looked_for(offline: HubSpot) -> None:
+    assert offline.missing_fields(["city", "firstname"]) == []
+    assert offline.calls == 0
+
+
+def test_properties_that_are_not_there_or_read_only_are_told(hubspot: HubSpot) -> None:
+    assert hubspot.missing_fields(["customer_id", "shoe_size"]) == ["shoe_size"]
+    with pytest.raises(ConfigurationError, match="createdate"):
+        hubspot.missing_fields(["createdate"])
+
+
+def test_a_property_of_an_odd_name_is_not_made(hubspot: HubSpot) -> None:
+    with pytest.raises(ConfigurationError, match="Shoe Size"):
+        hubspot.create_field("Shoe Size", "number")
+
+
 def test_update_writes_by_record_id(hubspot: HubSpot) -> None:
     [ana] = hubspot.upsert([row(1, "update-ana@example.com")], match_key="email")
     rows = [

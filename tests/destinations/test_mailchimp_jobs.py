@@ -28,7 +28,6 @@ from millstream.destinations.sync import Sync
 from millstream.sandbox import Sandbox
 from millstream.sandbox.mailchimp.account import Mailchimp as Account
 from millstream.state.errors import (
-    ConfigurationError,
     NotFoundError,
     RefusedError,
     UnknownOutcomeError,
@@ -167,11 +166,6 @@ def test_a_job_of_the_mode_update_creates_nobody(mailchimp: Mailchimp, sandbox: 
     job_id = submit(mailchimp, rows, creates=False)
     assert done(mailchimp, job_id, rows) == [("accepted", None), ("rejected", "not_on_list")]
     assert "nobody-yet@example.com" not in first_names(sandbox)
-
-
-def test_a_merge_field_that_is_not_there_stops_before_the_job(mailchimp: Mailchimp) -> None:
-    with pytest.raises(ConfigurationError, match="SHOE"):
-        submit(mailchimp, [row(1, "ana@example.com", SHOE="43")])
 
 
 def test_a_job_says_how_far_it_is(mailchimp: Mailchimp, account: Account) -> None:

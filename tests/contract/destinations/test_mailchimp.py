@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
+from uuid import uuid4
 
 import pytest
 
@@ -35,6 +36,9 @@ class TestMailchimp(SandboxContract):
     @classmethod
     def stand_in_of(cls, sandbox: Sandbox) -> SandboxStandIn:
         return SandboxStandIn(sandbox.url, "mailchimp", standings_of, merge_fields_of)
+
+    def new_field_name(self) -> str:
+        return f"C{uuid4().hex[:8].upper()}"
 
 
 class TestMailchimpThatSubscribes(TestMailchimp):
