@@ -36,6 +36,8 @@ class ResolveReport:
         freshness: The same by trait: people with a value, and those of them whose value is fresh.
         unplanned_events: New events that the tracking plan does not know.
         incomplete_events: New events without a property that the plan requires.
+        invalid_events: New events with a property of a wrong type, or whose value is not allowed.
+        unconverted_events: New events with a value for whose currency there is no rate.
     """
 
     modelled: int = 0
@@ -53,6 +55,8 @@ class ResolveReport:
     freshness: tuple[TraitFreshness, ...] = ()
     unplanned_events: int = 0
     incomplete_events: int = 0
+    invalid_events: int = 0
+    unconverted_events: int = 0
     seconds: float = 0.0
     ok: bool = True
 
@@ -98,7 +102,11 @@ def _model(
     now: datetime,
 ) -> None:
     from millstream.state.model.build import build_model
+    from millstream.state.model.currency import keep_rates
+    from millstream.state.model.tables import create_tables
 
+    create_tables(connection)
+    keep_rates(connection, project.currency, root=project.root)
     for name, connector in connectors:
         modelled = build_model(
             connection,
@@ -107,11 +115,14 @@ def _model(
             plan=project.tracking_plan,
             rules=rules,
             account=project.file.sources[name].connection,
+            currency=project.currency,
             now=now,
         )
         report.modelled += modelled.rows
         report.unplanned_events += modelled.unplanned_events
         report.incomplete_events += modelled.incomplete_events
+        report.invalid_events += modelled.invalid_events
+        report.unconverted_events += modelled.unconverted_events
 
 
 def know(

@@ -143,7 +143,17 @@ def _root(
 
 def declare_commands() -> typer.Typer:
     """The application with all of its commands; importing their modules declares them, in the order of the help."""
-    for module in ("setting_up", "running", "receiving", "steering", "holding", "reconciling", "watching", "looking"):
+    for module in (
+        "setting_up",
+        "running",
+        "receiving",
+        "steering",
+        "holding",
+        "reconciling",
+        "watching",
+        "looking",
+        "tracking",
+    ):
         importlib.import_module(f"millstream.flows.cli.{module}")
     return app
 

@@ -82,6 +82,8 @@ def _show_resolved(report: PipelineReport) -> None:
                 "values out of date": resolved.stale,
                 "events outside the plan": resolved.unplanned_events,
                 "incomplete events": resolved.incomplete_events,
+                "invalid events": resolved.invalid_events,
+                "values without a rate": resolved.unconverted_events,
             }
         ],
         rare=(
@@ -93,6 +95,8 @@ def _show_resolved(report: PipelineReport) -> None:
             "values out of date",
             "events outside the plan",
             "incomplete events",
+            "invalid events",
+            "values without a rate",
         ),
     )
     if resolved.suggested:

@@ -6,9 +6,9 @@ import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeVar, get_args
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from millstream.destinations.registry import AnyDestination
@@ -26,6 +26,7 @@ from millstream.sources.registry import AnySource
 from millstream.state.audiences.rules import Audience
 from millstream.state.errors import ConfigurationError
 from millstream.state.identity.rules import IdentityRules
+from millstream.state.model.currency import CurrencyRules
 from millstream.state.model.tracking_plan import TrackingPlan
 from millstream.state.profiles.rules import SurvivorshipRules
 from millstream.state.suggestions import did_you_mean
@@ -97,8 +98,13 @@ class Project:
 
     @property
     def tracking_plan(self) -> TrackingPlan:
-        """Canonical event names."""
+        """Canonical event names, and what events must carry."""
         return self.file.tracking_plan
+
+    @property
+    def currency(self) -> CurrencyRules | None:
+        """The base currency and its rates; None where values count as said."""
+        return self.file.currency
 
     @property
     def audiences(self) -> Mapping[str, Audience]:
@@ -277,9 +283,16 @@ def _without_faults(data: Mapping[str, object], errors: Iterable[ErrorDetails]) 
     for details in errors:
         section, name = (*details["loc"], None, None)[:2]
         part = sound.get(str(section))
-        if isinstance(part, dict) and name is not None:
+        if isinstance(part, dict) and name is not None and not _is_required(str(section), name):
             part.pop(name, None)
         else:
             sound.pop(str(section), None)
     sound.setdefault("name", "unnamed")
     return sound
+
+
+def _is_required(section: str, name: str | int) -> bool:
+    """Whether a section cannot be without one of its keys."""
+    annotation = ProjectFile.model_fields[section].annotation if section in ProjectFile.model_fields else None
+    models = [one for one in get_args(annotation) if isinstance(one, type) and issubclass(one, BaseModel)]
+    return any(name in model.model_fields and model.model_fields[str(name)].is_required() for model in models)

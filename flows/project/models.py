@@ -20,6 +20,7 @@ from millstream.destinations.sync import Sync
 from millstream.flows.project.alerts import AlertRules
 from millstream.state.audiences.rules import Audience
 from millstream.state.identity.rules import IdentityRules
+from millstream.state.model.currency import CurrencyRules
 from millstream.state.model.tracking_plan import TrackingPlan
 from millstream.state.profiles.rules import SurvivorshipRules
 from millstream.state.zones import ZoneName
@@ -111,7 +112,10 @@ class ProjectFile(BaseSettings):
         default_factory=SurvivorshipRules, description="Which value a profile shows where records differ."
     )
     tracking_plan: TrackingPlan = Field(
-        default_factory=TrackingPlan, description="Canonical event names and their aliases."
+        default_factory=TrackingPlan, description="Canonical event names, and what events must carry."
+    )
+    currency: CurrencyRules | None = Field(
+        default=None, description="The currency in which values are added up, and the rates of others."
     )
     audiences: dict[Name, Audience] = Field(default_factory=dict, description="Groups of people, by rules.")
     syncs: dict[Name, Sync] = Field(default_factory=dict, description="Which audience goes where, and how.")

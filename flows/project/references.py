@@ -14,6 +14,8 @@ from millstream.flows.project.entries import Entries
 from millstream.flows.project.models import ProjectFile, Schedule
 from millstream.flows.project.problems import Key, Problems
 from millstream.state.audiences.rules import Audience
+from millstream.state.model.standard_events import whole_plan
+from millstream.state.model.tracking_plan import fold
 from millstream.state.suggestions import did_you_mean
 
 REQUIRED_PARAMETERS = {"ingest": "source", "activate": "sync"}
@@ -34,6 +36,7 @@ def check_references(file: ProjectFile, entries: Entries, document: Document, pr
     for name, audience in file.audiences.items():
         checker.check_audience(("audiences", name), audience)
     checker.check_circles()
+    checker.check_tracking_plan()
     checker.check_trusted_sources()
     for name, sync in file.syncs.items():
         checker.check_sync(("syncs", name), sync)
@@ -50,11 +53,25 @@ class _Checker:
         self._entries = entries
         self._document = document
         self._problems = problems
+        self._event_names = whole_plan(file.tracking_plan).names()
 
     def check_audience(self, key: Key, audience: Audience) -> None:
         """The audiences that an audience is made of."""
         for name in sorted(audience.refers_to()):
             self._known(self._where_named(key, name), "audiences", name)
+        for name in sorted(audience.events()):
+            canonical = self._event_names.get(fold(name), name)
+            if canonical != name:
+                place = self._where_named(key, name, ("event",))
+                remedy = f"write {canonical!r}; events are stored under the names of the tracking plan."
+                told = f"the tracking plan calls the event {name!r} {canonical!r}."
+                self._problems.add(place, told, line=self._document.line(place), remedy=remedy)
+
+    def check_tracking_plan(self) -> None:
+        """A name that stands for two events stands for neither."""
+        for event, name, other in self._file.tracking_plan.ambiguous():
+            told = f"the name {name!r} is that of the event {other!r}, too; case, spaces and punctuation do not count."
+            self._add(("tracking_plan", "events", event), told, ())
 
     def check_circles(self) -> None:
         """Audiences that are made of themselves have no members that could be computed."""
@@ -78,10 +95,10 @@ class _Checker:
             for index, name in enumerate(names):
                 self._known((*key, index), "sources", name.partition(".")[0])
 
-    def _where_named(self, key: Key, name: str) -> Key:
-        """The place below a key where another audience is named."""
+    def _where_named(self, key: Key, name: str, keys: Collection[str] = ("audience", "not_audience")) -> Key:
+        """The place below a key where something, mostly another audience, is named."""
         for place in self._document.lines:
-            is_below = place[: len(key)] == key and place[-1] in ("audience", "not_audience")
+            is_below = place[: len(key)] == key and place[-1] in keys
             if is_below and self._document.value(place) == name:
                 return place
         return key

@@ -129,8 +129,8 @@ class Compiler:
         events = self.events(rule)
         having = [
             *_bounds("count(*)", rule.count),
-            # A sum of nothing but missing values is no sum.
-            *_bounds("coalesce(sum(value), 0)", rule.value),
+            # A sum of nothing but missing values is no sum; what could not be converted is one.
+            *_bounds("coalesce(sum(value_base), 0)", rule.value),
         ]
         sql = f"SELECT profile_id FROM customers.profile_events WHERE {events.sql}"
         if having:

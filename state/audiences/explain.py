@@ -127,7 +127,7 @@ def _seen(connection: Connection, rule: Rule, profile_id: str, compiler: Compile
 def _seen_events(connection: Connection, rule: EventCondition, compiler: Compiler) -> str:
     events = compiler.events(rule)
     row = connection.execute(
-        f"SELECT count(*), sum(value), max(happened_at) FROM customers.profile_events WHERE {events.sql}",
+        f"SELECT count(*), sum(value_base), max(happened_at) FROM customers.profile_events WHERE {events.sql}",
         list(events.values),
     ).fetchone()
     count, total, last = row or (0, None, None)

@@ -142,7 +142,7 @@ class EventCondition(_Node):
     )
     channel: str | None = Field(default=None, description="Only events on this channel.")
     campaign: str | None = Field(default=None, description="Only events of this campaign.")
-    value: Bounds | None = Field(default=None, description="The sum of the events' values.")
+    value: Bounds | None = Field(default=None, description="The sum of the events' values, in the base currency.")
 
 
 class AudienceCondition(_Node):
@@ -234,6 +234,10 @@ class Audience(_Node):
         """The audiences that this one is made of."""
         return set() if self.rule is None else set(_referred(self.rule))
 
+    def events(self) -> set[str]:
+        """The names of events that its rule asks for."""
+        return set() if self.rule is None else set(_events(self.rule))
+
 
 def children(rule: Rule) -> list[Rule]:
     """The conditions below a node."""
@@ -251,3 +255,10 @@ def _referred(rule: Rule) -> Iterator[str]:
         yield rule.not_audience
     for child in children(rule):
         yield from _referred(child)
+
+
+def _events(rule: Rule) -> Iterator[str]:
+    if isinstance(rule, EventCondition):
+        yield rule.event
+    for child in children(rule):
+        yield from _events(child)

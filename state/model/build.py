@@ -15,9 +15,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Protocol
 
+from millstream.state.model.currency import CurrencyRules
 from millstream.state.model.declarations import Consent, People
-from millstream.state.model.events import happened_select, planned_select
+from millstream.state.model.events import happened_select, write_happened
 from millstream.state.model.identifiers import write_identifiers, write_said
+from millstream.state.model.judging import judge_anew
+from millstream.state.model.standard_events import whole_plan
 from millstream.state.model.tables import create_tables
 from millstream.state.model.tracking_plan import TrackingPlan
 from millstream.state.sql import case, identifier, literal, replaced
@@ -48,11 +51,21 @@ class ModelledStream(Protocol):
 
 @dataclass
 class ModelReport:
-    """What was modelled: raw rows read, and events outside the plan or without a required property."""
+    """What was modelled.
+
+    Attributes:
+        rows: Raw rows read.
+        unplanned_events: New events outside the plan; 0 for a project that plans none.
+        incomplete_events: New events without a required property.
+        invalid_events: New events with a property of a wrong type, or whose value is not allowed.
+        unconverted_events: New events with a value in a currency for which there is no rate.
+    """
 
     rows: int = 0
     unplanned_events: int = 0
     incomplete_events: int = 0
+    invalid_events: int = 0
+    unconverted_events: int = 0
 
 
 def build_model(
@@ -64,6 +77,7 @@ def build_model(
     rules: IdentityRules,
     now: datetime,
     account: str | None = None,
+    currency: CurrencyRules | None = None,
 ) -> ModelReport:
     """Bring the customer model up to date with what was pulled from a source.
 
@@ -71,17 +85,25 @@ def build_model(
         connection: Open on the store, inside a transaction.
         source: Name of the source in the project.
         streams: Its streams; those that say nothing of people are passed over.
-        plan: Canonical event names.
+        plan: Canonical event names, and what events must carry. Events that were stored by another plan are held
+            against this one, without their rows being read again.
         rules: How identifiers are spelled, and which mean a person only within one account.
         now: Written as ``modelled_at``.
         account: Name of the vendor's account, which several sources may share; the source's own when left out.
+        currency: The base currency of ``value_base``; its rates are those that ``keep_rates`` kept.
     """
     create_tables(connection)
+    whole = whole_plan(plan)
+    judge_anew(connection, whole)
     report = ModelReport()
     for stream in streams:
         if stream.people is not None:
-            model = _StreamModel(connection, source, stream, stream.people, plan, rules, now, account or source)
+            model = _StreamModel(
+                connection, source, stream, stream.people, whole, rules, now, account or source, currency
+            )
             model.build(report)
+    if not plan.events:
+        report.unplanned_events = 0
     return report
 
 
@@ -95,6 +117,7 @@ class _StreamModel:
     rules: IdentityRules
     now: datetime
     account: str
+    currency: CurrencyRules | None
 
     def build(self, report: ModelReport) -> None:
         columns = self._raw_columns()
@@ -128,8 +151,6 @@ class _StreamModel:
         spelled = self.rules.spelling_fingerprint(kinds)
         account = self.account if any(self.rules.rule(kind).scope == "source" for kind in kinds) else None
         said = repr((self.people, self.stream.primary_key, spelled, account))
-        if self.people.events:
-            said += self.plan.model_dump_json()
         return hashlib.sha256(said.encode()).hexdigest()[:16]
 
     def _forget_if_declared_anew(self) -> None:
@@ -282,17 +303,11 @@ class _StreamModel:
             f"CREATE OR REPLACE TEMP TABLE happened AS {happened_select(self.people)}",
             {"source": self.source, "stream": self.stream.name},
         )
-        self.connection.execute(f"INSERT INTO customers.events {planned_select(self.plan)}")
-        counted = self.connection.execute(
-            f"""
-            SELECT count(*) FILTER (WHERE plan_status = 'unplanned'),
-                count(*) FILTER (WHERE plan_status LIKE 'missing:%')
-            FROM ({planned_select(self.plan)})
-            """
-        ).fetchone()
-        if counted and self.plan.events:
-            report.unplanned_events += counted[0]
-            report.incomplete_events += counted[1]
+        counts = write_happened(self.connection, self.plan, self.currency)
+        report.unplanned_events += counts.unplanned
+        report.incomplete_events += counts.incomplete
+        report.invalid_events += counts.invalid
+        report.unconverted_events += counts.unconverted
         self.connection.execute("DROP TABLE happened")
 
     # -- shared ------------------------------------------------------------------------------------------------

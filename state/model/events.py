@@ -1,13 +1,18 @@
-"""SQL of events: what happened, by a stream's declaration, and its canonical names by the tracking plan."""
+"""SQL of events: what happened, by a stream's declaration, held against the tracking plan and in one currency."""
 
 from __future__ import annotations
 
-from millstream.state.model.declarations import Event, People
-from millstream.state.model.tracking_plan import PlannedEvent, TrackingPlan
-from millstream.state.sql import case, identifier, json_path, literal, union_all
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-_FOLDED = r"regexp_replace(lower(original_name), '[^\p{L}\p{N}]', '', 'g')"
-"""``tracking_plan.fold`` in SQL."""
+from millstream.state.model.currency import CurrencyRules, rates_join, value_base_sql
+from millstream.state.model.declarations import Event, People
+from millstream.state.model.judging import MISSING, NOT_ALLOWED, WRONG_TYPE, judged_select
+from millstream.state.model.tracking_plan import TrackingPlan
+from millstream.state.sql import case, identifier, literal, union_all
+
+if TYPE_CHECKING:
+    from millstream.state.store import Connection
 
 
 def happened_select(people: People) -> str:
@@ -63,24 +68,53 @@ def _text(column: str | None) -> str:
     return f"CAST({identifier(column)} AS TEXT)" if column else "CAST(NULL AS TEXT)"
 
 
-def planned_select(plan: TrackingPlan) -> str:
-    """``happened`` under canonical names, held against the plan."""
-    broken = " ".join(
-        f"WHEN name = {literal(name)} AND {_absent(event)} <> '' THEN 'missing: ' || {_absent(event)}"
-        for name, event in plan.events.items()
-        if event.required
-    )
-    return f"""
-        SELECT event_id, record_id, source, stream, coalesce(name, original_name) AS name, original_name, happened_at,
-            value, currency, channel, campaign, properties,
-            CASE WHEN name IS NULL THEN 'unplanned' {broken} ELSE 'planned' END AS plan_status
-        FROM (SELECT *, {case(_FOLDED, plan.names())} AS name FROM happened)"""
+@dataclass(frozen=True)
+class EventCounts:
+    """New events that the plan does not know, that lack a property, that say one wrongly, and that have no rate."""
+
+    unplanned: int = 0
+    incomplete: int = 0
+    invalid: int = 0
+    unconverted: int = 0
 
 
-def _absent(event: PlannedEvent) -> str:
-    """The names of the required properties that have no value, as text."""
-    names = ", ".join(
-        f"CASE WHEN json_extract_string(properties, {literal(json_path(name))}) IS NULL THEN {literal(name)} END"
-        for name in event.required
+def write_happened(connection: Connection, plan: TrackingPlan, currency: CurrencyRules | None) -> EventCounts:
+    """Add the events of the temporary table ``happened`` under canonical names, held against the plan and converted.
+
+    Args:
+        connection: An open store, in a transaction.
+        plan: The whole plan.
+        currency: The base currency, whose rates the store keeps; None keeps values as said.
+    """
+    connection.execute(
+        f"""
+        CREATE OR REPLACE TEMP TABLE judged AS
+        SELECT event.*, {value_base_sql(currency, "event")} AS value_base
+        FROM ({judged_select(connection, plan, "happened")}) AS event {rates_join(currency, "event")}
+        """
     )
-    return f"concat_ws(', ', {names})"
+    connection.execute(
+        """
+        INSERT INTO customers.events (event_id, record_id, source, stream, name, original_name, happened_at, value,
+            currency, channel, campaign, properties, plan_status, value_base, violations)
+        SELECT event_id, record_id, source, stream, canonical_name, original_name, happened_at, value,
+            currency, channel, campaign, properties, plan_status, value_base, violations
+        FROM judged
+        """
+    )
+    counted = connection.execute(
+        f"""
+        SELECT count(*) FILTER (WHERE plan_status = 'unplanned'), {_having(MISSING)},
+            {_having(WRONG_TYPE, NOT_ALLOWED)}, count(*) FILTER (WHERE value IS NOT NULL AND value_base IS NULL)
+        FROM judged
+        """
+    ).fetchone()
+    connection.execute("DROP TABLE judged; DROP TABLE planned_names")
+    return EventCounts(*counted or ())
+
+
+def _having(*kinds: str) -> str:
+    """How many of the judged events have a violation of these kinds."""
+    said = "chr(31) || array_to_string(violations, chr(31))"
+    conditions = " OR ".join(f"strpos({said}, chr(31) || {literal(f'{kind} ')}) > 0" for kind in kinds)
+    return f"count(*) FILTER (WHERE {conditions})"

@@ -30,7 +30,7 @@ _DEAL: Properties = {"deal_id": "text", "pipeline": "text", "stage": "text"}
 _BEHAVIOUR: dict[str, tuple[tuple[str, ...], Properties]] = {
     "Page Viewed": (("page_view", "pageview", "viewed page", "$mp_web_page_view"), {"path": "text", "url": "text"}),
     "Screen Viewed": (("screen_view", "viewed screen"), {"name": "text"}),
-    "Signed Up": (("sign_up", "user signed up", "registered", "complete_registration"), {}),
+    "Signed Up": (("sign_up", "user signed up", "complete_registration"), {}),
     "Signed In": (("login", "logged in", "sign_in"), {}),
     "Signed Out": (("logout", "logged out", "sign_out"), {}),
     "Account Created": ((), {}),
@@ -78,7 +78,7 @@ _SHOPPING: dict[str, tuple[tuple[str, ...], Properties]] = {
     "Product Added to Wishlist": (("add_to_wishlist",), _PRODUCT),
     "Product Removed from Wishlist": ((), _PRODUCT),
     "Wishlist Product Added to Cart": ((), _PRODUCT),
-    "Product Shared": (("share", "shared product"), _PRODUCT),
+    "Product Shared": (("shared product",), _PRODUCT),
     "Cart Shared": ((), {"cart_id": "text"}),
     "Product Reviewed": (("reviewed product",), {"product_id": "text", "rating": "number"}),
     "Deal Created": (("opportunity created",), _DEAL),

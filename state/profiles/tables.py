@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from millstream.state.identity.tables import create_identity_tables
+from millstream.state.model.tables import create_tables
 from millstream.state.profiles.columns import FIXED, existing_columns
 from millstream.state.sql import quoted
 
@@ -72,7 +73,7 @@ GROUP BY member.profile_id, identifier.kind, identifier.value;
 CREATE OR REPLACE VIEW customers.profile_events AS
 SELECT member.profile_id, event.event_id, event.record_id, event.source, event.stream, event.name,
        event.original_name, event.happened_at, event.value, event.currency, event.channel, event.campaign,
-       event.properties, event.plan_status
+       event.properties, event.plan_status, event.value_base, event.violations
 FROM customers.events AS event JOIN customers.members AS member ON member.record_id = event.record_id;
 
 -- Every value of a profile with its origin, and whether it was not confirmed for so long that it counts as stale.
@@ -87,7 +88,8 @@ LEFT JOIN customers.trait_lifetimes AS lifetime ON lifetime.name = origin.name;
 
 
 def create_profile_tables(connection: Connection) -> None:
-    """Make the tables and views that are missing; those of the customer model must be there."""
+    """Make the tables and views that are missing, on those of the customer model, which are brought up to date."""
+    create_tables(connection)
     create_identity_tables(connection)
     _drop_what_is_outdated(connection)
     connection.execute(TABLES)

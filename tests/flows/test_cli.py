@@ -34,7 +34,7 @@ COMMANDS = (
     "merge", "unmerge", "decisions", "review",
     "rejected", "suppress", "reconcile",
     "watch",
-    "status", "explain",
+    "status", "explain", "plan-events",
 )  # fmt: skip
 SOURCES = (
     "adobe_analytics",

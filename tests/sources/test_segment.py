@@ -366,7 +366,7 @@ class TestPeople:
         names = "json_extract_string(properties, '$.\"url\"'), json_extract_string(properties, '$.\"name\"')"
         assert place.rows(
             f"SELECT original_name, plan_status, {names} FROM customers.events WHERE stream = 'pages'"
-        ) == [("Page Viewed", "unplanned", "/x", "Start")]
+        ) == [("Page Viewed", "planned", "/x", "Start")]
         for day, traits in ((1, {"a": 1, "email": "ana@example.com"}), (2, {"b": [True, None]})):
             place.call("identify", {"userId": "u-1", "traits": traits, "timestamp": f"2026-03-0{day}"})
             place.pull()

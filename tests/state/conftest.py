@@ -91,10 +91,10 @@ class Customers:
     ) -> None:
         source, _, rest = record_id.partition(".")
         self.connection.execute(
-            "INSERT INTO customers.events VALUES (?, ?, ?, ?, ?, ?, ?, ?, NULL, ?, ?, ?, 'planned')",
+            "INSERT INTO customers.events VALUES (?, ?, ?, ?, ?, ?, ?, ?, NULL, ?, ?, ?, 'planned', ?, NULL)",
             [
                 f"e{self.tick().timestamp()}", record_id, source, rest.partition(":")[0], name, name, happened_at,
-                value, channel, campaign, json.dumps(properties),
+                value, channel, campaign, json.dumps(properties), value,
             ],
         )  # fmt: skip
         self.touch(record_id)
