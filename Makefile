@@ -6,7 +6,7 @@ export PREFECT_SERVER_ANALYTICS_ENABLED := false
 export DO_NOT_TRACK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint types histories chaos bench bench-delivery bench-ingest bench-identity docs check
+.PHONY: help setup demo test lint types histories chaos bench bench-delivery bench-ingest bench-identity docs snapshots check
 
 help:  ## Say what the targets do
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 23
@@ -54,5 +54,8 @@ bench-identity: $(STAMP)  ## Measure identity beside scipy (ROWS=10000000 for mo
 
 docs: $(STAMP)  ## Write the generated parts of the docs: commands, connectors, the project file's schema
 	$(BIN)/python -m millstream.flows.reference
+
+snapshots: $(STAMP)  ## Write anew what each destination sends; look at the differences before you commit them
+	MILLSTREAM_SNAPSHOTS=write $(BIN)/python -m pytest -n 0 tests/contract/destinations/test_snapshots.py
 
 check: lint types test histories  ## All that a change must pass

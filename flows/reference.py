@@ -90,7 +90,7 @@ def readme_text() -> str:
     """Millstream's own connectors, a line each, as Markdown."""
     found = _own_connectors()
     sources = [
-        (f"[{one['title']}]({_page_of(one['name'])})", one["category"], streams_with_cursors(one), _signs_in(one))
+        (f"[{one['title']}](docs/sources/{one['name']}.md)", one["category"], streams_with_cursors(one), _signs_in(one))
         for one in found["sources"]
     ]
     destinations = [
@@ -106,19 +106,12 @@ def readme_text() -> str:
     )
 
 
-def _page_of(source: str) -> str:
-    """A source's page, from the repository's root."""
-    beside = f"sources/{source}/README.md"
-    return beside if (ROOT / beside).is_file() else f"docs/sources/{source}.md"
-
-
 def _signs_in(source: SourceFacts) -> str:
     return ", ".join(source["auth"])
 
 
 def _source_cells(source: SourceFacts) -> tuple[str, ...]:
-    page = _page_of(source["name"])
-    link = f"[`{source['name']}`]({page.removeprefix('docs/') if page.startswith('docs/') else f'../{page}'})"
+    link = f"[`{source['name']}`](sources/{source['name']}.md)"
     kind, version, streams = source["category"], source["api_version"], streams_with_cursors(source)
     return link, source["title"], kind, version, _signs_in(source), streams
 

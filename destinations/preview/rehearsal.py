@@ -13,13 +13,15 @@ from urllib.parse import unquote, urlsplit
 import orjson
 
 from millstream.destinations.contract import DeliveryRow
+from millstream.destinations.hashing import is_sha256
 from millstream.destinations.http import Recorded
 from millstream.destinations.modes import Leaving, Operation, SyncMode
+from millstream.destinations.rows import personal_values, text_value
 from millstream.destinations.sending.performing import Performer
 from millstream.destinations.sending.plan_rows import AnyDestination, Batch
 from millstream.destinations.sync import Sync
 from millstream.state.errors import MillstreamError
-from millstream.state.privacy import redact
+from millstream.state.privacy import redact_values
 
 ROWS_SHOWN = 2
 """Rows in the body of an example; the real one holds up to a whole batch."""
@@ -133,8 +135,9 @@ def _example(
     operation: str, recorded: Recorded | str, *, rows: Sequence[DeliveryRow], rows_each: int = 1
 ) -> ExampleRequest:
     if isinstance(recorded, str):
-        return ExampleRequest(operation=operation, method="", url="", note=f"No request: {recorded}")
-    personal = {str(value) for row in rows for value in (row.match_value, *row.fields.values()) if value is not None}
+        told = redact_values(recorded, personal_values(rows))
+        return ExampleRequest(operation=operation, method="", url="", note=f"No request: {told}")
+    personal = personal_values(rows)
     reads = recorded.method == "GET"
     return ExampleRequest(
         operation=operation,
@@ -150,7 +153,7 @@ def _example(
 def _masked_url(url: str, personal: set[str]) -> str:
     parts = urlsplit(url)
     path = "/".join("***" if unquote(part) in personal else part for part in parts.path.split("/"))
-    return redact(parts._replace(path=path).geturl())
+    return redact_values(parts._replace(path=path).geturl(), personal)
 
 
 def _masked(value: Any, personal: set[str]) -> Any:
@@ -163,8 +166,10 @@ def _masked(value: Any, personal: set[str]) -> Any:
         # A job's operations carry their bodies as text.
         with suppress(orjson.JSONDecodeError):
             return orjson.dumps(_masked(orjson.loads(value), personal)).decode()
-    if isinstance(value, str) and (value in personal or value.lower() in personal):
-        return redact(value) if "@" in value else f"{value[:1]}***"
-    if isinstance(value, (int, float)) and not isinstance(value, bool) and str(value) in personal:
+    if isinstance(value, str) and is_sha256(value):
+        return f"{value[:6]}***"
+    if isinstance(value, str) and "@" not in value and (value in personal or value.lower() in personal):
+        return f"{value[:1]}***"
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and text_value(value) in personal:
         return "***"
-    return redact(value) if isinstance(value, str) else value
+    return redact_values(value, personal) if isinstance(value, str) else value

@@ -79,7 +79,7 @@ class PlanRows:
     def _sized(self, operation: Operation, size: int, *, as_job: bool) -> Iterator[Rows]:
         slices = (self._rows(operation, columns) for columns in _slices(self._path, operation, size))
         weighed = self._destination.largest_request is not None or self._destination.largest_row is not None
-        if operation is Operation.REMOVE or not weighed:
+        if not weighed:
             return slices
         return of_fitting_size(slices, self._destination, size, as_job=as_job)
 

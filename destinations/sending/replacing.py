@@ -9,6 +9,7 @@ from millstream.destinations.contract import DeliveryRow, Outcome, accepted, rej
 from millstream.destinations.modes import Operation, Status
 from millstream.destinations.sending.performing import Performer, unanswered
 from millstream.destinations.sending.plan_rows import Batch, PlanRows
+from millstream.destinations.sending.reasons import name_nobody, without_people
 from millstream.state.errors import FatalError, MillstreamError, RefusedError, RetryableError
 
 KeepBack = Callable[[Batch], tuple[list[DeliveryRow], dict[int, Outcome]]]
@@ -50,15 +51,32 @@ class Everybody:
         """Replace the audience; errors come back as outcomes."""
         try:
             outcomes = performer.replace(self._batches(), label=label)
-        except RefusedError as error:
-            return self._failed(rejected(str(error.status), error.what))
-        except RetryableError as error:
-            return self._failed(unanswered(Status.RETRY_LATER, error))
         except MillstreamError as error:
-            return self._failed(unanswered(Status.UNKNOWN, error), error)
+            for batch in self.rows.batches():
+                name_nobody(error, batch.rows)
+            return self._answered_with(error)
         if len(outcomes) != len(self._sent):
             raise FatalError(f"The connector gave {len(outcomes)} outcomes for {len(self._sent)} rows.")
-        return self._result(outcomes, accepted())
+        return self._result(self._without_people(outcomes), accepted())
+
+    def _answered_with(self, error: MillstreamError) -> Replaced:
+        if isinstance(error, RefusedError):
+            return self._failed(rejected(str(error.status), error.what))
+        if isinstance(error, RetryableError):
+            return self._failed(unanswered(Status.RETRY_LATER, error))
+        return self._failed(unanswered(Status.UNKNOWN, error), error)
+
+    def _without_people(self, outcomes: list[Outcome]) -> list[Outcome]:
+        """The outcomes, whose reasons name nobody; the rows are read again only where there are reasons."""
+        told = {number: outcome for number, outcome in zip(self._sent, outcomes, strict=True) if outcome.reason}
+        if not told:
+            return outcomes
+        for batch in self.rows.batches():
+            rows = [row for row in batch.rows if row.number in told]
+            told.update(
+                zip([row.number for row in rows], without_people([told[row.number] for row in rows], rows), strict=True)
+            )
+        return [told.get(number, outcome) for number, outcome in zip(self._sent, outcomes, strict=True)]
 
     def _batches(self) -> Iterator[Sequence[DeliveryRow]]:
         for batch in self.rows.batches():

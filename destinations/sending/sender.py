@@ -14,6 +14,7 @@ from millstream.destinations.sending.enrolments import NOT_ENROLLED, Enrolments,
 from millstream.destinations.sending.jobs import Jobs, StillRunningError
 from millstream.destinations.sending.performing import Performer, unanswered
 from millstream.destinations.sending.plan_rows import AnyDestination, Batch, PlanRows
+from millstream.destinations.sending.reasons import name_nobody, without_people
 from millstream.destinations.sending.replacing import Everybody
 from millstream.destinations.sending.withdrawals import Withdrawals
 from millstream.destinations.stopping import interrupted, overtaken
@@ -239,7 +240,7 @@ class Sender:
         """Do a batch's work and keep what became of its rows; gives the halves of one that was refused whole."""
         numbers, calls = [row.number for row in rows], self.destination.calls
         try:
-            outcomes = self._performer.checked(work(), rows)
+            outcomes = self._named_nobody(work, rows)
         except RefusedError as error:
             if len(rows) > 1:
                 self._finish(batch, [], [])
@@ -261,6 +262,14 @@ class Sender:
             outcomes = [unanswered(Status.UNKNOWN, error)] * len(rows)
         self._finish(batch, numbers, outcomes)
         return []
+
+    def _named_nobody(self, work: Callable[[], list[Outcome]], rows: Sequence[DeliveryRow]) -> list[Outcome]:
+        """The outcomes of some work, which may fail; neither tells who the people are."""
+        try:
+            return without_people(self._performer.checked(work(), rows), rows)
+        except MillstreamError as error:
+            name_nobody(error, rows)
+            raise
 
     def _finish(self, batch: int, numbers: list[int], outcomes: Sequence[Outcome]) -> None:
         reasons = {reason: redact(reason) if reason else None for reason in {one.reason for one in outcomes}}

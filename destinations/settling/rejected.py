@@ -27,6 +27,7 @@ def list_rejected(
     *,
     rules: DeliveryRules,
     now: datetime,
+    forgets_ids: bool = False,
 ) -> None:
     """Take rows off the list that have an outcome now, put on it those not accepted, and note the plan as settled."""
     known = {(row["match_hash"], row["operation"]): row for row in before}
@@ -40,7 +41,7 @@ def list_rejected(
         for key, row in zip(keys, rows, strict=True)
         if row["status"] in _LISTED
     ]
-    journal.replace_rejected(plan.sync, gone, listed, settles=plan.plan_id)
+    journal.replace_rejected(plan.sync, gone, listed, settles=plan.plan_id, forgets_ids=forgets_ids)
 
 
 def _entry(sync: str, row: Row, before: Row | None, rules: DeliveryRules, now: datetime) -> dict[str, Any]:

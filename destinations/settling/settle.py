@@ -23,7 +23,7 @@ from millstream.state.errors import FatalError
 from millstream.state.ledger.acknowledged import REPLACE_ACKNOWLEDGED, create_tables
 from millstream.state.ledger.journal import BatchEntry, Journal, PlanEntry
 from millstream.state.ledger.outcomes import Outcomes
-from millstream.state.store import Store, parquet_rows, write_arrow
+from millstream.state.store import Store, count, parquet_rows, write_arrow
 
 if TYPE_CHECKING:
     from millstream.state.store import Connection
@@ -94,8 +94,9 @@ def settle(
         with store.transaction() as connection:
             settled = _merge(connection, plan, sent, keeps_removed=sync.mode is SyncMode.REMOVE, now=now)
             rows = _rows_to_list(connection, listed, in_clear=rules.keep_rejected_values)
+            told = _tells_people(connection)
             connection.execute("DROP TABLE settling")
-        list_rejected(journal, plan, listed, rows, rules=rules, now=now)
+        list_rejected(journal, plan, listed, rows, rules=rules, now=now, forgets_ids=told)
     else:
         journal.plan_settled(plan.plan_id)
     plan.path.unlink(missing_ok=True)
@@ -286,6 +287,12 @@ def _acknowledge(connection: Connection, facts: Mapping[str, object], *, keeps_r
         """,
         {"sync": facts["sync"], "keeps_removed": keeps_removed},
     )
+
+
+def _tells_people(connection: Connection) -> bool:
+    """Whether ids that the vendor gave are what we match by, or identifiers that we keep in place of an id."""
+    own = "SELECT count(*) FROM settling WHERE lower(given_id) = lower(match_value) OR given_id LIKE '[%'"
+    return count(connection, own) > 0
 
 
 def _counted(connection: Connection, column: str) -> dict[str, int]:

@@ -31,6 +31,7 @@ from millstream.state.errors import (
 from millstream.state.http.auth import RefreshableAuth, TimedAuth
 from millstream.state.http.budget import asked_to_wait
 from millstream.state.http.caution import PUBLIC_POOLS, Caution
+from millstream.state.http.logs import log_no_paths
 from millstream.state.http.pacing import Pacer, retry_after
 from millstream.state.privacy import redact
 
@@ -131,6 +132,7 @@ class VendorSession(requests.Session):
         caution: Caution | None = None,
     ) -> None:
         super().__init__()
+        log_no_paths()
         self.pacer = pacer
         # Signed at each attempt, not once when prepared: fetching a token may fail and be tried again, too.
         self._vendor_auth = auth

@@ -93,6 +93,17 @@ class Deliveries(Database):
         with self.writing() as connection:
             connection.execute(plans.update().where(plans.c.plan_id == plan_id).values(**values))
 
+    def latest_audience(self, sync: str) -> str | None:
+        """The vendor's id of the audience that the sync sent into last; None where it never did, or long ago."""
+        query = (
+            sa.select(plans.c.audience_id)
+            .where(plans.c.sync == sync, plans.c.audience_id.is_not(None))
+            .order_by(plans.c.made_at.desc())
+            .limit(1)
+        )
+        with self.engine.connect() as connection:
+            return connection.execute(query).scalar()
+
     def unsettled_plans(self, sync: str) -> list[PlanEntry]:
         """Plans of a sync whose outcomes are not in the store yet, oldest first."""
         query = plans.select().where(plans.c.sync == sync, plans.c.status != "settled").order_by(plans.c.made_at)
@@ -173,6 +184,7 @@ class Deliveries(Database):
         rows: Sequence[Mapping[str, Any]],
         *,
         settles: str | None = None,
+        forgets_ids: bool = False,
     ) -> None:
         """Take rows off the list that have an outcome now, and put those on it that were not accepted.
 
@@ -181,6 +193,7 @@ class Deliveries(Database):
             gone: Match hash and operation of every row that has an outcome.
             rows: The list's new rows.
             settles: A plan whose outcomes are in the store; noted in the same transaction, so that no try counts twice.
+            forgets_ids: Whether ids in that plan's outcomes tell who people are; the store has them from now on.
         """
         taken_off = rejected.delete().where(
             rejected.c.sync == sync,
@@ -196,6 +209,8 @@ class Deliveries(Database):
             if settles is not None:
                 settled = plans.update().where(plans.c.plan_id == settles)
                 connection.execute(settled.values(status="settled", settled_at=now()))
+            if settles is not None and forgets_ids:
+                _forget_ids(connection, settles)
 
     def retry_rejected(self, *, sync: str | None, code: str | None, unknown: bool) -> int:
         """Have rows tried again by the next run, also those that are held.
@@ -214,3 +229,13 @@ class Deliveries(Database):
         change = rejected.update().where(*chosen).values(next_try_at=now(), attempts=0, aged_out=None)
         with self.writing() as connection:
             return connection.execute(change).rowcount
+
+
+def _forget_ids(connection: sa.Connection, plan_id: str) -> None:
+    """Take ids out of the outcomes of a plan's batches."""
+    known = batches.select().where(batches.c.plan_id == plan_id, batches.c.outcomes.is_not(None))
+    for row in connection.execute(known).fetchall():
+        outcomes = Outcomes.unpacked(row.outcomes)
+        outcomes.external_ids = [None] * len(outcomes.numbers)
+        changed = batches.update().where(batches.c.batch_id == row.batch_id)
+        connection.execute(changed.values(outcomes=outcomes.packed()))
