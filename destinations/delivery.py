@@ -16,6 +16,7 @@ from millstream.destinations.needed_fields import ensure_fields
 from millstream.destinations.planning import PlanReport, PlanRequest, make_plan
 from millstream.destinations.preview import Look, PlanPreview, SavedPlan, check_saved, latency_of, look_at
 from millstream.destinations.rules import DeliveryRules, Holdout, Restraints, Suppression
+from millstream.destinations.same_audience import check_same_audience
 from millstream.destinations.sending import AnyDestination, Sender, Withdrawals
 from millstream.destinations.sending.jobs import StillRunningError
 from millstream.destinations.settling import settle
@@ -125,7 +126,7 @@ class Delivery:
         try:
             if not override_guards:
                 plan.check_guards()
-            sender = self._sender(destination, plan, died, progress)
+            sender = self._sender(destination, plan, died, progress, override_guards=override_guards)
         except MillstreamError as problem:
             error = problem
         else:
@@ -167,15 +168,23 @@ class Delivery:
         return not waiting
 
     def _sender(
-        self, destination: AnyDestination, plan: PlanReport, died: Sequence[PlanEntry], progress: Progress | None
+        self,
+        destination: AnyDestination,
+        plan: PlanReport,
+        died: Sequence[PlanEntry],
+        progress: Progress | None,
+        *,
+        override_guards: bool,
     ) -> Sender:
+        assert plan.plan_id is not None
+        assert plan.path is not None
+        destination.plan = self._facts(plan.plan_id, died)
         ensure_fields(destination, self.name, self.sync, plan.columns)
         audience = self.sync.audience_name
         audience_id = destination.ensure_audience(audience) if audience else None
-        assert plan.plan_id is not None
-        assert plan.path is not None
+        if audience_id is not None and not override_guards:
+            check_same_audience(self.journal, self.name, self.sync, audience_id)
         self.journal.plan_sending(plan.plan_id, audience_id)
-        destination.plan = self._facts(plan.plan_id, died)
 
         def batch_done(rows: int) -> None:
             if progress:

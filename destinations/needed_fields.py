@@ -32,6 +32,9 @@ def ensure_fields(destination: Destination[Any], name: str, sync: Sync, columns:
             where=f"sync {name}",
             remedy="take it out of the sync's fields.",
         )
+    field = destination.audience_field(sync.audience_name) if sync.audience_name else None
+    if field is not None:
+        _check_audience_field(destination, name, field, mappings)
     missing = destination.missing_fields(sorted(mappings)) if mappings else []
     if not missing:
         return
@@ -45,6 +48,21 @@ def ensure_fields(destination: Destination[Any], name: str, sync: Sync, columns:
         )
     for field in missing:
         destination.create_field(field, field_type_of(columns.get(mappings[field].column, "")))
+
+
+def _check_audience_field(destination: Destination[Any], name: str, field: str, mapped: Iterable[str]) -> None:
+    """Stop where coming into an audience, or leaving it, would write a field that means something else.
+
+    Raises:
+        ConfigurationError: It carries consent, is a standard field, or is filled by the sync.
+    """
+    taken = {known.name.lower() for known in destination.fields} | {one.lower() for one in mapped}
+    if field.lower() in taken or consent_fields_among(type(destination), [field]):
+        raise ConfigurationError(
+            f"At {destination.title} the audience would be the field {field!r}, which is there for something else.",
+            where=f"sync {name}",
+            remedy="give the sync another name in 'into'.",
+        )
 
 
 def consent_fields_among(destination: type[Destination[Any]], names: Iterable[str]) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from millstream.destinations.modes import Leaving, SyncMode
 from millstream.state.consent import ConsentRequirement
@@ -58,6 +58,7 @@ class Sync(_Part):
     mode: SyncMode = Field(default=SyncMode.MIRROR, description="What the sync may do.")
     into: str | None = Field(
         default=None,
+        min_length=1,
         description="Name of the list, tag or audience at the destination; the audience's name when left out.",
     )
     match: dict[str, str] = Field(
@@ -85,6 +86,12 @@ class Sync(_Part):
     )
     guards: Guards = Field(default_factory=Guards, description="When to stop before the first request.")
     enabled: bool = Field(default=True, description="Whether runs include it.")
+
+    @field_validator("into", mode="before")
+    @classmethod
+    def _without_spaces_around(cls, value: object) -> object:
+        """Vendors cut them off, and would not find the audience by its name again."""
+        return value.strip() if isinstance(value, str) else value
 
     @model_validator(mode="after")
     def _one_source(self) -> Sync:

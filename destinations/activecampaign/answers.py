@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -72,6 +73,16 @@ def is_duplicate(error: RefusedError) -> bool:
     body = error.body if isinstance(error.body, dict) else {}
     text = " ".join(f"{fault.get('code')} {fault.get('title')}" for fault in body.get("errors") or ()).lower()
     return "duplicate" in text or "already" in text
+
+
+@contextmanager
+def suppress_duplicates() -> Iterator[None]:
+    """Go on where something was refused because it is there already."""
+    try:
+        yield
+    except RefusedError as error:
+        if not is_duplicate(error):
+            raise
 
 
 def refused_places(error: RefusedError, rows: int) -> set[int]:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from millstream.destinations.activecampaign.answers import is_duplicate
+from millstream.destinations.activecampaign.answers import is_duplicate, suppress_duplicates
 from millstream.destinations.activecampaign.paging import contacts, pages
 from millstream.destinations.activecampaign.settings import ActiveCampaignSettings
 from millstream.destinations.http import Http
@@ -77,36 +77,36 @@ class Audiences:
         return contacts(self._http, by_tag if audience.kind == "tag" else by_list)
 
     def _ensure_tag(self, name: str) -> Audience:
-        number = self._find_tag(name)
-        if number is None:
+        found = _named(name, pages(self._http, "/tags", "tags", {"search": name}), "tag")
+        if found is None:
             body = {"tag": name, "tagType": "contact", "description": ""}
             try:
-                number = str(self._http.post("/tags", {"tag": body})["tag"]["id"])
+                found = self._http.post("/tags", {"tag": body})["tag"]
             except RefusedError as error:
                 if not is_duplicate(error):
                     raise
                 # Made by another process, or not found by the search for its name.
-                number = _named(name, pages(self._http, "/tags", "tags"), "tag")
-                if number is None:
+                found = _named(name, pages(self._http, "/tags", "tags"), "tag")
+                if found is None:
                     raise
+        number = str(found["id"])
         with self._lock:
-            self._names[number] = name
+            # As the account spells it: imports put tags on by their names.
+            self._names[number] = str(found.get("tag") or name)
         return Audience("tag", number)
 
-    def _find_tag(self, name: str) -> str | None:
-        return _named(name, pages(self._http, "/tags", "tags", {"search": name}), "tag")
-
     def _ensure_list(self, name: str) -> Audience:
-        number = _named(name, pages(self._http, "/lists", "lists", {"filters[name]": name}), "name")
-        return Audience("list", number or self._make_list(name))
+        found = _named(name, pages(self._http, "/lists", "lists", {"filters[name]": name}), "name")
+        return Audience("list", str(found["id"]) if found else self._make_list(name))
 
     def _make_list(self, name: str) -> str:
         settings = self._settings
-        if not (settings.list_sender_url and settings.list_sender_reminder):
+        if not (settings.list_sender_url and settings.list_sender_reminder and settings.list_group_ids):
             raise ConfigurationError(
                 f"The account has no list {name!r}.",
                 where="activecampaign",
-                remedy="create it in ActiveCampaign, or give list_sender_url and list_sender_reminder to have it made.",
+                remedy="create it in ActiveCampaign; or give list_sender_url, list_sender_reminder and list_group_ids "
+                "to have it made: without a group to see it, the next run would not find it either.",
             )
         body = {
             "name": name,
@@ -114,18 +114,20 @@ class Audiences:
             "sender_url": settings.list_sender_url,
             "sender_reminder": settings.list_sender_reminder,
         }
-        number = str(self._http.post("/lists", {"list": body})["list"]["id"])
+        # Names may come twice, and one that no group may see is not found: a second request would make a second list.
+        number = str(self._http.post("/lists", {"list": body}, replay=False)["list"]["id"])
         for group in settings.list_group_ids:
-            self._http.post("/listGroups", {"listGroup": {"listid": int(number), "groupid": group}})
+            with suppress_duplicates():
+                self._http.post("/listGroups", {"listGroup": {"listid": int(number), "groupid": group}})
         return number
 
 
-def _named(name: str, records: Iterable[Mapping[str, Any]], key: str) -> str | None:
-    """The number of the record with this name; in upper and lower case alike where none has it as it is."""
-    alike: str | None = None
+def _named(name: str, records: Iterable[Mapping[str, Any]], key: str) -> Mapping[str, Any] | None:
+    """The record with this name; in upper and lower case alike where none has it as it is."""
+    alike: Mapping[str, Any] | None = None
     for record in records:
         if str(record[key]) == name:
-            return str(record["id"])
+            return record
         if alike is None and str(record[key]).casefold() == name.casefold():
-            alike = str(record["id"])
+            alike = record
     return alike

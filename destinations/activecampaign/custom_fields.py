@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from millstream.destinations.activecampaign.answers import is_duplicate
+from millstream.destinations.activecampaign.answers import is_duplicate, suppress_duplicates
 from millstream.destinations.activecampaign.paging import pages
 from millstream.destinations.contract import DestinationField, FieldType, FieldValue
 from millstream.destinations.http import Http
@@ -68,15 +68,27 @@ class CustomFields:
                 f"Of the name {name!r} no personalization tag can be made.", where="activecampaign"
             )
         body = {"title": name, "type": _TYPES[field_type], "perstag": tag, "visible": 1}
+        number = self._made(body)
+        if number is not None:
+            with suppress_duplicates():
+                self._http.post("/fieldRels", {"fieldRel": {"field": number, "relid": 0}})
+        with self._lock:
+            self._known = None
+
+    def _made(self, body: Mapping[str, object]) -> int | None:
+        """The number of a field that is made; or of the one that is there, which may be of no list yet.
+
+        It was made by another process then, or by a request whose answer was lost.
+        """
         try:
-            made = self._http.post("/fields", {"field": body})["field"]
-            self._http.post("/fieldRels", {"fieldRel": {"field": int(made["id"]), "relid": 0}})
+            return int(self._http.post("/fields", {"field": body})["field"]["id"])
         except RefusedError as error:
-            # Made by another process, or by a request whose answer was lost.
             if not is_duplicate(error):
                 raise
         with self._lock:
             self._known = None
+        found = self._find(str(body["perstag"])) or self._find(str(body["title"]))
+        return found.number if found else None
 
     def in_import(self, fields: Mapping[str, FieldValue]) -> dict[str, object]:
         """Fields as a bulk import takes them. It may pass over empty values, so what is cleared is left out."""

@@ -8,7 +8,7 @@ from typing import Any
 from millstream.destinations.activecampaign.answers import refusal_of
 from millstream.destinations.activecampaign.audiences import Audiences
 from millstream.destinations.activecampaign.custom_fields import CustomFields
-from millstream.destinations.activecampaign.paging import LARGEST_PAGE
+from millstream.destinations.activecampaign.paging import LARGEST_PAGE, pages
 from millstream.destinations.contract import DeliveryRow, Outcome, accepted, rejected
 from millstream.destinations.http import Http
 from millstream.destinations.rows import match_of
@@ -71,7 +71,7 @@ class People:
         """Take a tag off a contact; who does not have it, or is not there, is without."""
         for number in self._numbers(row):
             try:
-                links = self._http.get(f"/contacts/{number}/contactTags")["contactTags"]
+                links = list(pages(self._http, f"/contacts/{number}/contactTags", "contactTags"))
             except NotFoundError:
                 continue
             for link in links:
@@ -113,7 +113,7 @@ class People:
                 links = [
                     link
                     for one in page["contacts"]
-                    for link in self._http.get(f"/contacts/{one['id']}/contactLists")["contactLists"]
+                    for link in pages(self._http, f"/contacts/{one['id']}/contactLists", "contactLists")
                 ]
             found |= {str(link["contact"]): str(link["status"]) for link in links if str(link["list"]) == list_number}
         return found

@@ -40,7 +40,7 @@ class ActiveCampaignSettings(DestinationSettings):
         default=None, description="Why people get mail of a list, in a sentence; needed to make a missing list."
     )
     list_group_ids: tuple[int, ...] = Field(
-        default=(), description="User groups that may see a list that is made; without any, nobody but its maker does."
+        default=(), description="User groups that may see a list that is made; the key's user is to be in one of them."
     )
 
     @field_validator("base_url")

@@ -36,7 +36,7 @@ CONSENT = (
     "push_token_import",
 )
 _TEXTS = frozenset(field.name for field in STANDARD)
-_NO_FIELDS = frozenset({"external_id", "user_alias", "braze_id"})
+NO_FIELDS = frozenset({"external_id", "user_alias", "braze_id"})
 
 
 def check_names(names: Sequence[str], audience_attribute: str | None) -> None:
@@ -46,7 +46,7 @@ def check_names(names: Sequence[str], audience_attribute: str | None) -> None:
         ConfigurationError: There is one.
     """
     for name in names:
-        if name in _NO_FIELDS:
+        if name in NO_FIELDS:
             raise ConfigurationError(
                 f"{name!r} identifies a profile, and is no field of it.",
                 where="braze",

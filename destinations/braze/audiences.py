@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import cast, get_args
 
-from millstream.destinations.braze.attributes import LONGEST
+from millstream.destinations.braze.attributes import LONGEST, NO_FIELDS
 from millstream.destinations.braze.settings import AudienceKind
 from millstream.state.errors import ConfigurationError
 
@@ -35,7 +35,9 @@ class Audience:
 
     def check(self) -> None:
         """Raise ``ConfigurationError`` for a name that can be no attribute."""
-        if self.kind in ("flag", "list") and (self.name.startswith(("$", "_")) or len(self.name) > LONGEST):
+        if self.kind not in ("flag", "list"):
+            return
+        if self.name in NO_FIELDS or self.name.startswith(("$", "_")) or len(self.name) > LONGEST:
             raise ConfigurationError(
                 f"Braze takes no audience {self.name[:40]!r}: names have at most {LONGEST} characters, and begin with "
                 "neither a dollar sign nor an underscore.",

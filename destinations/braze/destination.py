@@ -91,6 +91,11 @@ class Braze(Destination[BrazeSettings]):
         check_names(names, self.settings.audience_attribute if self.settings.audience_kind == "list" else None)
         return []
 
+    def audience_field(self, audience: str) -> str | None:
+        """The flag, or the attribute that holds all audiences."""
+        fields = {"flag": audience, "list": self.settings.audience_attribute}
+        return fields.get(self.settings.audience_kind)
+
     def ensure_audience(self, audience: str) -> str:
         """The id of the audience. Only cohorts are made: attributes need not be, and groups cannot be by API."""
         kind = self.settings.audience_kind
@@ -216,9 +221,9 @@ class Braze(Destination[BrazeSettings]):
         with_email = [row for row in rows if EMAIL in row.fields]
         if with_email and match_key != "email":
             rows = self._profiles.rows_without_danger(rows, self._profiles.find(with_email, match_key))
-        return self._track(
-            [(row, {**rendered(row.fields), **(more or {})}) for row in rows], match_key, creates=creates
-        )
+        kept_out = self._profiles.kept_out(rows) if creates and match_key == EMAIL else {}
+        given = [(row, {**rendered(row.fields), **(more or {})}) for row in rows if match_of(row) not in kept_out]
+        return kept_out | self._track(given, match_key, creates=creates)
 
     def _track(
         self, given: Sequence[tuple[DeliveryRow, Mapping[str, object]]], match_key: str, *, creates: bool

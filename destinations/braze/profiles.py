@@ -9,7 +9,7 @@ from typing import Any, Literal, cast
 
 from millstream.destinations.braze.attributes import EMAIL
 from millstream.destinations.braze.settings import BrazeSettings
-from millstream.destinations.contract import DeliveryRow
+from millstream.destinations.contract import DeliveryRow, Outcome, suppressed
 from millstream.destinations.http import Http
 from millstream.destinations.rows import match_of
 
@@ -17,6 +17,7 @@ MatchKey = Literal["external_id", "user_alias", "email"]
 MOST_IDS = 50
 _FIELDS = ["external_id", "user_aliases", "braze_id", "email", "email_subscribe"]
 _UNSUBSCRIBED = "unsubscribed"
+_LEFT = suppressed(_UNSUBSCRIBED, "The address unsubscribed, and no profile has it; a new one would be subscribed.")
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,14 @@ class Profiles:
             known: Profiles of those among them who have an address to write.
         """
         return [row if self._may_write(row, known) else _without_email(row) for row in rows]
+
+    def kept_out(self, rows: Sequence[DeliveryRow]) -> dict[str, Outcome]:
+        """Outcomes of people found by an address that unsubscribed and has no profile: a new one would get mail."""
+        if not self._settings.check_new_addresses:
+            return {}
+        left = [row for row in rows if row.external_id is None and self._has_unsubscribed(match_of(row))]
+        there = self.find(left, EMAIL)
+        return {match_of(row): _LEFT for row in left if match_of(row) not in there}
 
     def _may_write(self, row: DeliveryRow, known: Mapping[str, Sequence[Profile]]) -> bool:
         if EMAIL not in row.fields:

@@ -99,20 +99,24 @@ class CleverTap(Destination[CleverTapSettings]):
         check_names(names)
         return []
 
+    def audience_field(self, audience: str) -> str:
+        """The property that members have."""
+        return f"{self.settings.audience_prefix}{audience}"
+
     def ensure_audience(self, audience: str) -> str:
         """The property that members have; it is made by being written. The credential is tried here, with a look-up."""
-        name = f"{self.settings.audience_prefix}{audience}"
+        name = self.audience_field(audience)
         check_names([name])
         self.probe()
         return name
 
     def upsert(self, rows: Sequence[DeliveryRow], *, match_key: str) -> list[Outcome]:
         """Create or change profiles."""
-        return self._upload(rows, match_key, {})
+        return self._upload(rows, match_key, {}, reached=True)
 
     def upsert_into(self, audience_id: str, rows: Sequence[DeliveryRow], *, match_key: str) -> list[Outcome]:
         """Create or change profiles, and set the audience's property with it."""
-        return self._upload(rows, match_key, {audience_id: True})
+        return self._upload(rows, match_key, {audience_id: True}, reached=True)
 
     def update(self, rows: Sequence[DeliveryRow], *, match_key: str) -> list[Outcome]:
         """Change profiles that are there. An upload creates whoever is not, so people are looked up before."""
@@ -151,7 +155,7 @@ class CleverTap(Destination[CleverTapSettings]):
         outcomes: list[Outcome] = []
         members: dict[str, None] = {}
         for rows in batches:
-            written = self._upload(rows, match_key, {})
+            written = self._upload(rows, match_key, {}, reached=True)
             outcomes += [accepted_async() if one.status is Status.ACCEPTED else one for one in written]
             # Whoever could not be written this time stays what they are, but is wanted in the list.
             members |= {
@@ -213,22 +217,39 @@ class CleverTap(Destination[CleverTapSettings]):
             "look-ups", base_url=self.settings.base_url, auth=self.auth(), limit=limit, classify=self.classify
         )
 
-    def _upload(self, rows: Sequence[DeliveryRow], match_key: str, besides: Mapping[str, object]) -> list[Outcome]:
-        return in_order(rows, self._by_key(last_of_each(rows), match_key, besides))
+    def _upload(
+        self, rows: Sequence[DeliveryRow], match_key: str, besides: Mapping[str, object], *, reached: bool = False
+    ) -> list[Outcome]:
+        return in_order(rows, self._by_key(last_of_each(rows), match_key, besides, reached=reached))
 
-    def _by_key(self, rows: Sequence[DeliveryRow], match_key: str, besides: Mapping[str, object]) -> dict[str, Outcome]:
+    def _by_key(
+        self, rows: Sequence[DeliveryRow], match_key: str, besides: Mapping[str, object], *, reached: bool = False
+    ) -> dict[str, Outcome]:
         """Upload people, each once.
 
         Args:
             rows: Who.
             match_key: What the match values are.
             besides: Properties that all of them get.
+            reached: Whether who is known by an address is to be reached at it.
         """
         refused = {match_of(row): outcome for row in rows if (outcome := too_long(row))}
         sent = [row for row in rows if match_of(row) not in refused]
         if not sent:
             return refused
-        records = [record(row, match_key, {**profile_of(row.fields, self._cleared), **besides}) for row in sent]
+        with_address = reached and match_key == "email"
+        records = [
+            record(
+                row,
+                match_key,
+                {
+                    **({"Email": row.match_value} if with_address else {}),
+                    **profile_of(row.fields, self._cleared),
+                    **besides,
+                },
+            )
+            for row in sent
+        ]
         answer = self.http.post("/1/upload", {"d": records})
         return refused | outcomes_of(answer, sent, IDENTITY_KEYS[match_key])
 

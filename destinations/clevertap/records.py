@@ -41,9 +41,6 @@ def record(row: DeliveryRow, match_key: str, profile: Mapping[str, object]) -> d
         match_key: What the match value is.
         profile: The properties that are written.
     """
-    if match_key == "email":
-        # Who is known by the address is to be reached at it.
-        profile = {"Email": row.match_value, **profile}
     return {IDENTITY_KEYS[match_key]: row.match_value, "type": "profile", "profileData": profile}
 
 

@@ -77,10 +77,12 @@ class Segments:
         self._app.get(_SEGMENTS)
 
     def _find(self, name: str) -> Mapping[str, Any] | None:
-        """The segment of this name; manual ones come first, the oldest before all."""
+        """The segment of this name; manual ones come first, then those spelled alike, then the oldest."""
         segments: Sequence[Mapping[str, Any]] = self._app.get(_SEGMENTS)["segments"]
         named = [one for one in segments if str(one["name"]).casefold() == name.casefold()]
-        return min(named, key=lambda one: (one.get("type") != "manual", int(one["id"])), default=None)
+        return min(
+            named, key=lambda one: (one.get("type") != "manual", one["name"] != name, int(one["id"])), default=None
+        )
 
     def _make(self, name: str) -> Mapping[str, Any]:
         body = {"segment": {"name": name, "description": _MADE_FOR}}

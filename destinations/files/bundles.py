@@ -151,10 +151,13 @@ class Bundles:
         return self._name(bundle, "{id}")
 
     def rewrite(self, name: str, manifest: Manifest, content: bytes, rows: int) -> None:
-        """Write the file of a manifest with other content, and the manifest after it."""
+        """Write the file of a manifest with other content, and the manifest after it.
+
+        The old manifest stays until then: without one nobody would find the file again, neither who reads nor the next
+        try, if this process dies in between.
+        """
         [file] = manifest.files
         changed = WrittenFile(name=file.name, rows=rows, bytes=len(content), sha256=hashlib.sha256(content).hexdigest())
-        self._place.remove(name)
         self._place.put_bytes(content, beside(name, file.name))
         self._place.put_bytes(replace(manifest, files=(changed,)).as_json(), name)
 

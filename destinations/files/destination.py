@@ -6,6 +6,7 @@ is written again takes its own place.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from typing import ClassVar
@@ -201,7 +202,9 @@ class Files(Destination[FilesSettings]):
             content = self._place.get(beside(name, file.name))
         except NotFoundError:
             return  # taken by who reads it
-        if not gone.isdisjoint(match_values(content, manifest)):
+        # One that is not as its manifest says was being rewritten when an earlier try died.
+        half_done = hashlib.sha256(content).hexdigest() != file.sha256
+        if half_done or not gone.isdisjoint(match_values(content, manifest)):
             left, rows = without(content, manifest, gone)
             self._bundles.rewrite(name, manifest, left, rows)
 

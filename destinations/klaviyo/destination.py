@@ -25,6 +25,7 @@ from millstream.destinations.contract import (
     rejected,
 )
 from millstream.destinations.http import Http
+from millstream.destinations.klaviyo.addresses import held_back
 from millstream.destinations.klaviyo.answers import problem_of
 from millstream.destinations.klaviyo.api import ACCOUNT, LARGE, Api, Endpoint
 from millstream.destinations.klaviyo.imports import Imports, JobId
@@ -116,13 +117,17 @@ class Klaviyo(Destination[KlaviyoSettings]):
 
     def upsert(self, rows: Sequence[DeliveryRow], *, match_key: str) -> list[Outcome]:
         """Create or change people, one by one."""
-        return self._one_by_one(rows, lambda row: self._profiles.put(row, match_key))
+        held = held_back(self._profiles, last_of_each(rows), match_key)
+        return self._one_by_one(rows, lambda row: held.get(match_of(row)) or self._profiles.put(row, match_key))
 
     def update(self, rows: Sequence[DeliveryRow], *, match_key: str) -> list[Outcome]:
         """Change people who are there, one by one."""
         ids = self._profiles.ids_of(last_of_each(rows), match_key)
+        held = held_back(self._profiles, last_of_each(rows), match_key)
 
         def change(row: DeliveryRow) -> Outcome:
+            if outcome := held.get(match_of(row)):
+                return outcome
             profile_id = ids.get(match_of(row))
             return self._profiles.change(row, profile_id, match_key) if profile_id else not_there()
 
@@ -165,10 +170,11 @@ class Klaviyo(Destination[KlaviyoSettings]):
         """
         latest = last_of_each(rows)
         ids = None if creates else self._profiles.ids_of(latest, match_key)
+        held = held_back(self._profiles, latest, match_key)
         left_out: dict[int, Outcome] = {}
         profiles: dict[int, Mapping[str, object]] = {}
         for place, row in enumerate(latest):
-            if bad := malformed(row, match_key):
+            if bad := malformed(row, match_key) or held.get(match_of(row)):
                 left_out[place] = bad
             elif ids is None:
                 profiles[place] = resource(row, {match_key: row.match_value}, clears=False)

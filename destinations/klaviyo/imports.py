@@ -15,7 +15,16 @@ from typing import Any
 
 import orjson
 
-from millstream.destinations.contract import DeliveryRow, JobProgress, Outcome, accepted, rejected, retry_later
+from millstream.destinations.contract import (
+    DeliveryRow,
+    JobProgress,
+    Outcome,
+    accepted,
+    rejected,
+    retry_later,
+    suppressed,
+)
+from millstream.destinations.klaviyo.addresses import OPTED_OUT
 from millstream.destinations.klaviyo.answers import faults_of, item_of, items_of, refusal
 from millstream.destinations.klaviyo.api import IMPORT_ERRORS, IMPORT_MANY, IMPORT_STATUS, IMPORTED, Api
 from millstream.destinations.klaviyo.profiles import IDENTIFIERS
@@ -45,7 +54,9 @@ class JobId:
         """What ``str`` gave."""
         kept = orjson.loads(text)
         left_out = {
-            place: rejected(code, reason) for code, reason, places in kept["left_out"] for place in _unpacked(places)
+            place: (suppressed if code == OPTED_OUT else rejected)(code, reason)
+            for code, reason, places in kept["left_out"]
+            for place in _unpacked(places)
         }
         return cls(id=kept["id"], match_key=kept["match_key"], left_out=left_out)
 

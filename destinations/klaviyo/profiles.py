@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -23,6 +23,7 @@ FOUND_AT_ONCE = 50
 """Identifiers in one look-up; they stand in the address of the request."""
 
 _PLACE = "location."
+_SUBSCRIPTIONS = "subscriptions"
 _PROFILE_FIELDS = frozenset({*IDENTIFIERS, *TEXTS, *(f"{_PLACE}{part}" for part in LOCATION)})
 _TAKEN = frozenset({"id", "_kx", "anonymous_id", "location", "properties", "meta", "relationships", "type"})
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s.]+")
@@ -66,6 +67,10 @@ class Profiles:
     def ids_by(self, name: str, values: Sequence[str]) -> dict[str, str]:
         """Ids of the profiles with these values of an identifier, by the value (an address in lower case)."""
         return {value: str(found["id"]) for value, found in self._found(name, values)}
+
+    def standings(self, name: str, values: Sequence[str]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+        """Profiles with these values of an identifier, by the value, with what they agreed to."""
+        return self._found(name, values, {*IDENTIFIERS, _SUBSCRIPTIONS})
 
     def to_be_cleared(self, rows: Sequence[DeliveryRow], match_key: str) -> list[DeliveryRow]:
         """Those of these people who have a value in one of their row's fields, or who have another match value now."""
@@ -116,13 +121,14 @@ class Profiles:
         return accepted(profile_id)
 
     def _found(
-        self, name: str, values: Sequence[str], facts: Iterable[str] = IDENTIFIERS
+        self, name: str, values: Sequence[str], facts: Collection[str] = IDENTIFIERS
     ) -> Iterator[tuple[str, Mapping[str, Any]]]:
         for start in range(0, len(values), FOUND_AT_ONCE):
             chunk = values[start : start + FOUND_AT_ONCE]
             query = {
                 "filter": f"any({name},[{','.join(map(one_of, chunk))}])",
                 "fields[profile]": ",".join(sorted(facts)),
+                **({"additional-fields[profile]": _SUBSCRIPTIONS} if _SUBSCRIPTIONS in facts else {}),
             }
             for found in self._api.pages(FIND, params=query):
                 value = str(found["id"] if name == "id" else found["attributes"].get(name) or "")

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from requests.auth import AuthBase
 
@@ -161,9 +161,7 @@ class Marketo(Destination[MarketoSettings]):
         results = self._lists.change("POST", audience_id, list(ids.values()))
         for row in latest:
             if match_of(row) in ids:
-                result = results.get(ids[match_of(row)])
-                unnamed = rejected("missing_from_answer", "Marketo's answer does not name the lead.", fault="vendor")
-                outcomes[match_of(row)] = unnamed if result is None else outcome_of(result, row.match_value)
+                outcomes[match_of(row)] = _told_of(results.get(ids[match_of(row)]), row)
         return in_order(rows, outcomes)
 
     def remove_members(self, audience_id: str, rows: Sequence[DeliveryRow], *, match_key: str) -> list[Outcome]:
@@ -180,17 +178,17 @@ class Marketo(Destination[MarketoSettings]):
             reason = reason_of(results.get(lead_id, {}))
             if reason is not None and reason[0] == NOT_FOUND:
                 gone.append(row)
-            elif reason is not None and reason[0] != NOT_IN_LIST:
-                outcomes[match_of(row)] = outcome_of(results[lead_id], row.match_value)
+            elif lead_id not in results or (reason is not None and reason[0] != NOT_IN_LIST):
+                outcomes[match_of(row)] = _told_of(results.get(lead_id), row)
         unknown = [row for row in latest if not row.external_id] + gone
         found = self._leads.ids(unknown, self.settings.lookup_field(match_key))
         outcomes |= {match_of(row): with_comma() for row in unknown if "," in row.match_value}
         of_row = {lead_id: row for row in unknown for lead_id in found[match_of(row)]}
-        for lead_id, result in self._lists.change("DELETE", audience_id, list(of_row)).items():
-            reason = reason_of(result)
-            if reason is not None and reason[0] not in (NOT_FOUND, NOT_IN_LIST):
-                row = of_row[lead_id]
-                outcomes[match_of(row)] = outcome_of(result, row.match_value)
+        results = self._lists.change("DELETE", audience_id, list(of_row))
+        for lead_id, row in of_row.items():
+            reason = reason_of(results.get(lead_id, {}))
+            if lead_id not in results or (reason is not None and reason[0] not in (NOT_FOUND, NOT_IN_LIST)):
+                outcomes[match_of(row)] = _told_of(results.get(lead_id), row)
         return in_order(rows, outcomes)
 
     def submit_job(
@@ -275,3 +273,10 @@ class Marketo(Destination[MarketoSettings]):
     @cached_property
     def _imports(self) -> Imports:
         return Imports(self.http, self.settings.partition_name)
+
+
+def _told_of(result: Mapping[str, Any] | None, row: DeliveryRow) -> Outcome:
+    """The outcome of a membership, by what an answer has of the lead."""
+    if result is None:
+        return rejected("missing_from_answer", "Marketo's answer does not name the lead.", fault="vendor")
+    return outcome_of(result, row.match_value)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from millstream.destinations.contract import Member
 from millstream.destinations.delivery import Delivery
+from millstream.destinations.exchange import PlanFacts
 from millstream.destinations.http import Recorded
 from millstream.destinations.modes import SyncMode
 from millstream.destinations.reconciling.comparing import compare, keep, table_of
@@ -91,6 +92,9 @@ class _Reconciling:
         sync = self._delivery.sync
         if not destination.can_read_back:
             return f"{destination.title} cannot be read back."
+        if sync.mode not in destination.read_back_modes:
+            modes = ", ".join(sorted(destination.read_back_modes))
+            return f"{destination.title} can be read back in mode {modes} only."
         if sync.audience_name is None or sync.mode is SyncMode.UPDATE:
             return "The sync keeps people's fields and no audience, so there are no members to compare."
         return None
@@ -98,6 +102,7 @@ class _Reconciling:
     def _read(self, destination: AnyDestination) -> pa.Table:
         audience = self._delivery.sync.audience_name
         assert audience is not None
+        destination.plan = PlanFacts(sync=self._report.sync, plan="", made_at=now(), fields=())
         audience_id = _find_audience(destination, audience)
         if audience_id is None:
             return table_of(())

@@ -24,7 +24,7 @@ from millstream.destinations.contract import (
 from millstream.destinations.http import Http
 from millstream.destinations.modes import Leaving, Operation, SyncMode
 from millstream.destinations.rows import in_order, last_of_each, match_of
-from millstream.destinations.segment.messages import MATCH_KEYS, Message, Messages
+from millstream.destinations.segment.messages import MATCH_KEYS, Message, Messages, trait_of
 from millstream.destinations.segment.settings import SegmentSettings
 from millstream.state.errors import ConfigurationError
 from millstream.state.http import BasicAuth, BearerAuth, RateLimit
@@ -57,6 +57,16 @@ class Segment(Destination[SegmentSettings]):
     )
     custom_fields = True
     custom_field_type = None
+    # Segment knows no consent; the destinations behind it take these traits for it.
+    consent_fields = (
+        "unsubscribed",
+        "email_subscribe",
+        "push_subscribe",
+        "subscription_groups",
+        "MSG-*",
+        "cio_subscription_preferences*",
+        "$consent*",
+    )
     # Segment takes 2,500 messages; somebody who comes or leaves is two.
     batch_size = 1250
     membership_batch_size = 1250
@@ -72,6 +82,7 @@ class Segment(Destination[SegmentSettings]):
 
     def __init__(self, settings: SegmentSettings) -> None:
         super().__init__(settings.model_copy(update={"base_url": settings.tracking_root}))
+        self._weighed = _ANY_AUDIENCE
 
     def auth(self) -> AuthBase:
         """The write key as the user of HTTP Basic."""
@@ -83,8 +94,13 @@ class Segment(Destination[SegmentSettings]):
         if self.settings.public_token:
             self._public.get("/regulations", {"pagination.count": 1})
 
+    def audience_field(self, audience: str) -> str:
+        """The trait that says who is in it."""
+        return trait_of(audience)
+
     def ensure_audience(self, audience: str) -> str:
         """The audience's name: nothing has to be made."""
+        self._weighed = max(self._weighed, audience, key=lambda name: len(name.encode()))
         return audience
 
     def upsert(self, rows: Sequence[DeliveryRow], *, match_key: str) -> list[Outcome]:
@@ -119,8 +135,8 @@ class Segment(Destination[SegmentSettings]):
         return [accepted_async() for _ in rows]
 
     def row_bytes(self, row: DeliveryRow) -> int:
-        """The bytes of all that is said of somebody who comes."""
-        return _bytes(self._messages(MATCH_KEYS[0]).membership(row, _ANY_AUDIENCE, member=True))
+        """The bytes of all that is said of somebody who comes; the audience's name is in it several times."""
+        return _bytes(self._messages(MATCH_KEYS[0]).membership(row, self._weighed, member=True))
 
     def _say(self, rows: Sequence[DeliveryRow], about: _About) -> list[Outcome]:
         latest = last_of_each(rows)

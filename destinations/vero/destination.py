@@ -156,7 +156,8 @@ class Vero(Destination[VeroSettings]):
     def _write(self, row: DeliveryRow) -> Outcome:
         if row.external_id is not None:
             self._edit(row)
-            return accepted(row.external_id)
+            # Said of whoever is there; of somebody who was deleted in Vero since, it says the same and does nothing.
+            return accepted_async(row.external_id)
         values = _values(row)
         beside = {name: values[name] for name in _BESIDE_DATA if values.get(name) is not None}
         data = {name: value for name, value in values.items() if name not in _BESIDE_DATA}

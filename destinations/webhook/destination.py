@@ -116,6 +116,8 @@ class Webhook(Destination[WebhookSettings]):
     def _post(
         self, operation: Verb, audience: str | None, rows: Sequence[DeliveryRow], match_key: str
     ) -> list[Outcome]:
+        if not rows:
+            return []
         batch = Batch(
             plan=self.plan, operation=operation, audience=audience, match_key=match_key, rows=last_of_each(rows)
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import orjson
 import pytest
@@ -28,6 +29,7 @@ from millstream.state.errors import (
 )
 from millstream.state.http import Retries
 
+SYSTEM = "activecampaign"
 ROOT = "https://activecampaign.test/api/3"
 IMPORT = f"{ROOT}/import/bulk_import"
 QUEUED = {"Success": 1, "queued_contacts": 1, "batchId": "b-1", "message": "Contact import queued"}
@@ -159,7 +161,8 @@ def test_statuses_are_asked_for_one_by_one_where_they_do_not_come_along(
 ) -> None:
     contact = {"id": "7", "email": "ana@example.com"}
     alone.get(f"{ROOT}/contacts", json={"contacts": [contact]})
-    alone.get(f"{ROOT}/contacts/7/contactLists", json={"contactLists": [{"contact": "7", "list": "3", "status": "2"}]})
+    link = {"id": "9", "contact": "7", "list": "3", "status": "2"}
+    alone.get(f"{ROOT}/contacts/7/contactLists", json={"contactLists": [link]})
     outcomes = job(offline, [row(1, "ana@example.com", "7")], "list:3")
     assert statuses(outcomes) == [("suppressed", "unsubscribed")]
     assert not [call for call in alone.calls if call.request.method != "GET"]
@@ -406,6 +409,27 @@ def test_a_tag_made_meanwhile_is_used(offline: ActiveCampaign, alone: responses.
     alone.post(f"{ROOT}/tags", status=422, json=taken)
     alone.get(f"{ROOT}/tags", json={"tags": [{"id": "4", "tag": "VIP gold"}, {"id": "5", "tag": "vip"}]})
     assert offline.ensure_audience("VIP") == "tag:5"
+    # An import names tags by their text, which is to be that of the tag that is there.
+    queued = alone.post(IMPORT, json=QUEUED)
+    offline.submit_job(
+        Operation.ADD, [row(1, "ana@example.com")], match_key="email", audience_id="tag:5", creates=True, label="x"
+    )
+    assert orjson.loads(queued.calls[0].request.body or b"")["contacts"][0]["tags"] == ["vip"]
+
+
+def test_a_tag_is_taken_off_who_has_a_hundred_others(offline: ActiveCampaign, alone: responses.RequestsMock) -> None:
+    links = [{"id": str(number), "tag": str(number)} for number in range(1, 131)]
+
+    def page(request: requests.PreparedRequest) -> tuple[int, dict[str, str], bytes]:
+        query = parse_qs(urlsplit(str(request.url)).query)
+        start, limit = int(query.get("offset", ["0"])[0]), int(query.get("limit", ["20"])[0])
+        return 200, {}, orjson.dumps({"contactTags": links[start : start + limit]})
+
+    alone.add_callback(responses.GET, f"{ROOT}/contacts/7/contactTags", page)
+    off = alone.delete(f"{ROOT}/contactTags/130", status=200)
+    outcomes = offline.remove_members("tag:130", [row(1, "ana@example.com", "7")], match_key="email")
+    assert statuses(outcomes) == [("accepted", None)]
+    assert off.call_count == 1
 
 
 def test_a_list_is_made_only_with_its_senders_facts(sandbox: Sandbox, lists: ActiveCampaign) -> None:
@@ -433,6 +457,28 @@ def test_a_field_is_made_and_shown_for_all_lists(sandbox: Sandbox, account: Acti
     assert [(field["title"], field["type"]) for field in found["fields"]] == [("Loyalty level", "date")]
     assert [rel["relid"] for rel in found["fieldRels"]] == ["0"]
     assert account.missing_fields(["Loyalty level", "LOYALTY_LEVEL"]) == []
+
+
+def test_a_field_that_was_made_by_a_request_whose_answer_was_lost_is_shown_too(
+    sandbox: Sandbox, account: ActiveCampaign, faults: Any
+) -> None:
+    """It is not to be seen before a second request says where."""
+    faults(kind="reset", when="after", times=1, path="fields$", method="POST")
+    requests.delete(f"{sandbox.url}/_sandbox/requests", timeout=10)
+    account.create_field("Lost and found", "text")
+    assert account.missing_fields(["Lost and found"]) == []
+    log = requests.get(f"{sandbox.url}/_sandbox/requests?detail=1", timeout=10).json()["recent"]
+    done = [(one["path"].rpartition("/")[2], one["status"]) for one in log if one["method"] == "POST"]
+    assert done == [("fields", 0), ("fields", 422), ("fieldRels", 201)]
+
+
+def test_a_list_that_is_made_is_found_again(sandbox: Sandbox, lists: ActiveCampaign) -> None:
+    """One that no group may see is not, so none is made without a group: each run would make another."""
+    facts = {"list_sender_url": "https://shop.example.com", "list_sender_reminder": "You bought from us."}
+    with pytest.raises(ConfigurationError, match="list_group_ids"):
+        connect(sandbox, audience_kind="list", **facts).ensure_audience("Again and again")
+    made = [connect(sandbox, audience_kind="list", list_group_ids=[3], **facts) for _ in range(2)]
+    assert len({one.ensure_audience("Again and again") for one in made}) == 1
 
 
 # Leaving and erasure

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import orjson
 import pytest
@@ -190,6 +191,27 @@ def test_a_new_profile_does_not_get_an_address_that_unsubscribed(sandbox: Sandbo
         [row(1, "new-unchecked", email=left["fields"]["email"])], match_key="external_id"
     )
     assert people(sandbox)["new-unchecked"]["fields"] == {"email": left["fields"]["email"]}
+
+
+def test_nobody_is_made_anew_by_an_address_that_unsubscribed(offline: Braze, alone: responses.RequestsMock) -> None:
+    def left(request: requests.PreparedRequest) -> tuple[int, dict[str, str], bytes]:
+        asked = parse_qs(urlsplit(str(request.url)).query)["email"][0]
+        gone = asked in {"gone@example.com", "there@example.com"}
+        return 200, {}, orjson.dumps({"emails": [{"email": asked}] if gone else []})
+
+    def profile(request: requests.PreparedRequest) -> tuple[int, dict[str, str], bytes]:
+        asked = orjson.loads(request.body or b"")["email_address"]
+        users = [{"braze_id": "b", "email": asked, "email_subscribe": "unsubscribed"}]
+        return 201, {}, orjson.dumps({"message": "success", "users": users if asked == "there@example.com" else []})
+
+    alone.add_callback(responses.GET, f"{ROOT}/email/unsubscribes", left)
+    alone.add_callback(responses.POST, f"{ROOT}/users/export/ids", profile)
+    track = alone.post(TRACK, status=201, json={"message": "success"})
+    rows = [row(number, f"{who}@example.com", city="Ulm") for number, who in enumerate(("new", "gone", "there"))]
+    outcomes = offline.upsert_into("flag:Mailed", rows, match_key="email")
+    assert statuses(outcomes) == [TAKEN, ("suppressed", "unsubscribed"), TAKEN]
+    sent = orjson.loads(track.calls[0].request.body or b"")["attributes"]
+    assert [one["email"] for one in sent] == ["new@example.com", "there@example.com"]
 
 
 def test_an_address_that_is_there_is_not_written_again(offline: Braze, alone: responses.RequestsMock) -> None:
@@ -526,3 +548,24 @@ def test_look_ups_are_foretold_where_addresses_are_written(offline: Braze) -> No
         return offline.requests_for(operation, 150, in_audience=True)
 
     assert (foretold(Operation.ADD), foretold(Operation.UPDATE), foretold(Operation.REMOVE)) == (2, 2, 2)
+
+
+@pytest.mark.parametrize("into", ["email_subscribe", "email_open_tracking_disabled", "Email", "tier"])
+def test_an_audience_is_no_field_that_means_something_else(offline: Braze, into: str) -> None:
+    sync = Sync.model_validate(
+        {
+            "destination": "braze",
+            "table": "crm.people",
+            "into": into,
+            "fields": {"tier": "tier"},
+            "match": {"external_id": "id"},
+            "consent": "not_needed",
+        }
+    )
+    with pytest.raises(ConfigurationError, match="there for something else"):
+        ensure_fields(offline, "all", sync, {})
+
+
+def test_who_somebody_is_cannot_be_an_audience(offline: Braze) -> None:
+    with pytest.raises(ConfigurationError, match="takes no audience"):
+        offline.ensure_audience("external_id")

@@ -450,3 +450,32 @@ def test_a_vendor_that_is_down_is_told_so(offline: CleverTap, alone: responses.R
     alone.post(DELETE, status=500, json={})
     with pytest.raises(UnavailableError):
         offline.erase([row(1, "ana")], match_key="identity")
+
+
+@pytest.mark.parametrize(("prefix", "into"), [("", "MSG-email"), ("MSG-", "sms"), ("", "Phone"), ("", "LTV")])
+def test_an_audience_is_no_property_that_means_something_else(sandbox: Sandbox, prefix: str, into: str) -> None:
+    """``MSG-email`` as an audience would opt in whoever comes, and opt out whoever leaves."""
+    sync = Sync.model_validate(
+        {
+            "destination": "clevertap",
+            "table": "crm.people",
+            "into": into,
+            "fields": {"LTV": "ltv"},
+            "match": {"identity": "id"},
+            "consent": "not_needed",
+        }
+    )
+    with pytest.raises(ConfigurationError, match="there for something else"):
+        ensure_fields(connect(sandbox, audience_prefix=prefix), "all", sync, {})
+
+
+def test_who_is_taken_out_keeps_the_address_that_they_have_now(
+    offline: CleverTap, alone: responses.RequestsMock
+) -> None:
+    """A person known by an address may have another one to be reached at; leaving an audience does not undo that."""
+    alone.get(PROFILE, json={"status": "success", "record": {"objectId": "__g1"}})
+    alone.post(UPLOAD, json={"status": "success", "processed": 1, "unprocessed": []})
+    row = DeliveryRow(number=0, match_value="ana@example.com", fields={})
+    assert offline.remove_members("Audience x", [row], match_key="email")[0].status is Status.ACCEPTED
+    [sent] = orjson.loads(alone.calls[-1].request.body or b"")["d"]
+    assert sent["profileData"] == {"Audience x": False}

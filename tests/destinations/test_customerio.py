@@ -424,6 +424,15 @@ def test_of_two_segments_of_a_name_the_older_manual_one_is_taken(
     assert bodies(*made.calls)[0]["segment"]["name"] == "Gold"
 
 
+def test_of_segments_that_differ_in_upper_and_lower_case_the_one_that_is_meant_is_taken(
+    offline: CustomerIo, alone: responses.RequestsMock
+) -> None:
+    """Else two syncs could fill one."""
+    segments = [{"id": 3, "name": "VIP", "type": "manual"}, {"id": 9, "name": "vip", "type": "manual"}]
+    alone.get(SEGMENTS, json={"segments": segments})
+    assert (offline.ensure_audience("VIP"), offline.ensure_audience("vip")) == ("3", "9")
+
+
 def test_a_segment_that_is_not_listed_yet_is_used(offline: CustomerIo, alone: responses.RequestsMock) -> None:
     alone.get(SEGMENTS, json={"segments": []})
     alone.post(SEGMENTS, json={"segment": {"id": 12, "name": "Gold", "type": "manual"}})

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
-from millstream.destinations.sync import Guards
+from millstream.destinations.sync import Guards, Sync
 from millstream.state.errors import ConfigurationError, GuardError
 from tests.destinations.bench import PEOPLE, MakeBench
+from tests.destinations.memory import MemoryDestination
 
 states = st.dictionaries(st.sampled_from(PEOPLE), st.sampled_from(["Ann", "Bob", "Cy"]), max_size=12)
 kills = st.none() | st.tuples(st.integers(1, 8), st.booleans())
@@ -208,3 +212,29 @@ def test_who_was_written_and_not_enrolled_when_a_run_died_is_only_enrolled(a_ben
         assert bench.memory.members == set(PEOPLE)
         again = [match_value for match_value, fields in bench.memory.sent[4:] if fields]
         assert sorted(again) == sorted(set(PEOPLE) - {match_value for match_value, _ in bench.memory.sent[:4]})
+
+
+class Attentive(MemoryDestination):
+    """Looks at what the sync fills before it makes the audience, as some vendors' audiences depend on that."""
+
+    told: ClassVar[list[tuple[str, ...] | None]] = []
+
+    def ensure_audience(self, audience: str) -> str:
+        self.told.append(self.plan.fields if self.plan else None)
+        return super().ensure_audience(audience)
+
+
+def test_what_is_sent_is_known_before_the_audience_is_made(a_bench: MakeBench) -> None:
+    with a_bench() as bench:
+        bench.connector = Attentive
+        bench.want({"ana@example.com": "Ana"})
+        bench.run()
+    assert Attentive.told.pop() == ("NAME",)
+
+
+def test_spaces_around_the_name_of_an_audience_do_not_count() -> None:
+    """Vendors cut them off: the audience would be looked for by one name and be there under another."""
+    facts = {"destination": "memory", "table": "crm.wanted", "consent": "not_needed"}
+    assert Sync.model_validate({**facts, "into": " VIP \n"}).audience_name == "VIP"
+    with pytest.raises(ValidationError):
+        Sync.model_validate({**facts, "into": "  "})

@@ -503,6 +503,29 @@ def test_an_erased_person_is_found_under_hashes(folder: Folder) -> None:
     assert {manifest["operation"]: manifest["rows"] for manifest in folder.manifests()} == {"full": 1, "delete": 1}
 
 
+@pytest.mark.parametrize("written", [0, 1], ids=["before the file", "before its manifest"])
+def test_an_erasure_that_died_is_taken_up_again(folder: Folder, monkeypatch: pytest.MonkeyPatch, written: int) -> None:
+    folder.add(*people("ana", "ben"))
+    rename, left = Path.replace, [None] * written
+
+    def die(self: Path, target: Path) -> Path:
+        if not left:
+            raise Killed
+        left.pop()
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "replace", die)
+    with suppress(Killed):
+        folder.destination().erase(people("ana"), match_key="email")
+    monkeypatch.undo()
+    folder.destination().erase(people("ana"), match_key="email")
+    [manifest] = [one for one in folder.manifests() if one["operation"] == "upsert"]
+    [content] = [path.read_bytes() for path in folder.path.rglob(manifest["files"][0]["name"])]
+    assert b"ana@example.com" not in content
+    assert b"ben@example.com" in content
+    assert (manifest["rows"], manifest["files"][0]["sha256"]) == (1, hashlib.sha256(content).hexdigest())
+
+
 def test_what_is_no_manifest_of_ours_stops_an_erasure(folder: Folder) -> None:
     folder.add(*people("ana"))
     (folder.path / "x.manifest.json").write_text("{}")

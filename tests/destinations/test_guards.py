@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import timedelta
+from typing import ClassVar
 
 from millstream.destinations.sync import Guards
 from millstream.state.ledger.journal import now
 from tests.destinations.bench import OPEN, PEOPLE, MakeBench
+from tests.destinations.memory import MemoryDestination
 
 HUNDRED = {f"p{number}@example.com": "Ann" for number in range(100)}
 
@@ -85,3 +88,29 @@ def test_the_audit_grows_old(a_bench: MakeBench) -> None:
         for table, rows in (("runs", 1), ("batches", 2), ("outcomes", 1)):
             assert bench.ask(f"SELECT count(*) FROM delivery.{table}") == [(rows,)]
         assert bench.ask("SELECT count(*) FROM delivery.acknowledged") == [(2,)]
+
+
+def test_another_audience_than_last_time_stops_the_sync(a_bench: MakeBench) -> None:
+    """It is empty, or another's: only changes would go into it, and whoever was acknowledged would be missing."""
+    with a_bench() as bench:
+        bench.connector = Renamed
+        Renamed.numbers = iter("1122")
+        bench.want({"ana@example.com": "Ana"})
+        assert bench.run().status == "completed"
+        bench.want({"ana@example.com": "Ana", "ben@example.com": "Ben"})
+        assert bench.run().status == "completed"
+        bench.want({"ana@example.com": "Ana", "ben@example.com": "Ben", "cy@example.com": "Cy"})
+        report = bench.run()
+        assert (report.status, report.accepted) == ("stopped", 0)
+        assert "another one than last time: audience 2, and it was audience 1" in str(report.error)
+        assert bench.memory.members == {"ana@example.com", "ben@example.com"}
+        assert bench.run(override_guards=True).accepted == 1
+
+
+class Renamed(MemoryDestination):
+    """The vendor finds another audience by the same name."""
+
+    numbers: ClassVar[Iterator[str]] = iter(())
+
+    def ensure_audience(self, audience: str) -> str:
+        return f"audience {next(self.numbers)}"

@@ -141,6 +141,42 @@ def test_an_import_into_a_list_leaves_consent_alone(sandbox: Sandbox, klaviyo: K
     assert (after["standing"], after["sms"], after["audiences"]) == (standing, before["sms"], before["audiences"])
 
 
+@pytest.mark.parametrize("as_job", [False, True], ids=["one by one", "job"])
+@pytest.mark.parametrize("known", [False, True], ids=["by our id", "by Klaviyo's"])
+def test_who_unsubscribed_gets_no_other_address(sandbox: Sandbox, klaviyo: Klaviyo, as_job: bool, known: bool) -> None:
+    """Klaviyo keeps an opt-out with the address: a new one would get mail."""
+    ids = {
+        standing: (str(one["match"]["external_id"]), str(one["id"]), email)
+        for email, one in people(sandbox).items()
+        for standing in [one["standing"]]
+        if one["match"].get("external_id") and "@" in email
+    }
+    (left, left_id, address), (stays, stays_id, _) = ids["unsubscribed"], ids["subscribed"]
+    before = people(sandbox)[address]
+    stays_address = f"moved-{as_job}-{known}@example.com".lower()
+    given: list[tuple[str, str, dict[str, FieldValue]]] = [
+        (left, left_id, {"email": "new-address@example.com", "first_name": "Ana"}),
+        (stays, stays_id, {"email": stays_address}),
+        (left, left_id, {"email": address.upper(), "title": "Dr"}),
+    ]
+    rows = [
+        DeliveryRow(number=number, match_value=ours, fields=fields, external_id=theirs if known else None)
+        for number, (ours, theirs, fields) in enumerate(given)
+    ]
+    for some in (rows[:2], rows[2:]):
+        outcomes = (
+            import_(klaviyo, some, match_key="external_id") if as_job else klaviyo.upsert(some, match_key="external_id")
+        )
+        expected = [("suppressed", "unsubscribed"), ("accepted", None)] if len(some) == 2 else [("accepted", None)]
+        assert statuses(outcomes) == expected
+    outcomes = klaviyo.update(rows[:1], match_key="external_id")
+    assert statuses(outcomes) == [("suppressed", "unsubscribed")]
+    after = people(sandbox)
+    assert "new-address@example.com" not in after
+    assert after[address]["standing"] == before["standing"] == "unsubscribed"
+    assert stays_address in after
+
+
 @pytest.mark.parametrize("name", ["$consent", "$consent_method", "subscriptions", "sms_consent"])
 def test_consent_is_not_a_field(offline: Klaviyo, name: str) -> None:
     with pytest.raises(ConfigurationError, match="consent"):

@@ -220,6 +220,19 @@ def test_memberships_that_marketo_refuses_are_rejected(alone: responses.Requests
     assert [outcome.code for outcome in outcomes] == ["1008", "1008"]
 
 
+def test_who_no_answer_names_is_not_taken_for_out(alone: responses.RequestsMock, connector: Marketo) -> None:
+    alone.delete(LIST, json=results({"id": 5, "status": "removed"}))
+    alone.get(LEADS, json=results({"id": 9, "email": "cy@example.com"}))
+    alone.delete(LIST, json=results())
+    rows = [
+        row("ana@example.com", 1, external_id="5"),
+        row("ben@example.com", 2, external_id="6"),
+        row("cy@example.com", 3),
+    ]
+    outcomes = connector.remove_members("7", rows, match_key="email")
+    assert [outcome.code for outcome in outcomes] == [None, "missing_from_answer", "missing_from_answer"]
+
+
 def test_a_long_list_is_read_page_by_page(alone: responses.RequestsMock, connector: Marketo) -> None:
     alone.get(LIST, json={**results({"id": 1, "email": "Ana@example.com", "customerId": "C-1"}), "nextPageToken": "a="})
     alone.get(LIST, json=results({"id": 2, "customerId": "C-2"}, {"id": 3}))

@@ -14,8 +14,10 @@ from pydantic import ValidationError
 
 from millstream.destinations.contract import DeliveryRow, PlanFacts
 from millstream.destinations.modes import Status
+from millstream.destinations.needed_fields import ensure_fields
 from millstream.destinations.segment import Segment, SegmentSettings
 from millstream.destinations.segment.messages import trait_of
+from millstream.destinations.sync import Sync
 from millstream.destinations.testing import deliver
 from millstream.sandbox import Sandbox
 from millstream.state.errors import AuthenticationError, ConfigurationError, PermissionDeniedError
@@ -166,3 +168,36 @@ def test_settings() -> None:
     assert europe.tracking_root == "https://events.eu1.segmentapis.com/v1"
     with pytest.raises(ValidationError, match="public_token"):
         SegmentSettings.model_validate({"write_key": "k", "source_id": "s"})
+
+
+@pytest.mark.parametrize(("into", "field"), [("Unsubscribed", "tier"), ("E-mail", "e_mail"), ("Title", "tier")])
+def test_an_audience_is_no_trait_that_means_something_else(into: str, field: str) -> None:
+    """A trait ``unsubscribed`` that becomes false is taken for a wish to be mailed by destinations behind Segment."""
+    sync = sync_of({field: "x"}, into=into)
+    with pytest.raises(ConfigurationError, match="there for something else"):
+        ensure_fields(offline(), "all", sync, {})
+
+
+def test_traits_that_destinations_take_for_consent_are_no_fields() -> None:
+    for field in ("unsubscribed", "email_subscribe", "MSG-email"):
+        with pytest.raises(ConfigurationError, match="carries consent"):
+            ensure_fields(offline(), "all", sync_of({field: "x"}), {})
+    ensure_fields(offline(), "all", sync_of({"email": "email"}, into="VIP 2026"), {})
+
+
+def sync_of(fields: dict[str, str], into: str = "vips") -> Sync:
+    given = {"table": "crm.people", "match": {"user_id": "id"}, "consent": "not_needed"}
+    return Sync.model_validate({"destination": "segment", "into": into, "fields": fields, **given})
+
+
+def test_the_name_of_the_audience_counts(sandbox: Sandbox) -> None:
+    """It is in the messages of everybody, several times."""
+    segment = connect(sandbox)
+    audience = segment.ensure_audience("Menschen, die lange nichts gekauft haben " * 8)
+    people = [row(number, f"long-{number}") for number in range(segment.batch_size)]
+    most = Segment.largest_request
+    assert most is not None
+    rows = people[: most // segment.row_bytes(people[-1])]
+    outcomes = segment.remove_members(audience, rows, match_key="user_id")
+    assert {outcome.status for outcome in outcomes} == {Status.ACCEPTED_ASYNC}
+    assert 100 < len(rows) < 500

@@ -9,9 +9,11 @@ import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from pydantic import SecretStr
 
 from millstream.destinations.contract import Destination, DestinationSettings
 from millstream.destinations.marketo import Marketo
+from millstream.destinations.segment import Segment, SegmentSettings
 from millstream.destinations.sending.plan_rows import PlanRows
 from millstream.destinations.sending.sizes import of_fitting_size
 from millstream.destinations.sync import Sync
@@ -49,3 +51,26 @@ def test_a_plan_cuts_its_jobs_by_what_a_job_may_have(tmp_path: Path, monkeypatch
     destination = cast(Destination[DestinationSettings], Marketo(settings()))
     (batch,) = (one for one in PlanRows(tmp_path / "plan.parquet", sync, destination).batches() if one.rows)
     assert (batch.as_job, len(batch.rows)) == (True, 100)
+
+
+def test_those_who_leave_are_cut_by_bytes_too(tmp_path: Path) -> None:
+    rows = [
+        {
+            "number": number,
+            "operation": "remove",
+            "match_value": f"user-{number}",
+            "external_id": None,
+            "fields": "{}",
+            "field_hashes": "{}",
+            "known_hashes": None,
+        }
+        for number in range(1250)
+    ]
+    schema = pa.schema([(name, pa.int32() if name == "number" else pa.string()) for name in rows[0]])
+    pq.write_table(pa.Table.from_pylist(rows, schema=schema), tmp_path / "plan.parquet")
+    sync = Sync(destination="segment", table="raw.people", into="VIP", match={"user_id": "id"}, consent="not_needed")
+    segment = Segment(SegmentSettings(write_key=SecretStr("key")))
+    plan = PlanRows(tmp_path / "plan.parquet", sync, cast(Destination[DestinationSettings], segment))
+    batches = [batch.rows for batch in plan.batches()]
+    assert sum(map(len, batches)) == 1250
+    assert all(sum(map(segment.row_bytes, batch)) <= 490_000 for batch in batches)
