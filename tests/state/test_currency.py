@@ -37,39 +37,45 @@ def world(engine: Engine, tmp_path: Path) -> Iterator[EventWorld]:
     made.connection.close()
 
 
+def _end_of(day: date) -> datetime:
+    return datetime(day.year, day.month, day.day, 23, 59, tzinfo=UTC)
+
+
 def values(world: EventWorld) -> list[tuple[object, ...]]:
     return world.sql("SELECT value, currency, value_base FROM customers.events ORDER BY happened_at, event_id")
 
 
-@pytest.mark.parametrize(
-    ("currency", "day", "base"),
-    [
-        ("USD", date(2026, 3, 1), 90.0),  # of the day
-        ("USD", date(2026, 2, 28), 80.0),  # of the day before
-        ("USD", date(2026, 3, 4), 90.0),
-        ("usd ", date(2026, 3, 5), 95.0),
-        ("USD", date(2026, 3, 12), 95.0),  # seven days old
-        ("USD", date(2026, 3, 13), None),  # too old
-        ("USD", date(2026, 2, 26), None),  # never from the future
-        ("GBP", date(2026, 3, 6), 120.0),
-        ("GBP", date(2026, 3, 7), None),
-        ("JPY", date(2026, 3, 1), None),
-        ("EUR", date(1999, 1, 1), 100.0),
-        ("eur", date(2026, 3, 1), 100.0),
-        (None, date(2026, 3, 1), 100.0),
-        ("", date(2026, 3, 1), 100.0),
-    ],
-)
-def test_a_value_is_converted_by_the_rate_that_held_on_its_day(
-    world: EventWorld, currency: str | None, day: date, base: float | None
-) -> None:
-    report = world.tell(
-        "buy", value=100, currency=currency, at=datetime(day.year, day.month, day.day, 23, 59, tzinfo=UTC)
+CONVERTED: list[tuple[str | None, date, float | None]] = [
+    ("USD", date(2026, 3, 1), 90.0),  # of the day
+    ("USD", date(2026, 2, 28), 80.0),  # of the day before
+    ("USD", date(2026, 3, 4), 90.0),
+    ("usd ", date(2026, 3, 5), 95.0),
+    ("USD", date(2026, 3, 12), 95.0),  # seven days old
+    ("USD", date(2026, 3, 13), None),  # too old
+    ("USD", date(2026, 2, 26), None),  # never from the future
+    ("GBP", date(2026, 3, 6), 120.0),
+    ("GBP", date(2026, 3, 7), None),
+    ("JPY", date(2026, 3, 1), None),
+    ("EUR", date(1999, 1, 1), 100.0),
+    ("eur", date(2026, 3, 1), 100.0),
+    (None, date(2026, 3, 1), 100.0),
+    ("", date(2026, 3, 1), 100.0),
+]
+
+
+def test_a_value_is_converted_by_the_rate_that_held_on_its_day(world: EventWorld) -> None:
+    report = world.tell_all(
+        [
+            {"name": "buy", "who": "u", "value": 100, "currency": currency, "at": _end_of(on)}
+            for currency, on, _ in CONVERTED
+        ]
     )
-    ((value, said, converted),) = values(world)
-    assert (value, said) == (100.0, currency)
-    assert converted == (None if base is None else pytest.approx(base))
-    assert report.unconverted_events == (base is None)
+    found = world.sql("SELECT currency, CAST(happened_at AS DATE), value, value_base FROM customers.events")
+    assert {(currency, on): base for currency, on, _, base in found} == {
+        (currency, on): None if base is None else pytest.approx(base) for currency, on, base in CONVERTED
+    }
+    assert {value for _, _, value, _ in found} == {100.0}
+    assert report.unconverted_events == sum(base is None for *_, base in CONVERTED)
 
 
 def test_the_day_is_that_of_utc(world: EventWorld) -> None:
