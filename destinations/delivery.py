@@ -183,7 +183,7 @@ class Delivery:
         audience = self.sync.audience_name
         audience_id = destination.ensure_audience(audience) if audience else None
         if audience_id is not None and not override_guards:
-            check_same_audience(self.journal, self.name, self.sync, audience_id)
+            check_same_audience(self.journal, plan, self.sync, audience_id)
         self.journal.plan_sending(plan.plan_id, audience_id)
 
         def batch_done(rows: int) -> None:

@@ -17,8 +17,9 @@ from millstream.state.store import count
 if TYPE_CHECKING:
     from millstream.state.store import Connection
 
-GUARDS = ("removals", "size", "missing", "types")
-"""Names of the guards: taking out too many, an unusual number of people, required fields, changed types."""
+GUARDS = ("removals", "size", "missing", "types", "destination", "audience")
+"""Names of the guards: taking out too many, an unusual number of people, required fields, changed types, another
+destination and (looked at when the vendor is asked for it, see ``destinations/same_audience.py``) another audience."""
 
 SIZES_LOOKED_AT = 10
 """Earlier runs whose number of people gives the median."""
@@ -44,6 +45,7 @@ def look_at_guards(
         "size": _size(connection, sync, report),
         "missing": _missing(connection, sync, report, required),
         "types": _types(connection, sync, report, columns),
+        "destination": _destination(connection, sync, report),
     }
     report.tripped = {name: reason for name, reason in reasons.items() if reason}
     report.guards += report.tripped.values()
@@ -118,3 +120,21 @@ def _types(connection: Connection, sync: Sync, report: PlanReport, columns: Mapp
         if before.get(column, kind) != kind
     ]
     return f"Mapped columns changed their type since the last run: {'; '.join(changed)}." if changed else None
+
+
+def _destination(connection: Connection, sync: Sync, report: PlanReport) -> str | None:
+    """Ids that one vendor gave are other people's at another, and whoever one holds is not known to be at the other."""
+    if sync.mode is SyncMode.REPLACE:
+        return None
+    row = connection.execute(
+        "SELECT destination FROM delivery.runs WHERE sync = ? AND status <> 'stopped' ORDER BY started_at DESC LIMIT 1",
+        [report.sync],
+    ).fetchone()
+    if row is None or row[0] == sync.destination:
+        return None
+    if not count(connection, "SELECT count(*) FROM delivery.acknowledged WHERE sync = ?", [report.sync]):
+        return None
+    return (
+        f"The sync goes to {sync.destination}, and what was acknowledged is of {row[0]}: give it another name, unless "
+        "both are the same account."
+    )

@@ -291,7 +291,7 @@ def _acknowledge(connection: Connection, facts: Mapping[str, object], *, keeps_r
 
 def _tells_people(connection: Connection) -> bool:
     """Whether ids that the vendor gave are what we match by, or identifiers that we keep in place of an id."""
-    own = "SELECT count(*) FROM settling WHERE lower(given_id) = lower(match_value) OR given_id LIKE '[%'"
+    own = "SELECT count(*) FROM settling WHERE lower(given_id) = lower(match_value) OR left(given_id, 1) = '['"
     return count(connection, own) > 0
 
 

@@ -103,8 +103,25 @@ def test_another_audience_than_last_time_stops_the_sync(a_bench: MakeBench) -> N
         report = bench.run()
         assert (report.status, report.accepted) == ("stopped", 0)
         assert "another one than last time: audience 2, and it was audience 1" in str(report.error)
+        assert report.planned is not None
+        assert list(report.planned.tripped) == ["audience"]
         assert bench.memory.members == {"ana@example.com", "ben@example.com"}
         assert bench.run(override_guards=True).accepted == 1
+
+
+def test_another_destination_than_last_time_stops_the_sync(a_bench: MakeBench) -> None:
+    """The ids that were acknowledged are other people's there."""
+    with a_bench() as bench:
+        bench.want({"ana@example.com": "Ana"})
+        assert bench.run().status == "completed"
+        calls = bench.memory.calls
+        bench.delivery.sync = bench.delivery.sync.model_copy(update={"destination": "elsewhere"})
+        bench.want({"ana@example.com": "Anna"})
+        report = bench.run()
+        assert (report.status, bench.memory.calls) == ("stopped", calls)
+        assert "what was acknowledged is of memory" in str(report.error)
+        assert bench.planned(override_guards=True).tripped == {"destination": report.planned.tripped["destination"]}
+        assert bench.run().status == "completed"
 
 
 class Renamed(MemoryDestination):
