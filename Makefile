@@ -35,7 +35,7 @@ types: $(STAMP)  ## Check types, strictly
 histories: $(STAMP)  ## Try identity on ten thousand random histories (HISTORIES=100 for fewer); half an hour
 	MILLSTREAM_HISTORIES=$(or $(HISTORIES),10000) $(BIN)/python -m pytest -n 0 --timeout 0 tests/state/test_identity_histories.py
 
-chaos: $(STAMP)  ## Stop deliveries at a thousand points (CHAOS=100 for fewer) while the vendors have bad days; half an hour
+chaos: $(STAMP)  ## Stop deliveries at a thousand points (CHAOS=100 for fewer) while the vendors have bad days; an hour
 	MILLSTREAM_CHAOS=$(or $(CHAOS),1000) $(BIN)/python -m pytest -n 0 --timeout 0 --log-cli-level INFO tests/chaos
 
 bench: $(STAMP)  ## Measure ingest, identity and delivery beside a bare floor

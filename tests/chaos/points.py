@@ -122,13 +122,21 @@ class Chaos:
             self.judge.problems.append(
                 f"after point {number}: clean runs end with {ended.code}: {ended.output[-3000:]}"
             )
-        world.activate()
-        if sent := world.witness.take():
-            self.judge.problems.append(f"after point {number}: a run with nothing to do sent {sent[:5]}")
+        self._have_nothing_to_do(number)
         self.judge.problems += [
             f"after point {number}: {problem}" for sync in world.syncs.values() for problem in differences(world, sync)
         ]
         self.rounds += 1
+
+    def _have_nothing_to_do(self, number: int) -> None:
+        """Run once more: nobody is asked anything."""
+        ended = self.world.activate()
+        asked, sent = self.world.witness.requests, self.world.witness.take()
+        if ended.code or asked:
+            said = ended.output.rpartition("}")[2]
+            self.judge.problems.append(
+                f"after point {number}: a run with nothing to do asks {asked} times: {sent} {said}"
+            )
 
     def told(self) -> str:
         """How far it is."""

@@ -2,8 +2,9 @@
 
     python -m tests.chaos.prepared
 
-A line is JSON: the command's arguments and the file that its output goes to. The answers are the process id, and the
-status with which it ended. Batches are small and waits short, so that a run has many moments to die in.
+A line is JSON: the command's arguments, the file that its output goes to, and secrets for its environment. The answers
+are the process id, and the status with which it ended. Batches are small and waits short, so that a run has many
+moments to die in.
 """
 
 from __future__ import annotations
@@ -13,16 +14,18 @@ import json
 import os
 import sys
 from importlib.metadata import EntryPoint
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from typer import Typer
 
-from millstream.destinations.hubspot import HubSpot
+from millstream.destinations.contract import Destination
+from millstream.destinations.http import Http
 from millstream.destinations.mailchimp import Mailchimp
-from millstream.destinations.registry import DESTINATIONS
+from millstream.destinations.registry import DESTINATIONS, AnyDestination
 from millstream.destinations.sending import jobs
+from millstream.destinations.stopping import sleep_unless_stopped
 from millstream.flows.cli.application import declare_commands
-from millstream.state.http import Retries, session
+from millstream.state.http import RateLimit, Retries, session
 from millstream.state.ledger import journal
 from tests.chaos.once import Once
 
@@ -48,19 +51,42 @@ LATE = (
 )
 """What a run imports when it comes to it."""
 
+_OPEN_HTTP = Destination.open_http
 HASTY = Retries(attempts=4, first_wait=0.01, longest_wait=0.05)
 
 
 def make_small() -> None:
     """Small batches, short waits, and the destination that must not send twice."""
-    HubSpot.batch_size, HubSpot.membership_batch_size = 5, 7
+    for name in DESTINATIONS.names():
+        _make_small(DESTINATIONS.load(name))
     Mailchimp.batch_size, Mailchimp.membership_batch_size = 4, 6
     Mailchimp.job_from, Mailchimp.job_size = 6, 5
     jobs.FIRST_WAIT = 0.02
     journal.LEASE = 3.0
+    Destination.open_http = _at_any_pace  # type: ignore[assignment,method-assign]
     session.Retries = lambda: HASTY  # type: ignore[assignment,misc]
     where = EntryPoint("once", f"{Once.__module__}:{Once.__name__}", DESTINATIONS.group)
     DESTINATIONS._offers["once"] = [where]
+
+
+def _make_small(connector: type[AnyDestination]) -> None:
+    connector.batch_size = min(connector.batch_size, 5)
+    connector.membership_batch_size = min(connector.membership_batch_size, 7)
+    connector.job_from, connector.job_size = 3, 5
+    module = sys.modules[connector.__module__]
+    for name in [name for name in sys.modules if name.startswith(f"{module.__package__}.")]:
+        if "sleep_unless_stopped" in vars(sys.modules[name]):
+            vars(sys.modules[name])["sleep_unless_stopped"] = _sleep_a_little
+
+
+def _sleep_a_little(seconds: float) -> None:
+    sleep_unless_stopped(min(seconds, 0.05))
+
+
+def _at_any_pace(connector: AnyDestination, part: str, *, limit: RateLimit, **facts: Any) -> Http:
+    """HTTP that keeps no pace of its own: the sandbox sets no limits."""
+    unlimited = RateLimit(requests=100_000, seconds=1.0, concurrency=limit.concurrency)
+    return _OPEN_HTTP(connector, part, limit=unlimited, **facts)
 
 
 def _run_and_exit(application: Typer, arguments: list[str]) -> NoReturn:
@@ -95,6 +121,7 @@ def main() -> None:
             os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
             os.dup2(output, 1)
             os.dup2(output, 2)
+            os.environ.update(order["secrets"])
             _run_and_exit(application, order["args"])
         os.close(output)
         _answer(pid)

@@ -45,9 +45,13 @@ class Runs:
 
     Args:
         folder: Where their output goes; one for each.
+
+    Attributes:
+        secrets: Environment variables of runs, besides those of all.
     """
 
     def __init__(self, folder: Path) -> None:
+        self.secrets: dict[str, str] = {}
         self._output = folder / "output.txt"
         self._prepared = subprocess.Popen(
             [sys.executable, "-m", "tests.chaos.prepared"],
@@ -76,7 +80,8 @@ class Runs:
         """
         self._signalled.clear()
         began = time.monotonic()
-        print(json.dumps({"args": args, "output": str(self._output)}), file=self._prepared.stdin, flush=True)
+        order = {"args": args, "output": str(self._output), "secrets": self.secrets}
+        print(json.dumps(order), file=self._prepared.stdin, flush=True)
         self._pid = int(_pipe(self._prepared.stdout).readline())
         timer = None
         if stop is not None and after is not None:

@@ -42,6 +42,7 @@ class Witness(RequestLog):
         faults: How often each kind of fault hit.
         requests: Requests since the last ``take``.
         writes: Those of them with rows.
+        of_each: Requests of each vendor since then.
     """
 
     def __init__(self, addresses: dict[str, str]) -> None:
@@ -53,12 +54,14 @@ class Witness(RequestLog):
         self._at: tuple[Callable[[Witness], bool], Callable[[], None]] | None = None
         self.faults: Counter[str] = Counter()
         self.requests = self.writes = 0
+        self.of_each: Counter[str] = Counter()
 
     def add(self, system: str, call: Call, status: int, seconds: float) -> None:
         """Note a request whose work is done, and whose answer is not sent yet."""
         super().add(system, call, status, seconds)
         with self._lock:
             self.requests += 1
+            self.of_each[system] += 1
             self.faults.update(list(call.strike.orders))
             rows = [
                 Sent(system, key, fields, _refused(call, status) or call.refuses(key), _answered(call, status))
@@ -76,6 +79,7 @@ class Witness(RequestLog):
             sent, self._sent = self._sent, []
             self.ever += sent
             self.requests = self.writes = 0
+            self.of_each.clear()
             return sent
 
     def act_when(self, now: Callable[[Witness], bool], act: Callable[[], None]) -> None:
@@ -108,8 +112,8 @@ def _rows(call: Call, addresses: dict[str, str]) -> Iterator[tuple[str, Fields]]
         for row in _body(call)["members"]:
             yield row["email_address"], _fields(row.get("merge_fields") or {})
     elif call.method in {"PUT", "PATCH"} and call.route.template.endswith("/members/{member}"):
-        yield addresses[call.params["member"]], _fields(_body(call).get("merge_fields") or {})
-
+        if call.params["member"] in addresses:
+            yield addresses[call.params["member"]], _fields(_body(call).get("merge_fields") or {})
     elif call.method == "POST" and call.path == "/3.0/batches":
         for operation in _body(call)["operations"]:
             member = str(operation["path"]).partition("/members/")[2]

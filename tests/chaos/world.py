@@ -111,13 +111,17 @@ class World:
             sync.change(chance, None if goes_back else value)
         self.write()
 
-    def write(self) -> None:
-        """Put what is wanted into the store."""
-        rows = [
+    def rows(self) -> list[tuple[str, str, str, str]]:
+        """Sync, person and both values of everybody who is wanted."""
+        return [
             (sync.name, person, first, second)
             for sync in self.syncs.values()
             for person, (first, second) in sync.now.items()
         ]
+
+    def write(self) -> None:
+        """Put what is wanted into the store."""
+        rows = self.rows()
         with duckdb.connect(self.store) as connection:
             connection.execute("CREATE SCHEMA IF NOT EXISTS crm")
             connection.execute(
@@ -155,7 +159,7 @@ class World:
         if sync.system == "mailchimp":
             found = {one["email_address"]: one["merge_fields"] for one in _rows(state, "members")}
         else:
-            found = {one["properties"]["email"]: one["properties"] for one in _rows(state, "contacts")}
+            found = {one["properties"].get("email"): one["properties"] for one in _rows(state, "contacts")}
         mine = set(sync.everybody)
         return {
             person: (fields.get(first, ""), fields.get(second, ""))
@@ -168,9 +172,10 @@ class World:
         state = self.sandbox.systems[sync.system].state()
         if sync.system == "mailchimp":
             return {one["email_address"] for one in _rows(state, "members") if sync.audience in one["tags"]}
-        emails = {one["id"]: one["properties"]["email"] for one in _rows(state, "contacts")}
+        # Of the company's own people the state tells what was changed.
+        emails = {one["id"]: one["properties"].get("email") for one in _rows(state, "contacts")}
         lists = (one for one in _rows(state, "lists") if one["name"] == sync.audience)
-        return {emails[record_id] for one in lists for record_id in one["recordIds"]}
+        return {emails[record_id] for one in lists for record_id in one["recordIds"] if emails[record_id]}
 
 
 def _rows(state: Mapping[str, object], name: str) -> list[dict[str, Any]]:
