@@ -9,7 +9,7 @@ from millstream.destinations.modes import Status
 from millstream.destinations.rows import masked
 from millstream.destinations.salesforce.audiences import Audiences
 from millstream.destinations.salesforce.fields import JsonValue
-from millstream.destinations.salesforce.jobs import Ended, Ingest, JobId
+from millstream.destinations.salesforce.jobs import CLEARED, Ended, Ingest, JobId
 from millstream.destinations.salesforce.records import MOST_RECORDS, Records
 
 
@@ -36,7 +36,8 @@ class PeopleJobs:
         """
         external_id = self._people.external_id.name
         column = self._column(audience_id)
-        columns = self._upserted(rows) if creates else self._changed(rows)
+        fit_for_a_file = [row for row in self._people.latest(rows).values() if not _says_cleared(row)]
+        columns = self._upserted(fit_for_a_file) if creates else self._changed(fit_for_a_file)
         lines: list[Mapping[str, JsonValue]] = [{**values, **column} for values in columns]
         vendor_id = self._ingest.submit(lines, external_id=external_id if creates else None)
         return str(JobId(vendor_id=vendor_id, creates=creates, audience_id=audience_id or ""))
@@ -50,7 +51,9 @@ class PeopleJobs:
         kept = JobId.parse(job_id)
         latest = self._people.latest(rows)
         fitting, outcomes = self._people.all_values(latest.values())
-        outcomes |= self._of_job(kept, {key: latest[key] for key in fitting})
+        by_hand = [latest[key] for key in fitting if _says_cleared(latest[key])]
+        outcomes |= self._of_job(kept, {key: latest[key] for key in fitting if latest[key] not in by_hand})
+        outcomes |= self._written_by_hand(kept, by_hand)
         if kept.audience_id and not self._column(kept.audience_id):
             outcomes |= self._enrolled(kept.audience_id, latest, outcomes)
         return self._people.in_order(rows, outcomes)
@@ -96,6 +99,18 @@ class PeopleJobs:
                 )
         return outcomes
 
+    def _written_by_hand(self, kept: JobId, rows: Sequence[DeliveryRow]) -> dict[str, Outcome]:
+        """Outcomes of rows that no file could carry."""
+        people, column = self._people, self._column(kept.audience_id)
+        outcomes: dict[str, Outcome] = {}
+        for some in _pieces(rows):
+            if kept.creates:
+                outcomes |= people.upsert(some, also=dict.fromkeys(map(people.key, some), column))
+            else:
+                values, misfits = people.all_values(some)
+                outcomes |= misfits | people.change(some, values)
+        return outcomes
+
     def _enrolled(
         self, audience_id: str, latest: Mapping[str, DeliveryRow], outcomes: Mapping[str, Outcome]
     ) -> dict[str, Outcome]:
@@ -111,6 +126,11 @@ class PeopleJobs:
         for some in _pieces(taken):
             enrolled |= self._audiences.add(audience_id, some)
         return enrolled
+
+
+def _says_cleared(row: DeliveryRow) -> bool:
+    """Whether a text of the row is the very word that clears a field in a file."""
+    return any(isinstance(value, str) and value.strip() == CLEARED for value in row.fields.values())
 
 
 def _untouched(ended: Ended, match_value: str) -> Outcome:

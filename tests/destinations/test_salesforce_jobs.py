@@ -188,6 +188,20 @@ def test_a_job_is_started_by_the_first_look(sandbox: Sandbox, organization: Orga
         assert state_of(sandbox, job_id) in ("UploadComplete", "InProgress")
 
 
+@pytest.mark.parametrize("creates", [True, False])
+def test_a_text_that_would_clear_in_a_file_is_written(
+    sandbox: Sandbox, organization: Organization, creates: bool
+) -> None:
+    salesforce = connect(sandbox)
+    rows = [row(number, f"na-{creates}-{number}", FirstName="Ann", LastName="Li") for number in (1, 2)]
+    salesforce.upsert(rows, match_key="external_id")
+    rows = [row(1, rows[0].match_value, FirstName="#N/A"), row(2, rows[1].match_value, FirstName="Bea")]
+    job_id = submit(salesforce, rows, creates=creates)
+    assert done(salesforce, job_id, rows) == [("accepted", None)] * 2
+    names = {one["match"]["external_id"]: one["fields"].get("FirstName") for one in people(sandbox).values()}
+    assert [names[one.match_value] for one in rows] == ["#N/A", "Bea"]
+
+
 def state_of(sandbox: Sandbox, job_id: str) -> str:
     return str(ask(sandbox, "GET", f"jobs/ingest/{JobId.parse(job_id).vendor_id}", None)["state"])
 
