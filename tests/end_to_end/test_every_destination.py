@@ -10,7 +10,7 @@ import pytest
 import requests
 
 from millstream.destinations.registry import DESTINATIONS
-from tests.end_to_end.every_destination import FIELDS, NO_CONSENT, PEOPLE, Everywhere, everywhere
+from tests.end_to_end.everywhere import FIELDS, NO_CONSENT, PEOPLE, Everywhere, everywhere
 
 LEAVERS = set(range(100, 106))
 """One in a hundred."""
