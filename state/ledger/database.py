@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -19,6 +21,11 @@ if TYPE_CHECKING:
 
 HEAD = "0005"
 """The newest migration; kept here so that opening an up-to-date journal does not import alembic."""
+
+_PATIENCE = 60.0
+"""Seconds to wait for SQLite's lock."""
+_MOMENT = 0.01
+"""Seconds between two tries of what SQLite does not wait for."""
 
 
 class Database:
@@ -106,7 +113,7 @@ def _engine(url: str, root: Path) -> sa.Engine:
         return _server_engine(parsed)
     path = root / (parsed.database or "journal.sqlite")
     path.parent.mkdir(parents=True, exist_ok=True)
-    engine = sa.create_engine(parsed.set(database=str(path)), connect_args={"timeout": 60})
+    engine = sa.create_engine(parsed.set(database=str(path)), connect_args={"timeout": _PATIENCE})
     sa.event.listen(engine, "connect", _use_wal)
     return engine
 
@@ -124,6 +131,20 @@ def _server_engine(url: sa.URL) -> sa.Engine:
 
 def _use_wal(connection: Any, _: object) -> None:
     """Readers and one writer side by side; a commit survives a killed process and a crashed machine."""
-    connection.execute("PRAGMA journal_mode = WAL")
+    _switch_to_wal(connection)
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA foreign_keys = ON")
+
+
+def _switch_to_wal(connection: Any) -> None:
+    """Set the mode, which a file keeps. While others open a new file, too, SQLite refuses this one step at once."""
+    until = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() > until:
+                raise
+            time.sleep(_MOMENT)
+        else:
+            return

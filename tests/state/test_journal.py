@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -80,6 +81,15 @@ def test_processes_that_open_a_new_journal_at_once_make_it_once(url: str, tmp_pa
     )
     opening = [subprocess.Popen([sys.executable, "-c", code]) for _ in range(3)]
     assert [one.wait() for one in opening] == [0, 0, 0]
+
+
+def test_a_new_file_may_be_opened_by_many_at_once(tmp_path: Path) -> None:
+    """SQLite does not wait for the lock when the journal mode of a new file is set."""
+    for number in range(20):
+        url = f"sqlite:///journal-{number}.sqlite"
+        with ThreadPoolExecutor(6) as pool:
+            for journal in pool.map(lambda _, url=url: Journal(url, root=tmp_path), range(6)):
+                journal.close()
 
 
 def test_a_lease_is_held_by_one_and_given_back(journal: Journal) -> None:
