@@ -18,6 +18,7 @@ class TestCustomerIo(SandboxContract):
         "site_id": "sandbox-site",
         "track_api_key": "sandbox-customerio-track",
         "app_api_key": "sandbox-customerio-app",
+        "seconds_before_membership": "0.02",
     }
     wrong: ClassVar = {"track_api_key": "wrong-track", "app_api_key": "wrong-app"}
     sample_fields: ClassVar = {"first_name": "Ana", "city": "Genoa"}
