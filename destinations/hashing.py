@@ -5,12 +5,26 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable
+from typing import Annotated
+
+from pydantic import AfterValidator
 
 from millstream.destinations.fields import HashRule
-from millstream.state.identity.normalise.phones import read_phone
+from millstream.state.identity.normalise.phones import read_phone, region
 
 Normalise = Callable[[str], str | None]
 """Brings a value into the one form that the vendor hashes, too; None for a value that is none of its kind."""
+
+
+def _known_country(code: str) -> str:
+    known = region(code)
+    if known is None:
+        raise ValueError("phone_country is no country's ISO code, such as DE")
+    return known
+
+
+PhoneCountry = Annotated[str, AfterValidator(_known_country)]
+"""ISO code of the country whose phone numbers are meant where one has no calling code."""
 
 _HASH = re.compile(r"[0-9a-fA-F]{64}")
 _NOT_DIGIT = re.compile(r"\D+")

@@ -12,7 +12,7 @@ from pydantic import Field, SecretStr, ValidationInfo, field_validator, model_va
 from millstream.destinations.contract import DestinationSettings, FieldType
 from millstream.destinations.files.naming import check_template
 from millstream.state.project_root import at_project_root
-from millstream.state.vendors.files import PROTOCOLS, PlaceAccess
+from millstream.state.vendors.files import PROTOCOLS, PlaceAccess, encoding_named
 
 FileFormat = Literal["csv", "jsonl", "parquet"]
 Compression = Literal["none", "gzip", "zstd"]
@@ -104,10 +104,7 @@ class FilesSettings(DestinationSettings):
     @field_validator("encoding")
     @classmethod
     def _known_encoding(cls, value: str) -> str:
-        try:
-            name = codecs.lookup(value).name
-        except LookupError as error:
-            raise ValueError(f"there is no encoding {value!r}, as utf-8, latin-1, cp1252, utf-16") from error
+        name = encoding_named(value)
         if not codecs.lookup(value)._is_text_encoding:
             raise ValueError(f"{value!r} is no encoding of text")
         return name

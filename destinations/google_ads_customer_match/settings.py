@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field, field_validator
 
 from millstream.destinations.contract import DestinationSettings
-from millstream.state.identity.normalise.phones import region
+from millstream.destinations.hashing import PhoneCountry
 from millstream.state.vendors.google import GoogleCredential
 
 SCOPE = "https://www.googleapis.com/auth/datamanager"
@@ -49,7 +49,7 @@ class GoogleAdsCustomerMatchSettings(GoogleCredential, DestinationSettings):
         le=540,
         description="Days that people stay in lists made by us after they were sent last; left out: 540.",
     )
-    phone_country: str | None = Field(
+    phone_country: PhoneCountry | None = Field(
         default=None, description="ISO code of the country whose numbers are meant where one has no calling code."
     )
 
@@ -63,13 +63,6 @@ class GoogleAdsCustomerMatchSettings(GoogleCredential, DestinationSettings):
     @classmethod
     def _without_dashes(cls, value: str | None) -> str | None:
         return value.replace("-", "") if value else value
-
-    @field_validator("phone_country")
-    @classmethod
-    def _known_country(cls, value: str | None) -> str | None:
-        if value is not None and region(value) is None:
-            raise ValueError("phone_country is no country's ISO code, such as DE")
-        return region(value)
 
     @property
     def account(self) -> str:

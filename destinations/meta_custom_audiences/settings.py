@@ -12,8 +12,8 @@ from requests import PreparedRequest
 from requests.auth import AuthBase
 
 from millstream.destinations.contract import DestinationSettings
+from millstream.destinations.hashing import PhoneCountry
 from millstream.state.http import BearerAuth
-from millstream.state.identity.normalise.phones import region
 
 PROOF = "appsecret_proof"
 MOST_ROWS = 10_000
@@ -44,7 +44,7 @@ class MetaCustomAudiencesSettings(DestinationSettings):
             "partners, or from both.",
         )
     )
-    phone_country: str | None = Field(
+    phone_country: PhoneCountry | None = Field(
         default=None, description="ISO code of the country whose numbers are meant where one has no calling code."
     )
     rows_per_request: int = Field(
@@ -59,13 +59,6 @@ class MetaCustomAudiencesSettings(DestinationSettings):
     def _as_text(cls, value: object) -> object:
         """Accept a bare number, as YAML reads one."""
         return str(value) if isinstance(value, int) else value
-
-    @field_validator("phone_country")
-    @classmethod
-    def _known_country(cls, value: str | None) -> str | None:
-        if value is not None and region(value) is None:
-            raise ValueError("phone_country is no country's ISO code, such as DE")
-        return region(value)
 
     @property
     def account(self) -> str:

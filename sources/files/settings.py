@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import codecs
 from collections.abc import Mapping
 from typing import Annotated, Literal
 from zoneinfo import ZoneInfo
@@ -19,6 +18,7 @@ from millstream.sources.from_project import (
 )
 from millstream.sources.typed_values import Format
 from millstream.state.project_root import at_project_root
+from millstream.state.vendors.files import encoding_named
 from millstream.state.zones import ZoneName
 
 FileFormat = Literal["csv", "jsonl", "parquet", "xml", "excel"]
@@ -115,10 +115,7 @@ class FileStream(StreamSettings):
     @field_validator("encoding")
     @classmethod
     def _known_encoding(cls, value: str) -> str:
-        try:
-            name = codecs.lookup(value).name
-        except LookupError as error:
-            raise ValueError(f"there is no encoding {value!r}, as utf-8, latin-1, cp1252, utf-16") from error
+        name = encoding_named(value)
         return "utf-8-sig" if name == "utf-8" else name
 
     @model_validator(mode="after")

@@ -6,6 +6,7 @@ What is below agrees on few classes of errors, so that names and words count.
 from __future__ import annotations
 
 import base64
+import codecs
 import errno
 import hashlib
 from collections.abc import Mapping
@@ -96,6 +97,18 @@ class PlaceAccess:
         if self.protocol not in ("file", "memory", "sftp"):
             given |= {"use_listings_cache": False, "skip_instance_cache": True}
         return {name: value for name, value in given.items() if value is not None}
+
+
+def encoding_named(name: str) -> str:
+    """Python's name of an encoding, for settings that name one.
+
+    Raises:
+        ValueError: There is none of this name.
+    """
+    try:
+        return codecs.lookup(name).name
+    except LookupError as error:
+        raise ValueError(f"there is no encoding {name!r}, as utf-8, latin-1, cp1252, utf-16") from error
 
 
 def open_place(access: PlaceAccess) -> AbstractFileSystem:
