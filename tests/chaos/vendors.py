@@ -8,13 +8,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from importlib import import_module
 from pathlib import Path
-from typing import Any
-
-from pydantic import SecretStr
 
 from millstream.destinations.testing.stand_in import StandIn
 from millstream.sandbox import Sandbox
 from tests.contract import destinations
+from tests.contract.destinations.all_contracts import as_a_project_says
 from tests.contract.destinations.ground import SandboxContract
 from tests.contract.destinations.test_files import Reader, TestFiles
 from tests.sftp_server import SftpServer
@@ -100,20 +98,12 @@ class Vendor:
         getattr(self.contract, "made_up", []).extend(people)
         return self.contract.stand_in_of(sandbox)
 
-    def settings(self, sandbox: Sandbox, files: SftpServer, secrets: dict[str, str]) -> dict[str, Any]:
+    def settings(self, sandbox: Sandbox, files: SftpServer, secrets: dict[str, str]) -> dict[str, object]:
         """Settings as a project says them; secrets go into variables of the environment."""
         contract = self.contract
         made = contract.connect(files) if issubclass(contract, TestFiles) else contract.make(sandbox)
         known = made.settings.model_copy(update=HURRIED.get(self.system, {}))
-        said: dict[str, Any] = {}
-        for name in sorted(known.model_fields_set):
-            value = getattr(known, name)
-            if isinstance(value, SecretStr):
-                variable = f"CHAOS_{self.name}_{name}".upper()
-                secrets[variable] = value.get_secret_value()
-                value = {"env": variable}
-            said[name] = dict(value) if isinstance(value, Mapping) else value
-        return said
+        return as_a_project_says(known, prefix=f"CHAOS_{self.name}", secrets=secrets)
 
 
 def vendors(*, more: bool) -> dict[str, Vendor]:

@@ -60,12 +60,6 @@ def lists(sandbox: Sandbox) -> ActiveCampaign:
 
 
 @pytest.fixture
-def alone() -> Iterator[responses.RequestsMock]:
-    with responses.RequestsMock() as vendor:
-        yield vendor
-
-
-@pytest.fixture
 def offline() -> ActiveCampaign:
     """Against no vendor but ``alone``, with waits too short to notice."""
     made = ActiveCampaign(ActiveCampaignSettings(base_url=ROOT, api_key=SecretStr("key"), requests_per_second=500))

@@ -65,12 +65,6 @@ def braze(sandbox: Sandbox) -> Braze:
 
 
 @pytest.fixture
-def alone() -> Iterator[responses.RequestsMock]:
-    with responses.RequestsMock() as vendor:
-        yield vendor
-
-
-@pytest.fixture
 def offline() -> Braze:
     """Against no vendor but ``alone``, with waits too short to notice."""
     made = Braze(BrazeSettings(base_url=ROOT, api_key=SecretStr("key")))

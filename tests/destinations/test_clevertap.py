@@ -58,12 +58,6 @@ def clevertap(sandbox: Sandbox) -> CleverTap:
 
 
 @pytest.fixture
-def alone() -> Iterator[responses.RequestsMock]:
-    with responses.RequestsMock() as vendor:
-        yield vendor
-
-
-@pytest.fixture
 def offline() -> CleverTap:
     """Against no vendor but ``alone``, with waits too short to notice."""
     made = CleverTap(CleverTapSettings(account_id="A-1", passcode=SecretStr("secret"), list_email="ops@example.com"))

@@ -35,6 +35,7 @@ TRACK = "https://track.test"
 APP = "https://app.test"
 BATCH = f"{TRACK}/api/v2/batch"
 SEGMENTS = f"{APP}/v1/segments"
+SYSTEM = "customerio"
 
 
 @pytest.fixture(scope="module")
@@ -58,22 +59,6 @@ def connect(sandbox: Sandbox, **changes: object) -> CustomerIo:
 @pytest.fixture
 def customerio(sandbox: Sandbox) -> CustomerIo:
     return connect(sandbox)
-
-
-@pytest.fixture
-def faults(sandbox: Sandbox) -> Iterator[Any]:
-    def order(**facts: object) -> None:
-        answer = requests.post(f"{sandbox.url}/_sandbox/faults", json={"system": "customerio", **facts}, timeout=10)
-        assert answer.status_code == 201, answer.text
-
-    yield order
-    requests.delete(f"{sandbox.url}/_sandbox/faults", timeout=10)
-
-
-@pytest.fixture
-def alone() -> Iterator[responses.RequestsMock]:
-    with responses.RequestsMock() as vendor:
-        yield vendor
 
 
 @pytest.fixture

@@ -34,6 +34,7 @@ ROOT = "https://intercom.test"
 TOKEN = "sandbox-intercom"
 EMPTY = {"type": "list", "data": [], "total_count": 0, "pages": {"type": "pages"}}
 NO_ATTRIBUTES = {"type": "list", "data": []}
+SYSTEM = "intercom"
 
 
 @pytest.fixture(scope="module")
@@ -50,22 +51,6 @@ def connect(sandbox: Sandbox, **settings: Any) -> Intercom:
 @pytest.fixture
 def intercom(sandbox: Sandbox) -> Intercom:
     return connect(sandbox)
-
-
-@pytest.fixture
-def faults(sandbox: Sandbox) -> Iterator[Any]:
-    def order(**facts: object) -> None:
-        answer = requests.post(f"{sandbox.url}/_sandbox/faults", json={"system": "intercom", **facts}, timeout=10)
-        assert answer.status_code == 201, answer.text
-
-    yield order
-    requests.delete(f"{sandbox.url}/_sandbox/faults", timeout=10)
-
-
-@pytest.fixture
-def alone() -> Iterator[responses.RequestsMock]:
-    with responses.RequestsMock() as vendor:
-        yield vendor
 
 
 @pytest.fixture

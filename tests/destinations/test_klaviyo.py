@@ -56,12 +56,6 @@ def klaviyo(sandbox: Sandbox) -> Klaviyo:
 
 
 @pytest.fixture
-def alone() -> Iterator[responses.RequestsMock]:
-    with responses.RequestsMock() as vendor:
-        yield vendor
-
-
-@pytest.fixture
 def offline() -> Klaviyo:
     """Against no vendor but ``alone``."""
     return Klaviyo(KlaviyoSettings(base_url=ROOT, access_token=SecretStr("pk_test")))

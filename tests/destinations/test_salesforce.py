@@ -51,6 +51,8 @@ from tests.destinations.salesforce_org import (
     taken,
 )
 
+SYSTEM = "salesforce"
+
 
 @pytest.fixture(scope="module")
 def sandbox() -> Iterator[Sandbox]:
@@ -67,16 +69,6 @@ def salesforce(sandbox: Sandbox) -> Salesforce:
 def vendor() -> Iterator[responses.RequestsMock]:
     with responses.RequestsMock() as made:
         yield made
-
-
-@pytest.fixture
-def faults(sandbox: Sandbox) -> Iterator[Any]:
-    def order(**facts: object) -> None:
-        answer = requests.post(f"{sandbox.url}/_sandbox/faults", json={"system": "salesforce", **facts}, timeout=10)
-        assert answer.status_code == 201, answer.text
-
-    yield order
-    requests.delete(f"{sandbox.url}/_sandbox/faults", timeout=10)
 
 
 # Settings

@@ -8,7 +8,6 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-import requests
 import responses
 
 from millstream.destinations.contract import DeliveryRow, Member
@@ -44,6 +43,7 @@ from tests.destinations.salesforce_org import (
 
 CAMPAIGNS = f"{DATA}/sobjects/Campaign"
 TOOLING = f"{DATA}/tooling/query"
+SYSTEM = "salesforce"
 
 
 @pytest.fixture(scope="module")
@@ -56,16 +56,6 @@ def sandbox() -> Iterator[Sandbox]:
 def vendor() -> Iterator[responses.RequestsMock]:
     with responses.RequestsMock() as made:
         yield made
-
-
-@pytest.fixture
-def faults(sandbox: Sandbox) -> Iterator[Any]:
-    def order(**facts: object) -> None:
-        answer = requests.post(f"{sandbox.url}/_sandbox/faults", json={"system": "salesforce", **facts}, timeout=10)
-        assert answer.status_code == 201, answer.text
-
-    yield order
-    requests.delete(f"{sandbox.url}/_sandbox/faults", timeout=10)
 
 
 def made(salesforce: Salesforce, *names: str, **fields: Any) -> list[DeliveryRow]:

@@ -49,6 +49,7 @@ from tests.destinations.salesforce_org import (
 )
 
 JOB = f"{JOBS}/7501"
+SYSTEM = "salesforce"
 
 
 @pytest.fixture(scope="module")
@@ -70,16 +71,6 @@ def organization(sandbox: Sandbox) -> Organization:
 def vendor() -> Iterator[responses.RequestsMock]:
     with responses.RequestsMock() as made:
         yield made
-
-
-@pytest.fixture
-def faults(sandbox: Sandbox) -> Iterator[Any]:
-    def order(**facts: object) -> None:
-        answer = requests.post(f"{sandbox.url}/_sandbox/faults", json={"system": "salesforce", **facts}, timeout=10)
-        assert answer.status_code == 201, answer.text
-
-    yield order
-    requests.delete(f"{sandbox.url}/_sandbox/faults", timeout=10)
 
 
 def submit(

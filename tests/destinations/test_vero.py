@@ -34,6 +34,7 @@ ROOT = "https://vero.test/api/v2"
 TOKEN = "sandbox-vero"
 DROPPED = {"status": 200, "message": "Request already received."}
 DONE = {"status": 200, "message": "Success."}
+SYSTEM = "vero"
 
 
 @pytest.fixture(scope="module")
@@ -50,22 +51,6 @@ def connect(sandbox: Sandbox, token: str = TOKEN) -> Vero:
 @pytest.fixture
 def vero(sandbox: Sandbox) -> Vero:
     return connect(sandbox)
-
-
-@pytest.fixture
-def faults(sandbox: Sandbox) -> Iterator[Any]:
-    def order(**facts: object) -> None:
-        answer = requests.post(f"{sandbox.url}/_sandbox/faults", json={"system": "vero", **facts}, timeout=10)
-        assert answer.status_code == 201, answer.text
-
-    yield order
-    requests.delete(f"{sandbox.url}/_sandbox/faults", timeout=10)
-
-
-@pytest.fixture
-def alone() -> Iterator[responses.RequestsMock]:
-    with responses.RequestsMock() as vendor:
-        yield vendor
 
 
 @pytest.fixture

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import duckdb
-import orjson
-from pydantic import SecretStr
 
 from millstream.destinations.registry import DESTINATIONS
 from millstream.destinations.testing.ground import AnyDestination
 from millstream.sandbox import Sandbox
+from tests.contract.destinations.all_contracts import as_a_project_says
 from tests.contract.destinations.test_snapshots import connected
 
 COLUMNS = ("customer_id", "first_name", "last_name", "email", "phone")
@@ -55,7 +54,8 @@ class EveryDestination:
         }
         for name in DESTINATIONS.names():
             destination = connected(name, self.sandbox, self.folder / "out")
-            document["connections"][name] = {"system": name, **dict(self._settings(destination))}
+            said = as_a_project_says(destination.settings, prefix=f"LEAK_{name}", secrets=self.environment)
+            document["connections"][name] = {"system": name, **said}
             document["destinations"][name] = {"connection": name}
             document["syncs"][name] = _sync(destination)
         # JSON is YAML, too.
@@ -73,19 +73,6 @@ class EveryDestination:
             columns = ", ".join(f"{name} TEXT" for name in COLUMNS)
             store.execute(f"CREATE SCHEMA IF NOT EXISTS shop; CREATE OR REPLACE TABLE shop.people ({columns})")
             store.executemany(f"INSERT INTO shop.people VALUES ({', '.join('?' * len(COLUMNS))})", people)
-
-    def _settings(self, destination: AnyDestination) -> Iterator[tuple[str, object]]:
-        """The settings that were given, secrets by the names of variables."""
-        settings = destination.settings
-        plain: Mapping[str, object] = orjson.loads(settings.model_dump_json())
-        for name in sorted(settings.model_fields_set):
-            value = getattr(settings, name)
-            if isinstance(value, SecretStr):
-                variable = f"LEAK_{destination.name}_{name}".upper()
-                self.environment[variable] = value.get_secret_value()
-                yield name, {"env": variable}
-            else:
-                yield name, plain[name]
 
 
 def _sync(destination: AnyDestination) -> dict[str, object]:

@@ -7,17 +7,16 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import pytest
 import yaml
-from pydantic import SecretStr
 
 from millstream.flows import steps
 from millstream.flows.project import load_project
 from millstream.sandbox import Sandbox
-from tests.contract.destinations.all_contracts import all_contracts
-from tests.contract.destinations.ground import SandboxContract, quick_jobs
+from tests.contract.destinations.all_contracts import all_contracts, as_a_project_says
+from tests.contract.destinations.ground import quick_jobs
 from tests.contract.destinations.test_google_ads_customer_match import TestGoogleAdsCustomerMatch
 from tests.contract.destinations.test_meta_custom_audiences import TestMetaCustomAudiences
 from tests.contract.destinations.written_files import members_of
@@ -129,27 +128,17 @@ def everywhere(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Everyw
         for hashed in (TestMetaCustomAudiences, TestGoogleAdsCustomerMatch):
             hashed.made_up.extend(f"every.{number}@example.com" for number in range(PEOPLE))
         contracts = {name: contract for name, contract in all_contracts().items() if name != "files"}
-        connections = {name: _connection(name, contract, sandbox, monkeypatch) for name, contract in contracts.items()}
+        secrets: dict[str, str] = {}
+        connections: dict[str, dict[str, object]] = {
+            name: {"system": name}
+            | as_a_project_says(contract.make(sandbox).settings, prefix=f"EVERY_{name}", secrets=secrets)
+            for name, contract in contracts.items()
+        }
+        for variable, secret in secrets.items():
+            monkeypatch.setenv(variable, secret)
         connections["files"] = {"system": "files", "url": str(folder / "written")}
         (folder / "millstream.yaml").write_text(yaml.safe_dump(_project(folder, connections), sort_keys=False))
         yield Everywhere(sandbox, folder)
-
-
-def _connection(
-    name: str, contract: type[SandboxContract], sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
-) -> dict[str, object]:
-    """A connection as a project has it: secrets are named, not written."""
-    settings = contract.make(sandbox).settings
-    facts: dict[str, object] = {"system": name}
-    for setting in sorted(settings.model_fields_set):
-        value = getattr(settings, setting)
-        if SecretStr in (type(value), *get_args(type(settings).model_fields[setting].annotation)) and value:
-            variable = f"EVERY_{name}_{setting}".upper()
-            monkeypatch.setenv(variable, value.get_secret_value())
-            facts[setting] = {"env": variable}
-        elif value is not None:
-            facts[setting] = value
-    return facts
 
 
 def _project(folder: Path, connections: Mapping[str, Any]) -> dict[str, object]:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
 from importlib import import_module
 from pathlib import Path
 
+import orjson
+from pydantic import SecretStr
+
+from millstream.destinations.contract import DestinationSettings
 from tests.contract.destinations.ground import SandboxContract
 
 
@@ -17,3 +21,26 @@ def all_contracts() -> Mapping[str, type[SandboxContract]]:
     ]
     classes = [found for module in modules for found in vars(module).values() if isinstance(found, type)]
     return {found.connector.name: found for found in classes if SandboxContract in found.__bases__}
+
+
+def as_a_project_says(
+    settings: DestinationSettings, *, prefix: str, secrets: MutableMapping[str, str]
+) -> dict[str, object]:
+    """The settings that were given, as a project file has them.
+
+    Args:
+        settings: Of a connector.
+        prefix: What names of variables begin with.
+        secrets: Takes up secrets, by the variables that the file names in their place.
+    """
+    plain: Mapping[str, object] = orjson.loads(settings.model_dump_json())
+    said: dict[str, object] = {}
+    for name in sorted(settings.model_fields_set):
+        value = getattr(settings, name)
+        if isinstance(value, SecretStr):
+            variable = f"{prefix}_{name}".upper()
+            secrets[variable] = value.get_secret_value()
+            said[name] = {"env": variable}
+        else:
+            said[name] = plain[name]
+    return said
