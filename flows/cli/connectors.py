@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import TypedDict
+from pathlib import Path
+from types import UnionType
+from typing import Annotated, Literal, TypedDict, Union, get_args, get_origin
 
 from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
@@ -25,6 +27,19 @@ _CREDENTIALS: Mapping[str, str] = {
     "secret_url": "URL",
 }
 """What a secret setting stands for, where its name does not say it."""
+
+_TYPE_NAMES: Mapping[object, str] = {
+    str: "text",
+    int: "number",
+    float: "number",
+    bool: "true or false",
+    tuple: "list",
+    list: "list",
+    dict: "mapping",
+    Path: "path",
+    Mapping: "mapping",
+}
+"""What a type is called in the project file."""
 
 
 class SettingFacts(TypedDict):
@@ -184,7 +199,7 @@ def setting_facts(settings: type[BaseModel]) -> list[SettingFacts]:
     facts: list[SettingFacts] = [
         {
             "name": name,
-            "type": "secret" if is_secret(field.annotation) else _type_name(field),
+            "type": "secret" if is_secret(field.annotation) else _type_name(field.annotation),
             "required": field.is_required(),
             "secret": is_secret(field.annotation),
             "default": _default(field),
@@ -195,19 +210,17 @@ def setting_facts(settings: type[BaseModel]) -> list[SettingFacts]:
     return sorted(facts, key=lambda setting: not setting["required"])
 
 
-def _type_name(field: FieldInfo) -> str:
+def _type_name(kind: object) -> str:
     """``str | None`` as ``text``, in the words of the project file."""
-    words = {"str": "text", "int": "number", "float": "number", "bool": "true or false", "date": "date"}
-    name = getattr(field.annotation, "__name__", None)
-    shown = words.get(name, "") if isinstance(field.annotation, type) and name else str(field.annotation)
-    for old, new in (("typing.", ""), ("collections.abc.", ""), (" | None", ""), ("datetime.", ""), (", ...", "")):
-        shown = shown.replace(old, new)
-    if shown.startswith("Literal["):
-        return " or ".join(part.strip(" '") for part in shown[8:-1].split(","))
-    outer = shown.partition("[")[0].lower()
-    return {"tuple": "list", "list": "list", "mapping": "mapping", "dict": "mapping"}.get(
-        outer, words.get(shown, shown)
-    )
+    origin, arguments = get_origin(kind), get_args(kind)
+    if origin is Annotated:
+        return _type_name(arguments[0])
+    if origin is Literal:
+        return " or ".join(map(str, arguments))
+    if origin in (Union, UnionType):
+        return " or ".join(_type_name(one) for one in arguments if one is not type(None))
+    named = origin or kind
+    return _TYPE_NAMES.get(named, getattr(named, "__name__", str(named)))
 
 
 def _default(field: FieldInfo) -> str | None:
