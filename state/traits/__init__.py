@@ -1,0 +1,1 @@
+"""Computed traits: what follows from what somebody did, one file a set."""

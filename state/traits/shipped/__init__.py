@@ -1,0 +1,1 @@
+"""The trait sets that Millstream brings, one file each."""
