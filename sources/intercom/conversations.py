@@ -97,7 +97,7 @@ PEOPLE = People(
             name="Satisfaction Rated",
             when=("rating", ("1", "2", "3", "4", "5")),
             value="rating",
-            properties=("id", "channel", "rating"),
+            properties=("id", "channel", "rating", "remark"),
         ),
     ),
     observed_at="updated_at",

@@ -42,6 +42,9 @@ PREVIEWS = frozenset({1, 2, 9, 17})
 """Values of ``status``: the makers tried the survey out."""
 
 SPAM = frozenset({8, 9})
+LONG = frozenset({"ML", "ESTB"})
+"""Selectors of open questions with room for more than a line: multiple lines, essay."""
+
 _QUESTION = re.compile(r"(QID\d+)(?:[_#](.*))?")
 _COMPUTED = "NPS_GROUP"
 
@@ -91,6 +94,7 @@ def response_row(
         "last_name": facts.get("recipientLastName") or None,
         "external_reference": facts.get("externalDataReference") or None,
         "nps_score": _nps_score(answers, questions),
+        "comment": _comment(answers, questions),
         "embedded_data": embedded,
         "answers": answers,
         "deleted": False,
@@ -164,6 +168,15 @@ def _nps_score(answers: list[Row], questions: Questions) -> int | None:
             scores = (_number(answer["label"]), _number(answer["value"]))
             return next((score for score in scores if score is not None and 0 <= score <= 10), None)
     return None
+
+
+def _comment(answers: list[Row], questions: Questions) -> str | None:
+    """Answers to open questions of several lines. Single lines are left out: they ask for names and the like."""
+    asked = [(questions.get(answer["question_id"], {}), answer["value"]) for answer in answers]
+    texts = [
+        _text(value) for question, value in asked if question.get("type") == "TE" and question.get("selector") in LONG
+    ]
+    return "\n".join(filter(None, texts)) or None
 
 
 def _label(found: Mapping[str, Any], key: str) -> Any:

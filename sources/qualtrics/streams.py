@@ -90,6 +90,7 @@ def responses_stream(read: Read, settings: QualtricsSettings) -> Stream:
             Column("last_name", optional=True),
             Column("external_reference", description="External data reference.", optional=True),
             Column("nps_score", "bigint", "Answer to the first Net Promoter Score question."),
+            Column("comment", description="Answers to open questions of several lines.", optional=True),
             Column("embedded_data", "json", "Embedded data by name."),
             Column("answers", "json", "Answers: key, question_id, export_tag, question, part, value, label."),
             Column("deleted", "bool", "Found missing by a sweep."),

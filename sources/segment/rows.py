@@ -108,6 +108,19 @@ def email(message: Mapping[str, Any]) -> str | None:
     return text(own.get("email")) or text(part(message, "context", "traits").get("email"))
 
 
+def surroundings(message: Mapping[str, Any]) -> Row:
+    """On what, where, and by which campaign's link somebody did something, as the context tells it."""
+    context = part(message, "context")
+    campaign, location = part(context, "campaign"), part(context, "location")
+    return {
+        "os": text(part(context, "os").get("name")),
+        "device_type": text(part(context, "device").get("type")),
+        "utm_source": text(campaign.get("source")),
+        "utm_medium": text(campaign.get("medium")),
+        **{name: text(location.get(name)) for name in ("country", "region", "city")},
+    }
+
+
 def identify_row(record: dict[str, Any]) -> list[Row]:
     """An identify call."""
     return [{**common(record), "traits": part(record["message"], "traits")}]
@@ -124,7 +137,7 @@ def track_row(record: dict[str, Any]) -> list[Row]:
         "currency": text(properties.get("currency")),
         "properties": properties,
     }
-    return [{**common(record), **own}]
+    return [{**common(record), **surroundings(message), **own}]
 
 
 def page_row(record: dict[str, Any]) -> list[Row]:
@@ -135,14 +148,14 @@ def page_row(record: dict[str, Any]) -> list[Row]:
         name: text(properties.get(name)) or text(page.get(name)) for name in ("url", "path", "title", "referrer")
     }
     own |= {"name": text(message.get("name")), "category": text(message.get("category")), "properties": properties}
-    return [{**common(record), **own}]
+    return [{**common(record), **surroundings(message), **own}]
 
 
 def screen_row(record: dict[str, Any]) -> list[Row]:
     """A screen call."""
     message = record["message"]
     own = {"name": text(message.get("name")), "category": text(message.get("category"))}
-    return [{**common(record), **own, "properties": part(message, "properties")}]
+    return [{**common(record), **surroundings(message), **own, "properties": part(message, "properties")}]
 
 
 def group_row(record: dict[str, Any]) -> list[Row]:

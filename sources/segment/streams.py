@@ -30,6 +30,16 @@ _COMMON = (
     Column("via", description="Name of the write key, or webhook:<name>.", optional=True),
     Column("context", "json", optional=True),
 )
+_SURROUNDINGS = (
+    Column("os", description="context.os.name", optional=True),
+    Column("device_type", description="context.device.type", optional=True),
+    Column("utm_source", description="context.campaign.source", optional=True),
+    Column("utm_medium", description="context.campaign.medium", optional=True),
+    Column("country", description="context.location.country", optional=True),
+    Column("region", description="context.location.region", optional=True),
+    Column("city", description="context.location.city", optional=True),
+)
+_AROUND = tuple(column.name for column in _SURROUNDINGS)
 _TRAITS = {
     **{column: column for column in STANDARD.values() if column not in ("phone",)},
     **{name: name for name in ("city", "region", "postal_code", "country", "company", "group_id")},
@@ -132,11 +142,13 @@ def tracks(read: Read, settings: SegmentSettings) -> Stream:
         Column("event", required=True),
         Column("value", "double", "revenue, or else value, of the properties.", optional=True),
         Column("currency", optional=True),
+        *_SURROUNDINGS,
         _PROPERTIES,
     )
     event = Event(
         at="timestamp",
         name_column="event",
+        properties=_AROUND,
         properties_from="properties",
         value="value",
         currency="currency",
@@ -148,9 +160,13 @@ def tracks(read: Read, settings: SegmentSettings) -> Stream:
 def pages(read: Read, settings: SegmentSettings) -> Stream:
     """Which pages people saw."""
     names = ("name", "category", "url", "path", "title", "referrer")
-    own = (*(Column(name, optional=True) for name in names), _PROPERTIES)
+    own = (*(Column(name, optional=True) for name in names), *_SURROUNDINGS, _PROPERTIES)
     event = Event(
-        at="timestamp", name="Page Viewed", properties=names, properties_from="properties", campaign="campaign"
+        at="timestamp",
+        name="Page Viewed",
+        properties=(*names, *_AROUND),
+        properties_from="properties",
+        campaign="campaign",
     )
     return _calls("pages", "One row a page call.", read, own, settings, event)
 
@@ -158,9 +174,13 @@ def pages(read: Read, settings: SegmentSettings) -> Stream:
 def screens(read: Read, settings: SegmentSettings) -> Stream:
     """Which screens of an app people saw."""
     names = ("name", "category")
-    own = (*(Column(name, optional=True) for name in names), _PROPERTIES)
+    own = (*(Column(name, optional=True) for name in names), *_SURROUNDINGS, _PROPERTIES)
     event = Event(
-        at="timestamp", name="Screen Viewed", properties=names, properties_from="properties", campaign="campaign"
+        at="timestamp",
+        name="Screen Viewed",
+        properties=(*names, *_AROUND),
+        properties_from="properties",
+        campaign="campaign",
     )
     return _calls("screens", "One row a screen call.", read, own, settings, event)
 

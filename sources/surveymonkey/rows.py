@@ -26,6 +26,10 @@ PREVIEWS = ("preview", "survey_preview")
 """Ways in which the survey's makers try it out."""
 
 
+COMMENT_BOX = "essay"
+"""Subtype of open questions with room for more than a line."""
+
+
 def identifier_column(variable: str) -> str:
     """The column of ``responses`` that holds a custom variable used as an identifier."""
     return "custom_" + re.sub(r"[^0-9a-z]+", "_", variable.lower()).strip("_")
@@ -50,6 +54,7 @@ def response_row(
         "recipient_id": recipient if recipient not in ("", "0") else None,
         "email": email,
         "nps_score": nps_score(found, questions),
+        "comment": comment(found, questions),
         "is_finished": found.get("response_status") == "completed" and found.get("collection_mode") not in PREVIEWS,
     }
 
@@ -95,6 +100,17 @@ def nps_score(found: Mapping[str, Any], questions: Mapping[str, Row]) -> int | N
             if score is not None:
                 return int(score)
     return None
+
+
+def comment(found: Mapping[str, Any], questions: Mapping[str, Row]) -> str | None:
+    """What was written in comment boxes. Single lines are left out: they ask for names and the like."""
+    texts = [
+        str(answer.get("text") or "").strip()
+        for question_id, answers in _answered(found)
+        if questions.get(question_id, {}).get("subtype") == COMMENT_BOX
+        for answer in answers
+    ]
+    return "\n".join(filter(None, texts)) or None
 
 
 def email_in(found: Mapping[str, Any]) -> str | None:

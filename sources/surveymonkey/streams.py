@@ -91,6 +91,7 @@ def responses_stream(read: Read, identifiers: Mapping[str, str]) -> Stream:
             Column("total_time", "bigint", "Seconds spent."),
             Column("email", description="From the invitation.", optional=True),
             Column("nps_score", "bigint", "Answer to the first 0 to 10 rating.", optional=True),
+            Column("comment", description="What was written in comment boxes.", optional=True),
             Column("custom_value", optional=True),
             Column("custom_variables", "json", optional=True),
             *extra,

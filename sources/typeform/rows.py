@@ -63,6 +63,7 @@ def response_row(
         "submitted_at": submitted,
         "responded_at": submitted or landed,
         "nps_score": _nps_score(found, fields),
+        "comment": _comment(found, fields, settings),
         "score": (found.get("calculated") or {}).get("score"),
         "hidden": found.get("hidden") or {},
         "variables": found.get("variables") or [],
@@ -135,6 +136,17 @@ def _nps_score(found: Mapping[str, Any], fields: Fields) -> int | None:
         if isinstance(number, int | float) and (field.get("is_nps") or is_nps(str(asked.get("type")), {})):
             return int(number)
     return None
+
+
+def _comment(found: Mapping[str, Any], fields: Fields, settings: TypeformSettings) -> str | None:
+    """Answers to questions for a long text. Short ones are left out: they ask for names and the like."""
+    others = {column_name(name) for name in settings.others}
+    texts = []
+    for answer in found.get("answers") or ():
+        asked = answer.get("field") or {}
+        if asked.get("type") == "long_text" and not _names(asked, fields) & others:
+            texts.append(str(answer.get("text") or "").strip())
+    return "\n".join(filter(None, texts)) or None
 
 
 def _known(value: Any) -> str | None:

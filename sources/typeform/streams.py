@@ -92,6 +92,7 @@ def responses_stream(read: Read, settings: TypeformSettings) -> Stream:
             Column("email", description="First answer to a question for an address."),
             Column("phone", description="First answer to a question for a number."),
             Column("nps_score", "bigint", "Answer to the first question for a score from 0 to 10."),
+            Column("comment", description="Answers to questions for a long text.", optional=True),
             Column("score", "double", "Points, where the form counts them.", optional=True),
             Column("hidden", "json", "Hidden fields by name."),
             Column("variables", "json", "Variables that the form has computed.", optional=True),

@@ -52,7 +52,7 @@ PEOPLE = People(
             name="Satisfaction Rated",
             when=("satisfaction", ("0", "1")),
             value="satisfaction",
-            properties=("ticket_id", "score", "reason"),
+            properties=("ticket_id", "score", "reason", "comment"),
         ),
     ),
     observed_at="updated_at",

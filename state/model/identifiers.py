@@ -32,7 +32,7 @@ def write_said(connection: Connection, people: People, rules: IdentityRules, *, 
         stream: The stream as ``source.stream``, which record ids begin with.
         account: Name of the vendor's account.
     """
-    selects = [_said_select(position, said, rules, account) for position, said in enumerate(people.identifiers)]
+    selects = [said_select(position, said, rules, account) for position, said in enumerate(people.identifiers)]
     connection.execute(f"CREATE OR REPLACE TEMP TABLE said_as AS {union_all(selects or [_NOTHING_SAID])}")
     _spell_new(connection, rules)
     subject = "record_id"
@@ -55,7 +55,8 @@ def write_said(connection: Connection, people: People, rules: IdentityRules, *, 
     connection.execute("DROP TABLE said_as")
 
 
-def _said_select(position: int, said: Identifier, rules: IdentityRules, account: str) -> str:
+def said_select(position: int, said: Identifier, rules: IdentityRules, account: str) -> str:
+    """What the rows of ``incoming`` say of one declared identifier, as a SELECT, with how it is to be spelled."""
     texts = [f"CAST({identifier(column)} AS TEXT)" for column in said.names()]
     text = texts[0]
     if said.columns:

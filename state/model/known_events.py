@@ -6,7 +6,10 @@ from millstream.state.model.declarations import Event
 
 
 def survey_responded(*, at: str) -> Event:
-    """A finished response to a survey. Rows have ``is_finished``, ``survey_id``, ``survey_title`` and ``nps_score``.
+    """A finished response to a survey.
+
+    Rows have ``is_finished``, ``survey_id``, ``survey_title``, ``nps_score`` and ``comment``: what was written in the
+    fields for longer texts, one after the other.
 
     Args:
         at: Column with a time that stays when the response is edited, which would else be another event.
@@ -15,7 +18,7 @@ def survey_responded(*, at: str) -> Event:
         at=at,
         name="Survey Responded",
         when=("is_finished", ("true",)),
-        properties=("survey_id", "survey_title", "nps_score"),
+        properties=("survey_id", "survey_title", "nps_score", "comment"),
     )
 
 

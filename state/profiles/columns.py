@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -24,13 +24,14 @@ FIXED = {
 }
 
 LIST = "TEXT[]"
-_SQL_TYPES = {
+SQL_TYPES: Mapping[str, str] = {
     "text": "TEXT",
     "number": "DOUBLE",
     "boolean": "BOOLEAN",
     "date": "DATE",
     "timestamp": "TIMESTAMPTZ",
 }
+"""How values are stored, by the type that a trait is declared with."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ def _column(name: str, kinds: Collection[str], rules: SurvivorshipRules) -> Trai
     column = f"trait_{name}" if name in FIXED else name
     if rules.rule(column).strategy == "list":
         return TraitColumn(name, column, LIST)
-    return TraitColumn(name, column, _SQL_TYPES.get(next(iter(kinds)), "TEXT") if len(kinds) == 1 else "TEXT")
+    return TraitColumn(name, column, SQL_TYPES.get(next(iter(kinds)), "TEXT") if len(kinds) == 1 else "TEXT")
 
 
 def existing_columns(connection: Connection, table: str = "profiles") -> dict[str, str]:

@@ -11,6 +11,7 @@ from millstream.state.profiles import survivorship
 from millstream.state.profiles.columns import FIXED, LIST, TraitColumn, existing_columns, trait_columns
 from millstream.state.profiles.consents import merge_consents
 from millstream.state.profiles.freshness import TraitFreshness, measure_freshness
+from millstream.state.profiles.people_view import create_people_view, drop_people_view
 from millstream.state.profiles.ranking import choose
 from millstream.state.profiles.rules import CONTACTS
 from millstream.state.profiles.tables import ORIGIN, create_profile_tables, create_table
@@ -84,6 +85,7 @@ def build_profiles(
         _describe(connection, rules, now, full=full)
     merge_consents(connection, full=full)
     _add_missing(connection, trait_columns(declared, rules))
+    create_people_view(connection)
     report = ProfilesReport(
         profiles=count_rows(connection, "customers.profiles"),
         described=described,
@@ -178,6 +180,7 @@ def _describe(connection: Connection, rules: SurvivorshipRules, now: datetime, *
 def _fit_columns(connection: Connection, wanted: list[TraitColumn], *, full: bool) -> list[TraitColumn]:
     """Add the columns that are missing; a full run makes the table anew, so that none stays that nobody fills."""
     if full:
+        drop_people_view(connection)
         connection.execute("DROP TABLE customers.profiles")
         connection.execute("DELETE FROM customers.profile_traits_origin")
         create_table(connection, "profiles", FIXED | {each.column: each.sql_type for each in wanted})

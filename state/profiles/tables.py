@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from millstream.state.identity.tables import create_identity_tables
 from millstream.state.model.tables import create_tables
 from millstream.state.profiles.columns import FIXED, existing_columns
+from millstream.state.profiles.people_view import create_people_view
 from millstream.state.sql import quoted
 
 if TYPE_CHECKING:
@@ -96,6 +97,7 @@ def create_profile_tables(connection: Connection) -> None:
     create_table(connection, "profiles", FIXED)
     create_table(connection, "profile_traits_origin", ORIGIN)
     connection.execute(VIEWS)
+    create_people_view(connection)
 
 
 def create_table(connection: Connection, table: str, columns: Mapping[str, str]) -> None:

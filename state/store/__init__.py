@@ -12,7 +12,7 @@ from millstream.state.store.arrow import (
     write_arrow,
     write_parquet,
 )
-from millstream.state.store.contract import Connection, Cursor, Store
+from millstream.state.store.contract import Connection, Cursor, Store, kept_whole
 from millstream.state.store.duckdb import DuckDBStore
 from millstream.state.store.inspection import (
     column_types,
@@ -34,6 +34,7 @@ __all__ = [
     "count",
     "count_rows",
     "drop_temporary_tables",
+    "kept_whole",
     "load_parquet",
     "parquet_rows",
     "query_columns",

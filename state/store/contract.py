@@ -47,6 +47,18 @@ class Connection(Protocol):
         """Give the connection back."""
 
 
+@contextmanager
+def kept_whole(connection: Connection) -> Iterator[None]:
+    """Work on an open store, in no transaction yet, that is kept whole or not at all."""
+    connection.execute("BEGIN TRANSACTION")
+    try:
+        yield
+    except BaseException:
+        connection.execute("ROLLBACK")
+        raise
+    connection.execute("COMMIT")
+
+
 class Store(ABC):
     """The analytical database of a project.
 
@@ -99,14 +111,8 @@ class Store(ABC):
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
         """A connection whose work is kept whole or not at all."""
-        with self.open() as connection:
-            connection.execute("BEGIN TRANSACTION")
-            try:
-                yield connection
-            except BaseException:
-                connection.execute("ROLLBACK")
-                raise
-            connection.execute("COMMIT")
+        with self.open() as connection, kept_whole(connection):
+            yield connection
 
     @contextmanager
     def rehearsal(self) -> Iterator[Connection]:

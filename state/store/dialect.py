@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import cast
 
 import sqlglot
-from sqlglot import ErrorLevel, exp
+from sqlglot import ErrorLevel, exp, jsonpath
 from sqlglot.errors import SqlglotError
 from sqlglot.tokenizer_core import TokenType
 
@@ -164,6 +164,8 @@ def _try_cast(node: exp.Expr) -> exp.Expr:
     text = exp.cast(node.this, exp.DType.TEXT)
     if kind in ("text", "varchar"):
         return text
+    if kind in ("json[]", "jsonb[]"):
+        return exp.Anonymous(this=f"{FUNCTIONS_SCHEMA}.try_jsons", expressions=[text])
     readers = {"double", "bigint", "int", "boolean", "date", "timestamptz"}
     if kind not in readers:
         raise QueryError(
@@ -189,6 +191,9 @@ def _json(node: exp.Expr) -> exp.Expr:
             this="JSONB_STRIP_NULLS", expressions=[exp.Anonymous(this="JSONB_CONCAT", expressions=node.expressions)]
         )
     if isinstance(node, exp.JSONExtractScalar):
+        if isinstance(node.expression, exp.Array):
+            paths = (jsonpath.parse(path.name) for path in node.expression.expressions)
+            return exp.Array(expressions=[_json_text(node.this.copy(), path) for path in paths])
         return _json_text(node.this, node.expression)
     if isinstance(node, exp.JSONExtract) and isinstance(node.expression, exp.JSONPath):
         keys = [part for part in node.expression.expressions if not isinstance(part, exp.JSONPathRoot)]
@@ -220,9 +225,33 @@ def _functions(node: exp.Expr) -> exp.Expr:
         return exp.Min(this=node.this.this)
     elif isinstance(node, exp.Hour):
         return exp.Extract(this=exp.var("HOUR"), expression=node.this)
+    elif isinstance(node, exp.DateFromParts):
+        parts = [exp.cast(node.args[part], exp.DType.INT) for part in ("year", "month", "day")]
+        return exp.Anonymous(this="MAKE_DATE", expressions=parts)
+    elif isinstance(node, exp.Round) and node.args.get("decimals") and not node.this.is_type(exp.DType.DECIMAL):
+        # PostgreSQL rounds only decimal numbers to decimals.
+        node.set("this", exp.cast(node.this, exp.DType.DECIMAL))
+        return exp.cast(node.copy(), exp.DType.DOUBLE)
     elif isinstance(node, exp.Literal) and node.is_string and r"\p{L}\p{N}" in node.name:
         return exp.Literal.string(node.name.replace(r"\p{L}\p{N}", "[:alnum:]"))
     return node
+
+
+def _first_and_last(node: exp.Expr) -> exp.Expr:
+    """``first(x ORDER BY y)`` and ``last``, with or without a FILTER: PostgreSQL has no such aggregates."""
+    if isinstance(node.parent, exp.Filter):
+        return node
+    chosen = node.this if isinstance(node, exp.Filter) else node
+    if not isinstance(chosen, exp.First | exp.Last) or not isinstance(chosen.this, exp.Order):
+        return node
+    if isinstance(chosen, exp.Last):
+        for key in chosen.this.expressions:
+            key.set("desc", not key.args.get("desc"))
+            key.set("nulls_first", not key.args.get("nulls_first"))
+    values: exp.Expr = exp.ArrayAgg(this=chosen.this.copy())
+    if isinstance(node, exp.Filter):
+        values = exp.Filter(this=values, expression=node.expression.copy())
+    return exp.Bracket(this=exp.paren(values), expressions=[exp.Literal.number(1)], offset=1)
 
 
 def _division(node: exp.Expr) -> exp.Expr:
@@ -260,6 +289,7 @@ _RULES: tuple[Callable[[exp.Expr], exp.Expr], ...] = (
     _try_cast,
     _json,
     _functions,
+    _first_and_last,
     _division,
     _derived_tables,
     _all_columns,

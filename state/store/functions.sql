@@ -65,3 +65,15 @@ EXCEPTION WHEN data_exception THEN
     RETURN NULL;
 END
 $$;
+
+CREATE OR REPLACE FUNCTION millstream.try_jsons(given text) RETURNS jsonb[]
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $$
+BEGIN
+    IF given IS NULL OR jsonb_typeof(CAST(given AS jsonb)) <> 'array' THEN
+        RETURN NULL;
+    END IF;
+    RETURN ARRAY(SELECT jsonb_array_elements(CAST(given AS jsonb)));
+EXCEPTION WHEN data_exception THEN
+    RETURN NULL;
+END
+$$;

@@ -1,7 +1,8 @@
 """What a computed trait declares, and what the ones written in Python are given and give back.
 
 Traits are declared in sets, since one query often gives several of them: a file is a set. ``files.py`` reads the SQL
-ones; a Python one holds a ``TRAITS = TraitSet(...)`` whose ``compute`` is a function of this module's ``Context``.
+ones; a Python one holds a ``TRAITS = TraitSet(...)`` whose ``compute`` is a function of this module's ``Context``, or a
+function ``TRAITS(rules)`` that gives one.
 """
 
 from __future__ import annotations
@@ -94,6 +95,24 @@ class ModelCard:
     parameters: Mapping[str, float] = field(default_factory=dict)
     calibration: tuple[Calibration, ...] = ()
 
+    def lines(self) -> list[str]:
+        """What it says in plain words, a line each; the sentence aside."""
+        begin, end = self.window
+        better = "lower" if self.lower_is_better else "higher"
+        held = f"{self.score:.4g}, against {self.baseline_score:.4g} of the baseline ({self.baseline})"
+        used = "the model's" if self.used == "model" else "the baseline's, since the model was not better"
+        found = [
+            f"{self.model}, version {self.version}",
+            f"learned from {self.people:,} people, {begin:%Y-%m-%d} to {end:%Y-%m-%d}",
+            f"looks {self.horizon.days} days ahead",
+            f"{self.metric} on time it had not seen: {held}; {better} is better",
+            f"the values are {used}",
+        ]
+        if self.parameters:
+            told = ", ".join(f"{name} {value:.4g}" for name, value in self.parameters.items())
+            found.append(f"parameters: {told}")
+        return found
+
 
 @dataclass(frozen=True)
 class Result:
@@ -102,10 +121,14 @@ class Result:
     Attributes:
         rows: ``profile_id`` and a column for each trait it has values of; people who are left out have none.
         cards: The models behind it, by the trait they stand behind.
+        tables: Further tables of schema ``customers`` by name, which are replaced with the run.
+        nothing_to_learn: Why there are no values, or none of some traits, in a sentence: too little to learn from.
     """
 
     rows: pa.Table
     cards: Mapping[str, ModelCard] = field(default_factory=dict)
+    tables: Mapping[str, pa.Table] = field(default_factory=dict)
+    nothing_to_learn: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,13 +154,16 @@ class TraitSet:
         name: The file's stem.
         description: What the set is about, in a sentence.
         traits: The traits by name.
-        inputs: Names of the relations it reads (``relations.py``): events, purchases, ...
+        inputs: Names of the relations it reads (``relations.py``): events, purchases, ...; ``<set>_traits`` are the
+            traits of another set, which is computed before.
         profile_traits: Traits of the records that it reads from ``profiles``, with the type they are read as; they
             are there as empty columns even where no source brings them.
         every: Computed anew at most so often; each run when left out.
         sql: One SELECT of ``profile_id`` and the traits, with ``$as_of`` for the time of the run.
         compute: The function, for a set in Python.
         needs: Module that a Python set imports and Millstream does not require, with the extra that brings it.
+        file: Where it was read from, for messages.
+        code: What stands there; when it changes, the set is computed anew.
     """
 
     name: str
@@ -149,3 +175,5 @@ class TraitSet:
     sql: str | None = None
     compute: Callable[[Context], Result] | None = None
     needs: tuple[str, str] | None = None
+    file: str = ""
+    code: str = ""

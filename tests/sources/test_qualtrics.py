@@ -82,6 +82,17 @@ class TestRows:
         other = a_response(3, NOON, QID2=7)
         assert [row["nps_score"] for row in rows_of(brand, plain, recoded, other)] == [10, 10, None]
 
+    def test_open_questions_of_several_lines_are_the_comment(self, brand: Brand) -> None:
+        brand.questions = {
+            key: {"QuestionText": "?", "QuestionType": kind, "Selector": selector}
+            for key, kind, selector in (
+                ("QID2", "TE", "ML"), ("QID3", "TE", "SL"), ("QID4", "TE", "ESTB"), ("QID5", "MC", "ML"),
+            )
+        }  # fmt: skip
+        said = {"QID2_TEXT": " Quick ", "QID3_TEXT": "Ann", "QID4_TEXT": "Cheap", "QID5_TEXT": "Else"}
+        both, none = rows_of(brand, a_response(1, NOON, **said), a_response(2, NOON))
+        assert (both["comment"], none["comment"]) == ("Quick\nCheap", None)
+
     def test_answers_stand_with_their_questions(self, brand: Brand) -> None:
         brand.questions = {
             "QID3": {"QuestionText": "Rate", "QuestionType": "Matrix", "Choices": {"1": {"Display": "Speed"}}}

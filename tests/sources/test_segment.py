@@ -374,6 +374,25 @@ class TestPeople:
             "SELECT json_extract_string(traits, '$.\"a\"'), email, observed_at FROM raw_segment.users"
         ) == [("1", "ana@example.com", datetime(2026, 3, 2, tzinfo=UTC))]
 
+    def test_events_tell_what_their_context_does_unless_they_know_better(self, place: Place) -> None:
+        context = {
+            "os": {"name": "iOS", "version": "17"},
+            "device": {"type": "ios"},
+            "campaign": {"name": "spring", "source": "letter", "medium": "email"},
+            "location": {"country": "Germany", "city": "Berlin"},
+        }
+        call = {"userId": "u-1", "context": context, "properties": {"city": "Bonn"}}
+        place.call("track", {**call, "event": "Viewed"})
+        place.call("page", call)
+        place.call("screen", call)
+        place.people()
+        wanted = ("os", "device_type", "utm_source", "utm_medium", "country", "region", "city")
+        columns = ", ".join(f"json_extract_string(properties, '$.{name}')" for name in wanted)
+        assert (
+            place.rows(f"SELECT campaign, {columns} FROM customers.events")
+            == [("spring", "iOS", "ios", "letter", "email", "Germany", None, "Bonn")] * 3
+        )
+
     def test_identify_joins_a_visitor_and_a_user(self, place: Place) -> None:
         place.call("track", {"anonymousId": "a-1", "event": "Viewed"}, {"userId": "u-1", "event": "Bought"})
         place.people()

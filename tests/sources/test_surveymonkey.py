@@ -554,12 +554,13 @@ class TestAgainstTheSandbox:
         report = store.run(source)
         assert {one.status for one in report.values()} == {"complete"}
         told = [answer for i in range(400) for answer in sandbox.company.survey_answers(i)]
-        rows = store.sql("SELECT id, nps_score, email, custom_crm_id, recipient_id FROM responses")
+        rows = store.sql("SELECT id, nps_score, comment, email, custom_crm_id, recipient_id FROM responses")
         found = {row[0]: row[1:] for row in rows}
         assert set(found) == {str(answer.response_id) for answer in told}
         for answer in told:
-            score, email, crm_id, recipient = found[str(answer.response_id)]
+            score, comment, email, crm_id, recipient = found[str(answer.response_id)]
             assert score == (answer.score if answer.survey == "nps" else None)
+            assert comment == answer.comment
             assert email == (answer.email if answer.link in ("email", "mailbox", "recipient") else None)
             assert crm_id == (str(answer.crm_id) if answer.link == "crm_id" else None)
             assert (recipient is not None) == (answer.link == "recipient")

@@ -182,6 +182,15 @@ class TestWhoResponded:
         found = a_response(1, NOON, friend, an_email("ann@example.com"))
         assert rows_of(account, found, others=("friends-mail",))[0]["email"] == "ann@example.com"
 
+    def test_long_texts_are_the_comment_and_short_ones_or_those_about_others_are_not(self, account: Account) -> None:
+        texts = [("why", "long_text", " Quick "), ("name", "short_text", "Ann"), ("more", "long_text", "Cheap")]
+        answers = [
+            {"field": {"id": ref, "ref": ref, "type": kind}, "type": "text", "text": text} for ref, kind, text in texts
+        ]
+        assert rows_of(account, a_response(1, NOON, *answers))[0]["comment"] == "Quick\nCheap"
+        assert rows_of(account, a_response(1, NOON, *answers), others=("more",))[0]["comment"] == "Quick"
+        assert rows_of(account, a_response(1, NOON))[0]["comment"] is None
+
     def test_hidden_fields_become_identifiers_of_the_kind_that_is_set(self, account: Account) -> None:
         source = typeform(identifiers={"crm_id": "hubspot_contact_id"})
         account.responses["aa"] = [a_response(1, hidden={"crm_id": "C-17"})]

@@ -1,0 +1,1 @@
+"""Models that learn from what people did what they may do next."""
