@@ -1,22 +1,35 @@
-"""Select: work out who is in each audience now, and keep who entered and left, when and why."""
+"""Select: work out who is in each audience now, and keep who entered and left, when and why.
+
+All audiences go through the same few statements: ``select_now`` holds who is in which, ``select_rules`` by which rule,
+and ``select_changes`` what differs from the open stays.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from graphlib import CycleError, TopologicalSorter
 from typing import TYPE_CHECKING
 
-from millstream.state.audiences.compile import Compiled, compile_audience
+import pyarrow as pa
+
+from millstream.state.audiences.kept_rules import LATEST_RULES, definition_of
+from millstream.state.audiences.members import make_members
+from millstream.state.audiences.order import evaluation_order
+from millstream.state.audiences.ready_made import written_out
 from millstream.state.audiences.rules import Audience
 from millstream.state.audiences.tables import create_audience_tables
-from millstream.state.errors import ConfigurationError
 from millstream.state.profiles.columns import existing_columns
-from millstream.state.store import count_rows
+from millstream.state.store import drop_temporary_tables, write_arrow
 
 if TYPE_CHECKING:
     from millstream.state.store import Connection
+    from millstream.state.traits.rules import TraitRules
+
+__all__ = ["REMOVED", "AudienceReport", "evaluation_order", "select_audiences"]
+
+REMOVED = "audience removed"
+"""Why the stays in an audience ended that the project no longer has."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +45,7 @@ class AudienceReport:
         left: Profiles that ceased to be.
         merged: Member ids that were merged into another profile.
         carried: Profiles that became members as the survivors of such a merge, and stay on for them.
+        removed: Whether the project no longer has the audience: everybody left.
     """
 
     name: str
@@ -40,6 +54,12 @@ class AudienceReport:
     left: int
     merged: int = 0
     carried: int = 0
+    removed: bool = False
+
+    @property
+    def before(self) -> int:
+        """Members before the run."""
+        return self.size - self.entered - self.carried + self.left + self.merged
 
     def as_json(self) -> dict[str, object]:
         """For programs."""
@@ -53,10 +73,12 @@ def select_audiences(
     run_id: str,
     as_of: datetime,
     only: Collection[str] | None = None,
+    rules: TraitRules | None = None,
 ) -> list[AudienceReport]:
-    """Bring ``customers.memberships`` up to date, in the order in which audiences build on each other.
+    """Bring ``customers.memberships`` up to date, with the sizes and the rules of the audiences.
 
-    Every rule is compiled before the first membership is written.
+    Every rule is compiled before the first membership is written. Stays in audiences that the project no longer has
+    end, unless only some audiences are asked for.
 
     Args:
         connection: The open store.
@@ -64,129 +86,197 @@ def select_audiences(
         run_id: Names this run in the history.
         as_of: The time of the run, aware.
         only: Names of the audiences to bring up to date; all when left out. Those they build on stay as they are.
+        rules: The section ``traits`` of the project file, for ready-made audiences; the usual when left out.
+
+    Returns:
+        A report for each, in the order of the project; then those that are gone from it, by name.
 
     Raises:
         ConfigurationError: Audiences build on each other in a circle or on one that is not there, or a rule is wrong.
     """
     create_audience_tables(connection)
-    ordered = [name for name in evaluation_order(audiences) if only is None or name in only]
-    traits = existing_columns(connection)
-    compiled = {name: compile_audience(audiences[name], name=name, traits=traits, as_of=as_of) for name in ordered}
-    reports = [
-        _select(connection, name, compiled[name], audiences[name].fingerprint(), run_id=run_id, as_of=as_of)
-        for name in ordered
-    ]
-    return sorted(reports, key=lambda report: list(audiences).index(report.name))
+    audiences = written_out(audiences, rules, traits=existing_columns(connection, "people"))
+    wanted = [name for name in audiences if only is None or name in only]
+    make_members(connection, "select_now", audiences, as_of=as_of, wanted=wanted)
+    removed = _removed(connection, audiences) if only is None else []
+    _write_rules(connection, {name: audiences[name] for name in wanted}, removed)
+    _compare(connection)
+    _close_stays(connection, run_id, as_of)
+    _open_stays(connection, run_id, as_of)
+    _follow_rules(connection)
+    reports = _count(connection, wanted, removed)
+    _keep_sizes(connection, run_id, as_of)
+    _keep_rules(connection, run_id, as_of)
+    drop_temporary_tables(connection, "select_")
+    return reports
 
 
-def evaluation_order(audiences: Mapping[str, Audience]) -> list[str]:
-    """The names, each after those it builds on.
-
-    Raises:
-        ConfigurationError: A circle, or a name that is not there.
-    """
-    references = {name: sorted(audience.refers_to()) for name, audience in audiences.items()}
-    for name, others in references.items():
-        for other in others:
-            if other not in audiences:
-                raise ConfigurationError(
-                    f"There is no audience {other!r}.", where=f"audiences.{name}", allowed=sorted(audiences)
-                )
-    try:
-        return list(TopologicalSorter(references).static_order())
-    except CycleError as error:
-        circle = " -> ".join(reversed(error.args[1]))
-        raise ConfigurationError(
-            f"Audiences build on each other in a circle: {circle}.",
-            where="audiences",
-            remedy="take one of these references out.",
-        ) from error
+def _removed(connection: Connection, audiences: Mapping[str, Audience]) -> list[str]:
+    """Audiences that have members or a rule in force, and are gone from the project."""
+    rows = connection.execute(
+        f"""
+        SELECT DISTINCT audience FROM customers.memberships WHERE left_at IS NULL
+        UNION SELECT audience FROM ({LATEST_RULES}) AS latest WHERE definition IS NOT NULL
+        """
+    ).fetchall()
+    return sorted(str(audience) for (audience,) in rows if audience not in audiences)
 
 
-def _select(
-    connection: Connection, name: str, compiled: Compiled, fingerprint: str, *, run_id: str, as_of: datetime
-) -> AudienceReport:
-    connection.execute(f"CREATE OR REPLACE TEMP TABLE select_now AS {compiled.sql}", list(compiled.values))
-    _compare(connection, name, fingerprint)
-    _close_stays(connection, name, run_id, as_of)
-    _open_stays(connection, name, fingerprint, run_id, as_of)
-    connection.execute(
-        "UPDATE customers.memberships SET rule_fingerprint = ? "
-        "WHERE audience = ? AND left_at IS NULL AND rule_fingerprint <> ?",
-        [fingerprint, name, fingerprint],
+def _write_rules(connection: Connection, audiences: Mapping[str, Audience], removed: Collection[str]) -> None:
+    """``select_rules``: what is computed, by which rule; those that are gone with none."""
+    fingerprints = {name: audience.fingerprint() for name, audience in audiences.items()} | dict.fromkeys(removed, "")
+    definitions = {name: definition_of(audience) for name, audience in audiences.items()}
+    table = pa.table(
+        {
+            "audience": pa.array(list(fingerprints), pa.string()),
+            "rule_fingerprint": pa.array(list(fingerprints.values()), pa.string()),
+            "definition": pa.array([definitions.get(name) for name in fingerprints], pa.string()),
+        }
     )
-    report = AudienceReport(
-        name=name,
-        size=count_rows(connection, "select_now"),
-        entered=count_rows(connection, "select_entering WHERE carried_at IS NULL"),
-        left=count_rows(connection, "select_leaving WHERE NOT merged"),
-        merged=count_rows(connection, "select_leaving WHERE merged"),
-        carried=count_rows(connection, "select_entering WHERE carried_at IS NOT NULL"),
-    )
-    for table in ("select_now", "select_leaving", "select_entering"):
-        connection.execute(f"DROP TABLE {table}")
-    return report
+    write_arrow(connection, "select_rules", table)
 
 
-def _compare(connection: Connection, name: str, fingerprint: str) -> None:
-    """``select_leaving`` and ``select_entering``: whose stay ends and whose begins, and why."""
+def _compare(connection: Connection) -> None:
+    """``select_changes``: whose stay ends and whose begins; why they end, and who stands for whom."""
     connection.execute(
         """
+        CREATE OR REPLACE TEMP TABLE select_changes AS
+        SELECT coalesce(stay.audience, now.audience) AS audience,
+               coalesce(stay.profile_id, now.profile_id) AS profile_id, stay.profile_id IS NULL AS entering,
+               stay.entered_at, stay.entered_run, stay.rule_fingerprint
+        FROM (SELECT * FROM customers.memberships WHERE left_at IS NULL
+              AND audience IN (SELECT audience FROM select_rules)) AS stay
+        FULL JOIN select_now AS now ON now.audience = stay.audience AND now.profile_id = stay.profile_id
+        WHERE stay.profile_id IS NULL OR now.profile_id IS NULL
+        """
+    )
+    connection.execute(
+        f"""
         CREATE OR REPLACE TEMP TABLE select_leaving AS
-        SELECT stay.profile_id, alias.profile_id IS NOT NULL AS merged, alias.profile_id AS survivor_id,
-               stay.entered_at, stay.entered_run,
-               CASE WHEN alias.profile_id IS NOT NULL THEN 'merged into ' || alias.profile_id
+        SELECT stay.audience, stay.profile_id, stay.entered_at, stay.entered_run, alias.profile_id AS survivor_id,
+               rule.definition IS NOT NULL AND alias.profile_id IS NOT NULL AS merged,
+               CASE WHEN rule.definition IS NULL THEN '{REMOVED}'
+                    WHEN alias.profile_id IS NOT NULL THEN 'merged into ' || alias.profile_id
                     WHEN profile.profile_id IS NULL THEN 'profile removed'
-                    WHEN stay.rule_fingerprint <> ? THEN 'rule changed'
+                    WHEN stay.rule_fingerprint <> rule.rule_fingerprint THEN 'rule changed'
                     ELSE 'no longer meets the rule' END AS reason
-        FROM customers.memberships AS stay
-        LEFT JOIN select_now AS now ON now.profile_id = stay.profile_id
+        FROM select_changes AS stay
+        JOIN select_rules AS rule ON rule.audience = stay.audience
         LEFT JOIN customers.profile_aliases AS alias ON alias.alias_id = stay.profile_id
         LEFT JOIN customers.profiles AS profile ON profile.profile_id = stay.profile_id
-        WHERE stay.audience = ? AND stay.left_at IS NULL AND now.profile_id IS NULL
-        """,
-        [fingerprint, name],
+        WHERE NOT stay.entering
+        """
     )
     connection.execute(
         """
-        CREATE OR REPLACE TEMP TABLE select_entering AS
-        WITH carried AS (
-            SELECT survivor_id, profile_id, entered_at, entered_run,
-                   row_number() OVER (PARTITION BY survivor_id ORDER BY entered_at, profile_id) AS rank
+        CREATE OR REPLACE TEMP TABLE select_carried AS
+        SELECT stay.audience, stay.survivor_id AS profile_id, stay.profile_id AS merged_id, stay.entered_at,
+               stay.entered_run
+        FROM (
+            SELECT *, row_number() OVER (PARTITION BY audience, survivor_id ORDER BY entered_at, profile_id) AS rank
             FROM select_leaving WHERE merged
-        )
-        SELECT now.profile_id, carried.entered_at AS carried_at, carried.entered_run AS carried_run,
-               CASE WHEN carried.profile_id IS NOT NULL THEN 'merged from ' || carried.profile_id
-                    ELSE 'meets the rule' END AS reason
-        FROM select_now AS now
-        LEFT JOIN (SELECT profile_id FROM customers.memberships WHERE audience = ? AND left_at IS NULL) AS stay
-          ON stay.profile_id = now.profile_id
-        LEFT JOIN carried ON carried.survivor_id = now.profile_id AND carried.rank = 1
-        WHERE stay.profile_id IS NULL
-        """,
-        [name],
+        ) AS stay
+        JOIN select_changes AS now
+          ON now.entering AND now.audience = stay.audience AND now.profile_id = stay.survivor_id
+        WHERE stay.rank = 1
+        """
     )
 
 
-def _close_stays(connection: Connection, name: str, run_id: str, as_of: datetime) -> None:
+def _close_stays(connection: Connection, run_id: str, as_of: datetime) -> None:
     connection.execute(
         """
         UPDATE customers.memberships SET left_at = ?, left_run = ?, reason = leaving.reason
         FROM select_leaving AS leaving
-        WHERE memberships.audience = ? AND memberships.left_at IS NULL
-          AND leaving.profile_id = memberships.profile_id
+        WHERE memberships.left_at IS NULL
+          AND leaving.audience = memberships.audience AND leaving.profile_id = memberships.profile_id
         """,
-        [as_of, run_id, name],
+        [as_of, run_id],
     )
 
 
-def _open_stays(connection: Connection, name: str, fingerprint: str, run_id: str, as_of: datetime) -> None:
+def _open_stays(connection: Connection, run_id: str, as_of: datetime) -> None:
     """Begin stays; a survivor of a merge has been a member for as long as the id it stands for."""
     connection.execute(
         """
         INSERT INTO customers.memberships (audience, profile_id, entered_at, entered_run, rule_fingerprint, reason)
-        SELECT ?, profile_id, coalesce(carried_at, CAST(? AS TIMESTAMPTZ)), coalesce(carried_run, ?), ?, reason
-        FROM select_entering
+        SELECT entering.audience, entering.profile_id, coalesce(carried.entered_at, CAST(? AS TIMESTAMPTZ)),
+               coalesce(carried.entered_run, ?), rule.rule_fingerprint,
+               coalesce('merged from ' || carried.merged_id, 'meets the rule')
+        FROM select_changes AS entering
+        JOIN select_rules AS rule ON rule.audience = entering.audience
+        LEFT JOIN select_carried AS carried
+          ON carried.audience = entering.audience AND carried.profile_id = entering.profile_id
+        WHERE entering.entering
         """,
-        [name, as_of, run_id, fingerprint],
+        [as_of, run_id],
+    )
+
+
+def _follow_rules(connection: Connection) -> None:
+    """Whoever stays on is a member by the rule of today."""
+    connection.execute(
+        """
+        UPDATE customers.memberships SET rule_fingerprint = rule.rule_fingerprint
+        FROM select_rules AS rule
+        WHERE memberships.left_at IS NULL AND rule.audience = memberships.audience
+          AND rule.rule_fingerprint <> memberships.rule_fingerprint
+        """
+    )
+
+
+def _count(connection: Connection, wanted: Collection[str], removed: Collection[str]) -> list[AudienceReport]:
+    """The reports, and ``select_sizes`` with the same figures."""
+    connection.execute(
+        """
+        CREATE OR REPLACE TEMP TABLE select_sizes AS
+        WITH sizes AS (SELECT audience, count(*) AS size FROM select_now GROUP BY audience),
+        entering AS (SELECT audience, count(*) AS entered FROM select_changes WHERE entering GROUP BY audience),
+        carried AS (SELECT audience, count(*) AS carried FROM select_carried GROUP BY audience),
+        leaving AS (
+            SELECT audience, count(*) FILTER (WHERE NOT merged) AS left_count, count(*) FILTER (WHERE merged) AS merged
+            FROM select_leaving GROUP BY audience
+        )
+        SELECT rule.audience, coalesce(sizes.size, 0) AS size,
+               coalesce(entering.entered, 0) - coalesce(carried.carried, 0) AS entered,
+               coalesce(leaving.left_count, 0) AS left_count, coalesce(leaving.merged, 0) AS merged,
+               coalesce(carried.carried, 0) AS carried
+        FROM select_rules AS rule
+        LEFT JOIN sizes ON sizes.audience = rule.audience
+        LEFT JOIN entering ON entering.audience = rule.audience
+        LEFT JOIN carried ON carried.audience = rule.audience
+        LEFT JOIN leaving ON leaving.audience = rule.audience
+        """
+    )
+    rows = connection.execute(
+        "SELECT audience, size, entered, left_count, merged, carried FROM select_sizes"
+    ).fetchall()
+    reports = {
+        str(name): AudienceReport(name, size, entered, left, merged, carried, removed=name in removed)
+        for name, size, entered, left, merged, carried in rows
+    }
+    return [reports[name] for name in (*wanted, *removed)]
+
+
+def _keep_sizes(connection: Connection, run_id: str, as_of: datetime) -> None:
+    connection.execute(
+        """
+        INSERT INTO customers.audience_sizes (as_of, run_id, audience, size, entered, left_count)
+        SELECT CAST(? AS TIMESTAMPTZ), ?, audience, size, entered, left_count FROM select_sizes
+        """,
+        [as_of, run_id],
+    )
+
+
+def _keep_rules(connection: Connection, run_id: str, as_of: datetime) -> None:
+    """Write down which rule holds from this run on, where it is another than before."""
+    connection.execute(
+        f"""
+        INSERT INTO customers.audience_rules (audience, rule_fingerprint, definition, first_run, first_as_of)
+        SELECT rule.audience, rule.rule_fingerprint, rule.definition, ?, CAST(? AS TIMESTAMPTZ)
+        FROM select_rules AS rule
+        LEFT JOIN ({LATEST_RULES}) AS latest ON latest.audience = rule.audience
+        WHERE latest.audience IS NULL OR latest.rule_fingerprint <> rule.rule_fingerprint
+        """,
+        [run_id, as_of],
     )

@@ -1,4 +1,4 @@
-"""The history of who was in which audience, in schema ``customers``."""
+"""The history of who was in which audience, how large each was and by which rule, in schema ``customers``."""
 
 from __future__ import annotations
 
@@ -20,6 +20,26 @@ CREATE TABLE IF NOT EXISTS customers.memberships (
     left_run TEXT,
     rule_fingerprint TEXT NOT NULL,     -- the rule that held last
     reason TEXT NOT NULL                -- why the stay began; once it is over, why it ended
+);
+
+-- One row for each audience and run that computed it. Who is in it under another id after a merge neither entered
+-- nor left.
+CREATE TABLE IF NOT EXISTS customers.audience_sizes (
+    as_of TIMESTAMPTZ NOT NULL,
+    run_id TEXT NOT NULL,
+    audience TEXT NOT NULL,
+    size BIGINT NOT NULL,
+    entered BIGINT NOT NULL,
+    left_count BIGINT NOT NULL
+);
+
+-- One row for each rule an audience was computed by, from the run on in which it first was; the latest one holds.
+CREATE TABLE IF NOT EXISTS customers.audience_rules (
+    audience TEXT NOT NULL,
+    rule_fingerprint TEXT NOT NULL,     -- empty from the run on that found it gone from the project
+    definition TEXT,                    -- as JSON; NULL likewise
+    first_run TEXT NOT NULL,
+    first_as_of TIMESTAMPTZ NOT NULL
 );
 """
 

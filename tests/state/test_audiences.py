@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from pydantic import ValidationError
 
-from millstream.state.audiences import Audience, AudienceReport, Why, checked_select, select_audiences, why
+from millstream.state.audiences import Audience, AudienceReport, Why, select_audiences, why
 from millstream.state.errors import ConfigurationError, NotFoundError
 from millstream.state.profiles import SurvivorshipRules, build_profiles
 
@@ -186,46 +186,14 @@ def test_a_rule_that_is_none_is_refused(rule: object, message: str) -> None:
         audience({"all": [{"any": [rule]}]})
 
 
-def test_an_audience_is_a_rule_or_sql() -> None:
-    for fields in ({}, {"rule": {"consent": "email"}, "sql": "SELECT 1"}):
-        with pytest.raises(ValidationError, match="either a rule or sql"):
+def test_an_audience_is_a_rule_or_sql_or_a_ready_made_one() -> None:
+    for fields in (
+        {},
+        {"rule": {"consent": "email"}, "sql": "SELECT 1"},
+        {"rule": {"consent": "email"}, "ready_made": "promoters"},
+    ):
+        with pytest.raises(ValidationError, match="either a rule or sql or ready_made"):
             Audience.model_validate(fields)
-
-
-@pytest.mark.parametrize(
-    "sql",
-    [
-        "DELETE FROM customers.profiles",
-        "SELECT profile_id FROM a; SELECT profile_id FROM b",
-        "SELECT profile_id FROM a; DROP TABLE a",
-        "CREATE TABLE x AS SELECT profile_id FROM a",
-        "WITH gone AS (DELETE FROM a RETURNING profile_id) SELECT profile_id FROM gone",
-        "COPY (SELECT profile_id FROM a) TO 'x.csv'",
-        "ATTACH 'x.duckdb'",
-        "PRAGMA database_list",
-        "SET threads = 1",
-        "SELECT email FROM a",
-        "SELEC profile_id",
-        "",
-    ],
-)
-def test_sql_that_is_not_one_reading_select_is_refused(sql: str) -> None:
-    with pytest.raises(ConfigurationError, match=r"audiences\.a: The SQL"):
-        checked_select(sql, where="audiences.a")
-
-
-@pytest.mark.parametrize(
-    "sql",
-    [
-        "SELECT profile_id FROM a",
-        "SELECT * FROM a",
-        "SELECT x.Profile_ID FROM a AS x",
-        "WITH b AS (SELECT id FROM a) SELECT id AS profile_id FROM b -- done",
-        "SELECT profile_id FROM a UNION SELECT profile_id FROM b",
-    ],
-)
-def test_sql_that_reads_is_accepted(sql: str) -> None:
-    assert checked_select(sql, where="audiences.a")
 
 
 def stays(customers: Customers) -> list[tuple[object, ...]]:

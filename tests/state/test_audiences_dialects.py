@@ -21,12 +21,23 @@ AS_OF = datetime(2026, 6, 1, tzinfo=UTC)
 RULE = {
     "all": [
         {"trait": "city", "contains": "Oslo", "not_in": ["Rome"]},
-        {"trait": "visits", "at_least": 0},
+        {"trait": "visits", "at_least": 0, "top_percent": 10},
         {"trait": "sources", "contains": "a"},
         {"event": "Order", "where": {"size": 1}, "within": "30d", "count": {"at_least": 1}, "did": False},
+        {"event": ["Order", "Visit"], "before": "2026-01-31", "after": "90d", "value": {"at_least": 1}},
+        {
+            "sequence": [
+                {"event": "Visit"},
+                {"event": "Order", "within": "2d", "where": {"size": 1}},
+                {"event": "Return", "within": "9d", "did": False},
+            ],
+            "within": "30d",
+            "in_total": "7d",
+        },
         {"consent": "email"},
         {"identifier": "email"},
         {"not_audience": "other"},
+        {"looks_like": {"audience": "other", "size": 5, "by": ["visits", "city"]}},
     ]
 }
 

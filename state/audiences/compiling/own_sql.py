@@ -1,0 +1,103 @@
+"""Audiences that a project writes as SQL: one SELECT that reads tables of the store, and nothing else."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from millstream.state.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from sqlglot import exp
+
+_REMEDY = "write a single SELECT that gives a column profile_id and changes nothing."
+_TABLE_FUNCTIONS = {"unnest", "explode", "generate_series", "range", "json_each", "json_tree"}
+"""Functions in FROM that make rows of what they are given. All others may read files, or run text as SQL."""
+_FORBIDDEN_FUNCTIONS = re.compile(
+    r"(pg_|lo_|dblink|read_|scan_|write_|parquet_|sniff_|iceberg_|delta_|sqlite_|postgres_|mysql_|duckdb_|http_)\w*"
+    r"|\w+_scan|(query|table|schema|database|cursor)_to_xml\w*|query|query_table|glob|getenv|current_setting"
+    r"|set_config|setval|nextval|currval|lastval|txid_\w+|sys_exec|sys_eval"
+)
+"""Functions that reach for files, other servers, settings or sequences, on either engine."""
+_FILE_ENDINGS = re.compile(r"csv|tsv|txt|json|jsonl|ndjson|parquet|xlsx?|arrow|avro|gz|zst|db|duckdb|sqlite", re.I)
+_FOREIGN_SCHEMAS = ("information_schema", "pg_catalog", "pg_temp", "temp", "system")
+
+
+def checked_select(sql: str, *, where: str) -> str:
+    """A project's own SELECT, once it is known to only read tables of the store and to give ``profile_id``.
+
+    Raises:
+        ConfigurationError: It is more than one statement, it writes, it reads files or what else is not a table of the
+            store, it wants values bound, or it gives no ``profile_id``.
+    """
+    import sqlglot
+    from sqlglot import exp
+    from sqlglot.errors import SqlglotError
+
+    try:
+        statements = [statement for statement in sqlglot.parse(sql, read="duckdb") if statement is not None]
+    except SqlglotError as error:
+        line = str(error).splitlines()[0]
+        raise ConfigurationError(f"The SQL cannot be read: {line}", where=where, remedy=_REMEDY) from error
+    changes = (exp.DML, exp.DDL, exp.Command, exp.Into, exp.Pragma, exp.Set, exp.Attach, exp.Copy, exp.Drop, exp.Lock)
+    others = (*changes, exp.Describe, exp.Summarize, exp.Show)
+    if len(statements) != 1 or not isinstance(statements[0], exp.Query):
+        raise ConfigurationError("The SQL is not one SELECT.", where=where, remedy=_REMEDY)
+    query = statements[0]
+    if any(isinstance(node, others) and not isinstance(node, exp.Query) for node in query.walk()):
+        raise ConfigurationError("The SQL does more, or other, than read.", where=where, remedy=_REMEDY)
+    for problem in _strange(query):
+        raise ConfigurationError(
+            f"The SQL {problem}.",
+            where=where,
+            remedy="read tables of the store by their schema, such as customers.people or raw_shop.orders.",
+        )
+    if not query.is_star and "profile_id" not in [name.lower() for name in query.named_selects]:
+        raise ConfigurationError("The SQL gives no column profile_id.", where=where, remedy=_REMEDY)
+    return query.sql(dialect="duckdb", comments=False)
+
+
+def _strange(query: exp.Query) -> Iterator[str]:
+    """What it reads that is no table of the store."""
+    from sqlglot import exp
+
+    for mark in query.find_all(exp.Placeholder, exp.Parameter, exp.SessionParameter):
+        yield f"has a mark for a value, {mark.sql(dialect='duckdb')!r}, and there is none to put there"
+    for function in query.find_all(exp.Func):
+        name = function.name if isinstance(function, exp.Anonymous) else function.sql_name()
+        if _FORBIDDEN_FUNCTIONS.fullmatch(name.lower()):
+            yield f"calls {name.lower()}(), which reaches beyond the tables of the store"
+    for table in query.find_all(exp.Table):
+        if not isinstance(table.this, exp.Identifier):
+            name = table.this.name if isinstance(table.this, exp.Anonymous) else table.this.key
+            if name.lower() not in _TABLE_FUNCTIONS:
+                yield f"reads {table.sql(dialect='duckdb')}, which is no table of the store"
+        elif table.catalog or table.db.lower() in _FOREIGN_SCHEMAS or _looks_like_a_file(table):
+            yield f"reads {table.sql(dialect='duckdb')}, which is no table of the store"
+        elif not table.db and not _is_own_name(table):
+            yield f"reads {table.name!r}, and does not say in which schema of the store that is"
+
+
+def _is_own_name(table: exp.Table) -> bool:
+    """Whether it is the name of a WITH part in sight: one of a query around it, and told before it where both are."""
+    from sqlglot import exp
+
+    node: exp.Expr = table
+    while node.parent is not None:
+        node, below = node.parent, node
+        parts: list[exp.Expr] = []
+        if isinstance(node, exp.With):
+            told = list(node.expressions)
+            place = next(number for number, part in enumerate(told) if part is below)
+            parts = told[: place + bool(node.args.get("recursive"))]
+        elif isinstance(node, exp.Query) and not isinstance(below, exp.With):
+            parts = list(node.ctes)
+        if any(part.alias.lower() == table.name.lower() for part in parts):
+            return True
+    return False
+
+
+def _looks_like_a_file(table: exp.Table) -> bool:
+    """DuckDB reads files by names such as ``"a.csv"``, and even ``a.csv``, where there is no such table."""
+    return bool(_FILE_ENDINGS.fullmatch(table.name)) or any(set("./\\:*?[~") & set(part.name) for part in table.parts)

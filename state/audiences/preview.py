@@ -1,0 +1,286 @@
+"""Preview: what selecting audiences as the project file has them now would do, and how much of it the rules do.
+
+Done on a connection whose work is taken back. Three memberships are compared: as the last run left it, by the rules of
+that run over today's data, and by today's rules. From the first to the second the data changes people's membership,
+from the second to the third the rules do. Who leaves by one and comes back by the other does neither in all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import TYPE_CHECKING, Literal
+
+import pyarrow as pa
+
+from millstream.state.audiences.kept_rules import KeptRule, rules_in_force
+from millstream.state.audiences.members import make_members
+from millstream.state.audiences.order import built_on
+from millstream.state.audiences.ready_made import written_out
+from millstream.state.audiences.rules import Audience
+from millstream.state.audiences.select import AudienceReport, select_audiences
+from millstream.state.audiences.tables import create_audience_tables
+from millstream.state.errors import ConfigurationError
+from millstream.state.profiles.columns import existing_columns
+from millstream.state.store import drop_temporary_tables, write_arrow
+
+if TYPE_CHECKING:
+    from millstream.state.store import Connection
+    from millstream.state.traits.rules import TraitRules
+
+Change = Literal["new", "changed", "builds on", "removed", "unchanged"]
+
+
+@dataclass(frozen=True)
+class Moves:
+    """How many people come into an audience, and how many go."""
+
+    entered: int = 0
+    left: int = 0
+
+
+@dataclass(frozen=True)
+class Mover:
+    """Somebody who would come or go.
+
+    Attributes:
+        profile_id: Who.
+        enters: Whether they come; else they go.
+        by: Whether the rules do it or what changed in the data; unknown where the old rule is.
+    """
+
+    profile_id: str
+    enters: bool
+    by: Literal["rules", "data", "unknown"]
+
+
+@dataclass(frozen=True)
+class AudiencePreview:
+    """What would happen to one audience. Ids that were merged into others neither enter nor leave.
+
+    Attributes:
+        audience: Its name.
+        change: What became of its rule since the last run that computed it.
+        because_of: The audiences with another rule that it builds on, directly or by way of others.
+        before: Members by the last run.
+        after: Members then.
+        entered: Who would enter in all.
+        left: Who would leave in all.
+        by_rules: What the rules of today do that those of the last run would not, over today's data; None where the
+            old ones cannot be evaluated.
+        by_data: What the rules of the last run would do by themselves; None likewise.
+        problem: Why the old rule cannot be evaluated; empty otherwise.
+        movers: Some of those who come or go, by their ids; as many as were asked for of each.
+    """
+
+    audience: str
+    change: Change
+    before: int
+    after: int
+    entered: int
+    left: int
+    by_rules: Moves | None
+    by_data: Moves | None
+    because_of: tuple[str, ...] = ()
+    problem: str = ""
+    movers: tuple[Mover, ...] = ()
+
+
+def preview_audiences(
+    connection: Connection,
+    audiences: Mapping[str, Audience],
+    *,
+    run_id: str,
+    as_of: datetime,
+    only: Collection[str] | None = None,
+    rules: TraitRules | None = None,
+    sample: int = 0,
+) -> list[AudiencePreview]:
+    """Select audiences on a connection whose work is taken back, and tell what that does.
+
+    Args:
+        connection: The store, opened for a rehearsal.
+        audiences: All audiences of the project, by name.
+        run_id: Names the run that would do it.
+        as_of: The time of the run, aware.
+        only: Names of the audiences to compute; all when left out.
+        rules: The section ``traits`` of the project file, for ready-made audiences; the usual when left out.
+        sample: So many people who enter each audience are named, and so many who leave.
+
+    Returns:
+        One for each audience that is computed, in the order of the project; then those that are gone from it.
+
+    Raises:
+        ConfigurationError: Audiences build on each other in a circle or on one that is not there, or a rule is wrong.
+    """
+    create_audience_tables(connection)
+    written = written_out(audiences, rules, traits=existing_columns(connection, "people"))
+    old = rules_in_force(connection)
+    reports = select_audiences(connection, audiences, run_id=run_id, as_of=as_of, only=only, rules=rules)
+    changes = _changes(old, written, reports)
+    problems = _evaluate_old(connection, old, written, changes, as_of)
+    _compare(connection, run_id)
+    found = _Comparison(
+        changes, _because_of(written, changes), problems, _counts(connection), _movers(connection, sample)
+    )
+    drop_temporary_tables(connection, "preview_")
+    return [found.of(report) for report in reports]
+
+
+@dataclass(frozen=True)
+class _Comparison:
+    """What was found about audiences, each by its name."""
+
+    changes: Mapping[str, Change]
+    because_of: Mapping[str, tuple[str, ...]]
+    problems: Mapping[str, str]
+    counts: Mapping[str, tuple[Moves, Moves]]
+    movers: Mapping[str, tuple[Mover, ...]]
+
+    def of(self, report: AudienceReport) -> AudiencePreview:
+        name = report.name
+        by_rules, by_data = self.counts.get(name, (Moves(), Moves()))
+        problem = self.problems.get(name, "")
+        some = self.movers.get(name, ())
+        if self.changes[name] == "new":
+            by_rules, by_data = Moves(report.entered, report.left), Moves()
+            some = tuple(replace(one, by="rules") for one in some)
+        elif problem:
+            some = tuple(replace(one, by="unknown") for one in some)
+        return AudiencePreview(
+            audience=name,
+            change=self.changes[name],
+            before=report.before,
+            after=report.size,
+            entered=report.entered,
+            left=report.left,
+            by_rules=None if problem else by_rules,
+            by_data=None if problem else by_data,
+            because_of=self.because_of.get(name, ()),
+            problem=problem,
+            movers=some,
+        )
+
+
+def _changes(
+    old: Mapping[str, KeptRule], audiences: Mapping[str, Audience], reports: Collection[AudienceReport]
+) -> dict[str, Change]:
+    found: dict[str, Change] = {}
+    for report in reports:
+        name = report.name
+        if report.removed:
+            found[name] = "removed"
+        elif name not in old:
+            found[name] = "new"
+        else:
+            found[name] = "unchanged" if old[name].fingerprint == audiences[name].fingerprint() else "changed"
+    differing = [name for name, change in found.items() if change in ("new", "changed")]
+    for name in built_on(audiences, differing):
+        if found.get(name) == "unchanged":
+            found[name] = "builds on"
+    return found
+
+
+def _because_of(audiences: Mapping[str, Audience], changes: Mapping[str, Change]) -> dict[str, tuple[str, ...]]:
+    changed = [name for name, change in changes.items() if change in ("changed", "new")]
+    return built_on(audiences, changed) | {
+        name: found for name in changed if (found := built_on(audiences, set(changed) - {name}).get(name))
+    }
+
+
+def _evaluate_old(
+    connection: Connection,
+    old: Mapping[str, KeptRule],
+    audiences: Mapping[str, Audience],
+    changes: Mapping[str, Change],
+    as_of: datetime,
+) -> dict[str, str]:
+    """``preview_then``: members by the old rules of audiences whose rules, or those below, are others now.
+
+    ``preview_known`` names the audiences of which it tells.
+
+    Returns:
+        Of audiences whose old rule cannot be evaluated, why.
+    """
+    concerned = [name for name, change in changes.items() if change not in ("new", "unchanged")]
+    known = {name: audience for name in concerned if (audience := old[name].audience) is not None}
+    problems = {name: "its rule of the last run is not known" for name in concerned if name not in known}
+    while known:
+        # References to what did not change are read from the memberships, which are those of today by now.
+        everything = {name: audience for name, audience in audiences.items() if name not in problems} | known
+        try:
+            make_members(connection, "preview_then", everything, as_of=as_of, wanted=list(known))
+        except ConfigurationError as error:
+            wrong = (error.where or "").removeprefix("audiences.")
+            lost = [wrong] if wrong in known else list(known)
+            problems |= dict.fromkeys(lost, f"its rule of the last run no longer works: {error.what}")
+            known = {name: audience for name, audience in known.items() if name not in lost}
+        else:
+            break
+    else:
+        connection.execute("CREATE OR REPLACE TEMP TABLE preview_then (audience TEXT, profile_id TEXT)")
+    write_arrow(connection, "preview_known", pa.table({"audience": pa.array(list(known), pa.string())}))
+    return problems
+
+
+def _compare(connection: Connection, run_id: str) -> None:
+    """``preview_moves``: everybody whose membership differs, with whether they were in, would be by the old rule, are.
+
+    Only differences are looked at: who is not among them is in by all three or by none.
+    """
+    connection.execute(
+        """
+        CREATE OR REPLACE TEMP TABLE preview_moves AS
+        WITH moved AS (
+            SELECT audience, profile_id, left_at IS NULL AS is_in FROM customers.memberships
+            WHERE (entered_run = ? AND left_at IS NULL AND reason NOT LIKE 'merged from %')
+               OR (left_run = ? AND reason NOT LIKE 'merged into %')
+        ),
+        ruled AS (
+            SELECT coalesce(now.audience, old.audience) AS audience,
+                   coalesce(now.profile_id, old.profile_id) AS profile_id, now.profile_id IS NOT NULL AS is_in
+            FROM (SELECT audience, profile_id FROM customers.memberships
+                  WHERE left_at IS NULL AND audience IN (SELECT audience FROM preview_known)) AS now
+            FULL JOIN preview_then AS old ON old.audience = now.audience AND old.profile_id = now.profile_id
+            WHERE now.profile_id IS NULL OR old.profile_id IS NULL
+        )
+        SELECT coalesce(moved.audience, ruled.audience) AS audience,
+               coalesce(moved.profile_id, ruled.profile_id) AS profile_id,
+               coalesce(moved.is_in, ruled.is_in) AS is_in,
+               (moved.is_in IS NULL) = coalesce(moved.is_in, ruled.is_in) AS was_in,
+               (ruled.is_in IS NULL) = coalesce(moved.is_in, ruled.is_in) AS old_in
+        FROM moved FULL JOIN ruled ON ruled.audience = moved.audience AND ruled.profile_id = moved.profile_id
+        """,
+        [run_id, run_id],
+    )
+
+
+def _counts(connection: Connection) -> dict[str, tuple[Moves, Moves]]:
+    """Who moves by the rules, and who by the data."""
+    rows = connection.execute(
+        """
+        SELECT audience, count(*) FILTER (WHERE is_in AND NOT old_in), count(*) FILTER (WHERE old_in AND NOT is_in),
+               count(*) FILTER (WHERE old_in AND NOT was_in), count(*) FILTER (WHERE was_in AND NOT old_in)
+        FROM preview_moves GROUP BY audience
+        """
+    ).fetchall()
+    return {str(name): (Moves(*counts[:2]), Moves(*counts[2:])) for name, *counts in rows}
+
+
+def _movers(connection: Connection, sample: int) -> dict[str, tuple[Mover, ...]]:
+    if not sample:
+        return {}
+    rows = connection.execute(
+        """
+        SELECT audience, profile_id, is_in, old_in FROM (
+            SELECT *, row_number() OVER (PARTITION BY audience, is_in ORDER BY profile_id) AS number
+            FROM preview_moves WHERE is_in <> was_in
+        ) AS numbered WHERE number <= ? ORDER BY audience, is_in DESC, profile_id
+        """,
+        [sample],
+    ).fetchall()
+    found: dict[str, list[Mover]] = {}
+    for name, profile_id, is_in, old_in in rows:
+        found.setdefault(str(name), []).append(Mover(str(profile_id), is_in, "data" if old_in == is_in else "rules"))
+    return {name: tuple(movers) for name, movers in found.items()}
