@@ -1,0 +1,81 @@
+"""The section ``quality`` of the project file: what is good enough, and who looks after it.
+
+::
+
+    quality:
+      owner: data team
+      thresholds:
+        crm_emails: {dimension: completeness, source: hubspot, subject: contacts.email, at_least: 0.9, owner: crm team}
+      ranges:
+        age: {at_least: 0, at_most: 120}
+"""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+
+Dimension = Literal["completeness", "validity", "uniqueness", "freshness", "consistency", "conformance", "integrity"]
+ThresholdName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9]*(_[a-z0-9]+)*$", max_length=60)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Threshold(_Part):
+    """A share of good values below which somebody is told."""
+
+    dimension: Dimension = Field(description="What is looked at.")
+    source: str | None = Field(
+        default=None,
+        description="Only what this source says, or `people` for what is true of them as a whole; all when left out.",
+    )
+    subject: str | None = Field(
+        default=None, description="Only this, as `millstream audit` calls it: contacts.email; all when left out."
+    )
+    at_least: float = Field(ge=0, le=1, description="The smallest share that is good enough, 0 to 1.")
+    owner: str | None = Field(default=None, description="Who looks after it.")
+
+
+class Range(_Part):
+    """What the values of a trait may be."""
+
+    at_least: float | date | None = Field(default=None, description="The smallest number or the earliest day.")
+    at_most: float | date | None = Field(default=None, description="The largest number or the latest day.")
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> Range:
+        given = [value for value in (self.at_least, self.at_most) if value is not None]
+        if not given:
+            raise ValueError("say at_least, at_most, or both")
+        if len({isinstance(value, date) for value in given}) > 1:
+            raise ValueError("a range is either of numbers or of days")
+        return self
+
+
+class AnomalyRules(_Part):
+    """When a day's count is told to be odd."""
+
+    limit: float = Field(
+        default=5.0, ge=3.0, description="How many times the usual spread a day has to be off to count as odd."
+    )
+    alert: bool = Field(default=True, description="Whether an odd yesterday is an alert.")
+
+
+class QualityRules(_Part):
+    """What is looked at, and what is good enough."""
+
+    owner: str | None = Field(default=None, description="Who looks after what has no owner of its own.")
+    thresholds: dict[ThresholdName, Threshold] = Field(
+        default_factory=dict, description="Shares that must be reached, by a name of your own."
+    )
+    ranges: dict[str, Range] = Field(default_factory=dict, description="What the values of traits may be, by trait.")
+    old_after_days: int = Field(
+        default=365, ge=1, description="Days after which a record that its source did not confirm counts as old."
+    )
+    anomalies: AnomalyRules = Field(
+        default_factory=AnomalyRules, description="When a day's count of events or records is odd."
+    )
