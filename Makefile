@@ -6,7 +6,7 @@ export PREFECT_SERVER_ANALYTICS_ENABLED := false
 export DO_NOT_TRACK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint types histories chaos bench bench-delivery bench-ingest bench-identity docs snapshots check
+.PHONY: help setup demo test lint types histories chaos bench bench-delivery bench-ingest bench-identity bench-audiences bench-report docs report-picture snapshots check
 
 help:  ## Say what the targets do
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 23
@@ -52,8 +52,17 @@ bench-identity: $(STAMP)  ## Measure identity beside scipy (ROWS=10000000 for mo
 	$(BIN)/python -m benchmarks identity --identifiers $(or $(ROWS),1000000)
 	$(BIN)/python -m benchmarks.identity_truth
 
+bench-audiences: $(STAMP)  ## Measure fifty audiences beside a query written by hand (SIZES="100000 1000000": people; 20 events each)
+	for people in $(or $(SIZES),1000000); do $(BIN)/python -m benchmarks.audiences --people $$people || exit 1; done
+
+bench-report: $(STAMP)  ## Measure the report of a million people, up to its being drawn in Chromium (PEOPLE=100000)
+	$(BIN)/python -m benchmarks.report_page --people $(or $(PEOPLE),1000000)
+
 docs: $(STAMP)  ## Write the generated parts of the docs: commands, connectors, the project file's schema
 	$(BIN)/python -m millstream.flows.reference
+
+report-picture: $(STAMP)  ## Take the picture of the report in its documentation anew; needs Chromium
+	$(BIN)/python -m tests.report_picture
 
 snapshots: $(STAMP)  ## Write anew what each destination sends; look at the differences before you commit them
 	MILLSTREAM_SNAPSHOTS=write $(BIN)/python -m pytest -n 0 tests/contract/destinations/test_snapshots.py

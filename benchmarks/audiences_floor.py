@@ -57,13 +57,15 @@ CONDITIONS = {
     "buyers_to_ask": "orders >= 1 AND NOT coalesce(email_granted AND has_email, FALSE)",
     "win_back": "orders >= 1 AND days_since_order > 365 AND email_granted AND has_email "
     "AND coalesce(clicked_90, 0) = 0",
-    "best_customers": "revenue >= revenue_top_10 "
-    "OR rfm_group = 'champions' AND spent_90 >= 200",
+    "best_customers": "revenue >= revenue_top_10 OR rfm_group = 'champions' AND spent_90 >= 200",
 }
 
 _QUERY = """
 WITH happened AS NOT MATERIALIZED (
-    SELECT profile_id, name, happened_at, value_base, channel, campaign, properties
+    SELECT profile_id, name, happened_at, value_base, channel, campaign,
+        CASE WHEN name = 'Order Completed' THEN json_extract_string(properties, 'gift') END AS gift,
+        CASE WHEN name = 'Product Viewed' THEN json_extract_string(properties, 'category') END AS category,
+        CASE WHEN name = 'Product Added' THEN json_extract_string(properties, 'size') END AS size
     FROM customers.events JOIN customers.members USING (record_id)
     WHERE happened_at <= $now
 ),
@@ -78,14 +80,14 @@ facts AS (
         count(*) FILTER (name = 'Order Completed' AND happened_at > $now - INTERVAL 365 DAY) AS ordered_365,
         coalesce(sum(value_base) FILTER (name = 'Order Completed' AND happened_at > $now - INTERVAL 90 DAY), 0)
             AS spent_90,
-        count(*) FILTER (name = 'Order Completed' AND json_extract_string(properties, 'gift') = 'true') AS gifts,
+        count(*) FILTER (name = 'Order Completed' AND gift = 'true') AS gifts,
         count(*) FILTER (name = 'Product Viewed' AND happened_at > $now - INTERVAL 7 DAY) AS viewed_7,
         count(*) FILTER (name = 'Product Viewed' AND happened_at > $now - INTERVAL 30 DAY AND channel = 'app')
             AS viewed_in_app,
         count(*) FILTER (name = 'Product Viewed' AND happened_at > $now - INTERVAL 60 DAY
-            AND json_extract_string(properties, 'category') = 'category 3') AS viewed_category,
+            AND category = 'category 3') AS viewed_category,
         count(*) FILTER (name = 'Product Added' AND happened_at > $now - INTERVAL 90 DAY
-            AND json_extract_string(properties, 'size') IN ('42', '43')) AS added_size,
+            AND size IN ('42', '43')) AS added_size,
         count(*) FILTER (name = 'Email Opened' AND happened_at > $now - INTERVAL 30 DAY) AS opened_30,
         count(*) FILTER (name = 'Email Opened' AND happened_at > $now - INTERVAL 90 DAY) AS opened_90,
         count(*) FILTER (name = 'Email Clicked' AND happened_at > $now - INTERVAL 30 DAY) AS clicked_30,
@@ -148,12 +150,11 @@ thresholds AS MATERIALIZED (
         (SELECT actions_30 FROM customers.people WHERE actions_30 IS NOT NULL ORDER BY actions_30 DESC LIMIT 1 OFFSET (
             SELECT CAST(ceil(count(actions_30) * 10 / 100) AS BIGINT) - 1 FROM customers.people)) AS actions_top_10
 ),
-flags AS MATERIALIZED (
+flags AS (
     SELECT profile_id, {flags}
-    FROM customers.people CROSS JOIN thresholds LEFT JOIN facts USING (profile_id) LEFT JOIN granted USING (profile_id)
-    LEFT JOIN known USING (profile_id)
+    FROM customers.people CROSS JOIN thresholds LEFT JOIN granted USING (profile_id) LEFT JOIN known USING (profile_id)
     LEFT JOIN cart_then_order USING (profile_id) LEFT JOIN looked_took_bought USING (profile_id)
-    LEFT JOIN cart_left USING (profile_id)
+    LEFT JOIN cart_left USING (profile_id) LEFT JOIN facts USING (profile_id)
 )
 {members}
 """

@@ -27,7 +27,7 @@ from millstream.state.errors import ConfigurationError, MillstreamError
 from millstream.state.ledger.acknowledged import forget_old, keep_run
 from millstream.state.ledger.journal import Journal, PlanEntry, now
 from millstream.state.ledger.suppressions import salt, suppressions_for
-from millstream.state.store import Store
+from millstream.state.store import Connection, Store
 
 Progress = Callable[[str, int, int], None]
 """Called with the sync's name, the rows that have an outcome, and all rows of the plan."""
@@ -63,6 +63,14 @@ class Delivery:
                 plan = make_plan(connection, self._request(run_id, folder=Path(folder)))
                 latency = latency_of(connection, self.sync.destination)
             return look_at(plan, self.name, self.sync, self.destination, look or Look(), latency=latency, now=now())
+
+    def foresee(self, connection: Connection, run_id: str) -> PlanReport:
+        """What an activation would do, on a connection whose work is taken back; no vendor is asked.
+
+        Raises:
+            ConfigurationError: A column that is not there.
+        """
+        return make_plan(connection, self._request(run_id))
 
     def activate(
         self,

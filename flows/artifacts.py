@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -17,11 +17,18 @@ from prefect.artifacts import (
 )
 from prefect.logging import get_run_logger
 
+from millstream.flows.audience_tables import preview_rows, sync_preview_rows
+from millstream.flows.audited_tables import dimension_rows, finding_rows, odd_day_rows, threshold_rows
+from millstream.flows.measured_tables import figure_rows, funnel_rows, journey_rows, lift_rows, retention_rows
+
 if TYPE_CHECKING:
     from millstream.destinations.reconciling import DriftReport
     from millstream.destinations.sync_report import SyncReport
     from millstream.flows.alerting import WatchReport
+    from millstream.flows.auditing import AuditReport
+    from millstream.flows.measuring import MeasureReport
     from millstream.flows.people import ResolveReport
+    from millstream.flows.previewing import SelectPreview
     from millstream.flows.reconciling import ReconcileReport
     from millstream.flows.rehearsing import Rehearsal
     from millstream.flows.steps import PipelineReport
@@ -29,6 +36,8 @@ if TYPE_CHECKING:
     from millstream.sources.ingest import IngestReport
     from millstream.state.audiences.select import AudienceReport
     from millstream.state.identity.preview import Cause
+    from millstream.state.traits.contract import ModelCard
+    from millstream.state.traits.report import DescribeReport
 
 _LONG_PULL_SECONDS = 5.0
 _UPDATE_SECONDS = 3.0
@@ -103,6 +112,28 @@ def _kinds(causes: Sequence[Cause]) -> str:
     return ", ".join(dict.fromkeys(named))
 
 
+def publish_traits(project: str, report: DescribeReport, cards: Mapping[str, ModelCard]) -> None:
+    """A table of the sets of traits, and a page with what stands behind the predicted ones."""
+    failed = f"; {len(report.failed)} sets failed" if report.failed else ""
+    what = f"**{report.traits:,} traits** of {report.profiles:,} people{failed}"
+    _table(artifact_key(project, "traits"), what, trait_rows(report))
+    if cards:
+        parts = [f"# {project}: predictions", *(card_text(trait, card) for trait, card in sorted(cards.items()))]
+        create_markdown_artifact(
+            "\n\n".join(parts), key=artifact_key(project, "predictions"), description="What stands behind predictions"
+        )
+
+
+def publish_select_preview(project: str, preview: SelectPreview) -> None:
+    """One page about what selecting would change. People are counted, not named."""
+    parts = [f"# {project}: what selecting would change", "Nothing was written."]
+    parts += ["## Audiences", markdown_table(preview_rows(preview))]
+    parts += ["## Syncs that would get something to do", markdown_table(sync_preview_rows(preview))]
+    create_markdown_artifact(
+        "\n\n".join(parts), key=artifact_key(project, "audiences-dry-run"), description="Dry run of select"
+    )
+
+
 def publish_audiences(project: str, reports: Sequence[AudienceReport]) -> None:
     """A table of the members of each audience."""
     _table(artifact_key(project, "audiences"), "Members of each audience", audience_rows(reports))
@@ -131,6 +162,8 @@ def publish_pipeline(project: str, report: PipelineReport, problems: Sequence[st
     parts += ["## Pulled", markdown_table([row for one in report.ingested for row in pull_rows(one)])]
     if report.resolved.records:
         parts += ["## People", markdown_table(people_rows(report.resolved))]
+    if report.described.sets:
+        parts += ["## Traits", markdown_table(trait_rows(report.described))]
     parts += ["## Audiences", markdown_table(audience_rows(report.selected))]
     parts += ["## Sent", markdown_table(sync_rows(report.activated))]
     create_markdown_artifact(
@@ -144,6 +177,23 @@ def publish_drift(project: str, report: ReconcileReport) -> None:
     """A table of how far each destination is from what it acknowledged."""
     what = "Every destination is as it acknowledged" if report.ok else "Not every destination is as it acknowledged"
     _table(artifact_key(project, "reconcile"), what, drift_rows(report.reconciled))
+
+
+def publish_measured(project: str, report: MeasureReport) -> None:
+    """One page with figures, cohorts, funnels, journeys, and what campaigns changed."""
+    parts = [f"# {project}: what was measured"]
+    tables = {
+        "Key figures": figure_rows(report),
+        "Who comes back": retention_rows(report),
+        "Funnels": funnel_rows(report),
+        "Ways to a goal": journey_rows(report),
+        "Addressed against held out, and variants": lift_rows(report),
+    }
+    for title, rows in tables.items():
+        parts += [f"## {title}", markdown_table(rows)]
+    create_markdown_artifact(
+        "\n\n".join(parts), key=artifact_key(project, "measured"), description=f"Figures up to {report.last}"
+    )
 
 
 def publish_alerts(project: str, report: WatchReport) -> None:
@@ -221,6 +271,51 @@ def freshness_rows(report: ResolveReport) -> list[dict[str, Cell]]:
         for one in report.freshness
         if one.lifetime_days is not None
     ]
+
+
+def publish_audit(project: str, report: AuditReport) -> None:
+    """One page with what is not as good as it could be."""
+    parts = [f"# {project}: data quality"]
+    tables = {
+        "Thresholds": threshold_rows(report),
+        "Dimensions": dimension_rows(report),
+        "Odd days": odd_day_rows(report),
+        "Checks that not all pass": [row for row in finding_rows(report) if row["failed"]],
+    }
+    for title, rows in tables.items():
+        parts += [f"## {title}", markdown_table(rows)]
+    broken = sum(not one.ok for one in report.judgements)
+    create_markdown_artifact(
+        "\n\n".join(parts),
+        key=artifact_key(project, "quality"),
+        description=f"{len(report.findings):,} checks; thresholds that are not reached: {broken}",
+    )
+
+
+def trait_rows(report: DescribeReport) -> list[dict[str, Cell]]:
+    """One row for each set of traits."""
+    return [
+        {
+            "set": one.name,
+            "status": one.status,
+            "people": one.people,
+            "share": f"{one.people / report.profiles:.0%}" if report.profiles else "",
+            "computed": f"{one.computed_at:%Y-%m-%d %H:%M}" if one.computed_at else "",
+            "seconds": round(one.seconds, 2),
+            "message": one.message,
+        }
+        for one in report.sets
+    ]
+
+
+def card_text(trait: str, card: ModelCard) -> str:
+    """What stands behind a predicted trait, as Markdown."""
+    rows: list[dict[str, Cell]] = [
+        {"predicted": f"{one.predicted:.3g}", "observed": f"{one.observed:.3g}", "people": one.people}
+        for one in card.calibration
+    ]
+    text = f"## {trait}\n\n{card.sentence}\n\n" + "\n".join(f"- {line}" for line in card.lines())
+    return f"{text}\n\n{markdown_table(rows)}" if rows else text
 
 
 def audience_rows(reports: Sequence[AudienceReport]) -> list[dict[str, Cell]]:

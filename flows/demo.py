@@ -1,6 +1,6 @@
 """The demo (``make demo``): everything on this machine, from made-up vendors to a scheduled pipeline in Prefect.
 
-    sandbox ──► sources ──► who is who ──► audiences ──► destinations, which are the sandbox again
+    sandbox ──► sources ──► who is who ──► traits ──► audiences ──► destinations, which are the sandbox again
        └─ started here       └─ run by a Prefect server and a worker, started here
 
 It needs no account and no network; all state is in ``.demo/``.
@@ -106,6 +106,7 @@ def _demo(options: argparse.Namespace, console: Console) -> int:
             console.print(f"Prefect: {prefect.ui_url}")
             run = _run_pipeline(prefect, project_file, console)
             worked = print_summary(console, run, page=_page(prefect, run.id))
+            _write_report(project_file, console)
             _say_what_next(console, folder, sandbox)
             if sys.stdin.isatty() and sys.stdout.isatty():
                 _stay_up(console)
@@ -184,6 +185,21 @@ def _run_pipeline(prefect: LocalPrefect, project_file: Path, console: Console) -
             return _follow(client, run.id, lambda line: console.print(line, soft_wrap=True, markup=False))
 
 
+def _write_report(project_file: Path, console: Console) -> None:
+    """The page for people who work with customers; without its extra the demo says so, and is whole."""
+    from millstream.flows.project import load_project
+    from millstream.flows.report import report_run
+    from millstream.flows.steps import Workspace
+
+    try:
+        with console.status("Writing the report"):
+            written = report_run(Workspace.open(load_project(project_file)))
+    except MillstreamError as error:
+        console.print(f"There is no report: {error}", soft_wrap=True)
+        return
+    console.print(f"Open the report: {written.path}", soft_wrap=True)
+
+
 def _page(prefect: LocalPrefect, run_id: UUID) -> str:
     return f"{prefect.ui_url}/runs/flow-run/{run_id}"
 
@@ -232,6 +248,8 @@ def _say_what_next(console: Console, folder: Path, sandbox: Sandbox) -> None:
     for command, meaning in (
         (f". {shlex.quote(str(folder / _MARK))}", "the demo's project and its made-up credentials"),
         ("millstream status", "what is known, and how old it is"),
+        ("millstream traits", "what is computed of everybody, and for how many"),
+        ("millstream measure", "key figures by day, who comes back, ways to a goal"),
         (advance, "a day goes by: some people change"),
         ("millstream run", "pull what is new, send only what changed"),
         ("millstream rejected", "rows that no destination took, and why"),

@@ -22,11 +22,15 @@ _FLOW_FILES = {
     "pipeline": "run_pipeline",
     "ingest": "ingest_source",
     "resolve": "resolve_people",
+    "describe": "describe_people",
     "select": "select_audiences",
     "activate": "activate_sync",
     "backfill": "backfill_source",
+    "measure": "measure_figures",
+    "audit": "audit_quality",
     "reconcile": "reconcile_sync",
     "watch": "watch_project",
+    "report": "write_report",
 }
 _HEADER = """\
 # Made from {source} by `millstream deploy`: change that file, not this one.
@@ -67,16 +71,20 @@ def deployments_of(project: Project) -> list[Deployment]:
     Raises:
         ConfigurationError: A schedule does not say which source or sync it is for.
     """
-    plan = [Deployment("pipeline", project.name, "Pull, resolve, select and send, in order.", skip_when_busy=True)]
+    plan = [Deployment("pipeline", project.name, "All of it in order, from pulling to auditing.", skip_when_busy=True)]
     for source in project.sources:
         plan.append(Deployment("ingest", f"{project.name}-{source}", f"Pull the source {source}.", {"source": source}))
     plan.append(Deployment("resolve", project.name, "Work out who is who and what is true of them."))
+    plan.append(Deployment("describe", project.name, "Compute traits: orders, engagement, groups, predictions."))
     plan.append(Deployment("select", project.name, "Compute who is in which audience."))
     for sync in project.syncs:
         plan.append(Deployment("activate", f"{project.name}-{sync}", f"Send the sync {sync}.", {"sync": sync}))
+    plan.append(Deployment("measure", project.name, "Compute key figures, cohorts, funnels, and campaign lift."))
+    plan.append(Deployment("audit", project.name, "Look at the quality of the data, and at odd days."))
     plan.append(Deployment("backfill", project.name, "Read past days of a source again."))
     plan.append(Deployment("reconcile", project.name, "Compare what destinations hold with what they acknowledged."))
     plan.append(Deployment("watch", project.name, "Tell of syncs that are late and schedules that did not start."))
+    plan.append(Deployment("report", project.name, "Write one page about people, audiences, figures and quality."))
     return [_scheduled(deployment, project) for deployment in plan]
 
 

@@ -10,6 +10,7 @@ from millstream.state.errors import FatalError
 if TYPE_CHECKING:
     from millstream.destinations.sync_report import SyncReport
     from millstream.sources.ingest import IngestReport
+    from millstream.state.traits.report import DescribeReport
 
 ReportT = TypeVar("ReportT")
 
@@ -32,6 +33,11 @@ class RunFailedError(FatalError, Generic[ReportT]):
 def pull_problems(report: IngestReport) -> list[str]:
     """One sentence for each stream that was not read whole."""
     return [str(error) for error in report.errors] or ([] if report.ok else [f"{report.source} is incomplete"])
+
+
+def describe_problems(report: DescribeReport) -> list[str]:
+    """One sentence for each set of traits that failed."""
+    return [f"traits {one.name}: {one.message}" for one in report.failed]
 
 
 def sync_problems(report: SyncReport) -> list[str]:

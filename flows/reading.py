@@ -243,10 +243,12 @@ def _person(workspace: Workspace, connection: Connection, match: Match) -> Perso
 
 def _traits(connection: Connection, profile_id: str) -> tuple[TraitValue, ...]:
     """The golden row, each value with the record it comes from and how fresh it is."""
+    from millstream.state.profiles.people_view import people_table
+
     origins: dict[str, list[dict[str, Any]]] = {}
     for origin in _rows(connection, "profile_traits", profile_id):
         origins.setdefault(origin["name"], []).append(origin)
-    (profile,) = _rows(connection, "profiles", profile_id) or [{}]
+    (profile,) = _rows(connection, people_table(connection), profile_id) or [{}]
     values: list[TraitValue] = []
     for name, value in profile.items():
         if value is None or name == "profile_id":
@@ -285,7 +287,7 @@ def _consents(connection: Connection, profile_id: str) -> tuple[tuple[str, str, 
 def _memberships(workspace: Workspace, connection: Connection, profile_id: str) -> tuple[AudienceMembership, ...]:
     from millstream.state.audiences.explain import why
 
-    audiences, now = workspace.project.audiences, datetime.now(UTC)
+    audiences, rules, now = workspace.project.audiences, workspace.project.traits, datetime.now(UTC)
     since = dict(
         connection.execute(
             "SELECT audience, entered_at FROM customers.memberships WHERE profile_id = ? AND left_at IS NULL",
@@ -293,7 +295,9 @@ def _memberships(workspace: Workspace, connection: Connection, profile_id: str) 
         ).fetchall()
     )
     return tuple(
-        AudienceMembership(name, name in since, since.get(name), why(connection, audience, profile_id, as_of=now))
+        AudienceMembership(
+            name, name in since, since.get(name), why(connection, audience, profile_id, as_of=now, rules=rules)
+        )
         for name, audience in audiences.items()
     )
 

@@ -1,7 +1,7 @@
 """The generated parts of the docs (``make docs``), and whether they are current.
 
-Made are ``docs/cli.md`` and the README's table of connectors (between their marks), ``docs/connectors.md``,
-``docs/millstream.schema.json`` and the demo's project file.
+Made are ``docs/cli.md``, the tables of ``docs/traits.md`` and the README's table of connectors (between their marks),
+``docs/connectors.md``, ``docs/millstream.schema.json`` and the demo's project file.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from millstream.flows.cli.connectors import (
 )
 from millstream.flows.project.schema import schema_text
 from millstream.flows.project.template import project_text
+from millstream.flows.trait_reference import BEGIN_RELATIONS, BEGIN_TRAITS, relations_text, traits_text
 from millstream.state.plugins import OWN_PACKAGE
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -50,11 +51,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def generated(root: Path) -> Mapping[Path, str]:
     """The files that are made, and what they should hold."""
-    commands, readme = root / "docs" / "cli.md", root / "README.md"
+    commands, readme, traits = root / "docs" / "cli.md", root / "README.md", root / "docs" / "traits.md"
+    of_traits = _between_marks(traits.read_text(encoding="utf-8"), relations_text(_table), begin=BEGIN_RELATIONS)
     return {
         commands: _between_marks(commands.read_text(encoding="utf-8"), commands_text(), begin=BEGIN),
         readme: _between_marks(readme.read_text(encoding="utf-8"), readme_text(), begin=BEGIN_CONNECTORS),
         root / "docs" / "connectors.md": connectors_text(),
+        traits: _between_marks(of_traits, traits_text(_table), begin=BEGIN_TRAITS),
         root / "docs" / "millstream.schema.json": schema_text(plugins=False),
         root / "examples" / "demo" / "millstream.yaml": project_text(sandbox=True),
     }

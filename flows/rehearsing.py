@@ -122,9 +122,8 @@ def make_tables(connection: Connection) -> None:
 def _select(connection: Connection, project: Project, *, run_id: str, now: datetime) -> Sequence[AudienceReport]:
     from millstream.state.audiences.select import select_audiences
 
-    return select_audiences(connection, project.audiences, run_id=run_id, as_of=now)
+    return select_audiences(connection, project.audiences, run_id=run_id, as_of=now, rules=project.traits)
 
 
 def _move(report: AudienceReport) -> AudienceMove:
-    before = report.size - report.entered - report.carried + report.left + report.merged
-    return AudienceMove(report.name, before, report.size, report.entered, report.left)
+    return AudienceMove(report.name, report.before, report.size, report.entered, report.left)

@@ -12,12 +12,16 @@ from prefect.task_runners import ThreadPoolTaskRunner
 from millstream.destinations.stopping import settled_on_signal
 from millstream.flows.activate_sync import activate_task
 from millstream.flows.artifacts import publish_pipeline
+from millstream.flows.audit_quality import audit_task
 from millstream.flows.choices import SourceName, SyncName, open_project
-from millstream.flows.failure import RunFailedError, pull_problems, sync_problems
+from millstream.flows.describe_people import describe_task
+from millstream.flows.failure import RunFailedError, describe_problems, pull_problems, sync_problems
 from millstream.flows.ingest_source import ingest_task
+from millstream.flows.measure_figures import measure_task
 from millstream.flows.resolve_people import resolve_task
 from millstream.flows.select_audiences import select_task
 from millstream.flows.steps import PipelineReport, Workspace, enabled_syncs, new_run_id, recorded_run
+from millstream.flows.write_report import report_task
 from millstream.state.errors import MillstreamError
 from millstream.state.privacy import redact
 
@@ -52,7 +56,7 @@ def pull(report: PipelineReport, problems: list[str], sources: Iterable[str], *,
 
 
 def know(report: PipelineReport, problems: list[str]) -> bool:
-    """Resolve, then select. Nothing may be sent from an outdated picture, so each needs the one before it.
+    """Resolve, describe, select. Nothing may be sent from an outdated picture, so each needs the one before it.
 
     Returns:
         Whether the audiences are up to date.
@@ -63,6 +67,15 @@ def know(report: PipelineReport, problems: list[str]) -> bool:
     if not people:
         return False
     report.resolved = people[0]
+    described, failed = gather({"describe": describe_task.submit(run_id=report.run_id)})
+    problems += failed
+    report.raised += failed
+    if not described:
+        return False
+    report.described = described[0]
+    problems += describe_problems(report.described)
+    if not report.described.ok:
+        return False
     audiences, failed = gather({"select": select_task.submit(run_id=report.run_id)})
     problems += failed
     report.raised += failed
@@ -81,6 +94,16 @@ def push(report: PipelineReport, problems: list[str], syncs: Iterable[str], *, o
     problems += [problem for sync in report.activated for problem in sync_problems(sync)]
 
 
+def learn(report: PipelineReport, problems: list[str]) -> None:
+    """Measure, and look at the quality of the data. Nothing depends on it, and so it hinders nothing."""
+    measured, failed = gather({"measure": measure_task.submit(run_id=report.run_id)})
+    audited, failed_audit = gather({"audit": audit_task.submit(run_id=report.run_id)})
+    problems += failed + failed_audit
+    report.raised += failed + failed_audit
+    report.measured = measured[0] if measured else None
+    report.audited = audited[0] if audited else None
+
+
 @flow(name="pipeline", task_runner=ThreadPoolTaskRunner(max_workers=8))  # type: ignore[arg-type]
 def pipeline(
     sources: list[SourceName] | None = None,
@@ -88,7 +111,7 @@ def pipeline(
     full: bool = False,
     override_guards: bool = False,
 ) -> PipelineReport:
-    """Pull the sources, work out who is who, compute the audiences, and send what changed.
+    """Pull the sources, work out who is who and what is true of them, compute the audiences, send, and measure.
 
     A source or a sync that fails does not stop the others; the run does what it can and then ends Failed.
 
@@ -116,6 +139,9 @@ def pipeline(
         if know(report, problems):
             with settled_on_signal():
                 push(report, problems, chosen_syncs, override_guards=override_guards)
+            learn(report, problems)
+    if project.report.after_pipeline:
+        problems += gather({"report": report_task.submit()})[1]
     publish_pipeline(project.name, report, problems)
     if problems:
         raise RunFailedError(problems, report=report)

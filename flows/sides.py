@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from millstream.state.profiles.people_view import people_table
+
 if TYPE_CHECKING:
     from millstream.state.store import Connection
 
@@ -60,7 +62,9 @@ def holders_of(connection: Connection, records: Sequence[str]) -> list[str]:
 
 def side_of(connection: Connection, profile_id: str) -> Side:
     """A profile as it is described now."""
-    cursor = connection.execute("SELECT * FROM customers.profiles WHERE profile_id = ?", [profile_id])
+    cursor = connection.execute(
+        f"SELECT * FROM customers.{people_table(connection)} WHERE profile_id = ?", [profile_id]
+    )
     names = [column[0] for column in cursor.description or ()]
     row = cursor.fetchone() or ()
     traits = {

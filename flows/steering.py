@@ -309,7 +309,7 @@ def _steer(
         decision_id = decide()
         report = ResolveReport()
         know(connection, project, report, rules=rules, run_id=run_id, now=now, link=False)
-        select_audiences(connection, project.audiences, run_id=run_id, as_of=now)
+        select_audiences(connection, project.audiences, run_id=run_id, as_of=now, rules=project.traits)
         held = holders_of(connection, records)
         _check_obeyed(connection, kind, decision_id, held)
         after = tuple(side_of(connection, profile_id) for profile_id in held)

@@ -1,4 +1,4 @@
-"""The steps as plain functions: ingest, resolve, select, plan, activate, and all of them in order.
+"""The steps as plain functions: ingest, resolve, describe, select, plan, activate, measure, audit, and all in order.
 
 The flows and the command line both call these; nothing here needs Prefect. Heavy libraries are imported when a step
 runs, so that the command line starts quickly.
@@ -11,13 +11,14 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from millstream.flows.people import ResolveReport, bring_up_to_date
 from millstream.state.errors import ConfigurationError, MillstreamError
 from millstream.state.store import Store
+from millstream.state.traits.report import DescribeReport
 
 if TYPE_CHECKING:
     from millstream.destinations.delivery import Delivery
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from millstream.destinations.preview import Look, PlanPreview, SavedPlan
     from millstream.destinations.registry import AnyDestination
     from millstream.destinations.sync_report import SyncReport
+    from millstream.flows.auditing import AuditReport
+    from millstream.flows.measuring import MeasureReport
     from millstream.flows.project import Project
     from millstream.sources.dlt_source import Forecasts
     from millstream.sources.dlt_source import Progress as PullProgress
@@ -97,17 +100,20 @@ class PipelineReport:
     run_id: str
     ingested: list[IngestReport] = field(default_factory=list)
     resolved: ResolveReport = field(default_factory=ResolveReport)
+    described: DescribeReport = field(default_factory=DescribeReport)
     selected: list[AudienceReport] = field(default_factory=list)
     activated: list[SyncReport] = field(default_factory=list)
+    measured: MeasureReport | None = None
+    audited: AuditReport | None = None
     raised: list[str] = field(default_factory=list)
     """A sentence for each step that ended without a report."""
     seconds: float = 0.0
 
     @property
     def ok(self) -> bool:
-        """Whether every source was read whole and every sync is in step."""
+        """Whether every source was read whole, all traits are up to date, and every sync is in step."""
         pulled, sent = all(one.ok for one in self.ingested), all(one.ok for one in self.activated)
-        return pulled and sent and not self.raised
+        return pulled and self.described.ok and sent and not self.raised
 
     @property
     def errors(self) -> list[MillstreamError]:
@@ -123,8 +129,11 @@ class PipelineReport:
             "seconds": round(self.seconds, 3),
             "ingested": [report.as_json() for report in self.ingested],
             "resolved": self.resolved.as_json(),
+            "described": self.described.as_json(),
             "selected": [report.as_json() for report in self.selected],
             "activated": [report.as_json() for report in self.activated],
+            "measured": self.measured.in_brief() if self.measured else None,
+            "audited": self.audited.in_brief() if self.audited else None,
             "raised": self.raised,
         }
 
@@ -178,7 +187,33 @@ def check(workspace: Workspace, names: Sequence[str] | None = None) -> list[Chec
     for name in project.destinations:
         if names is None or name in names:
             results.append(run_check(name, "destination", project.destination(name).probe))
-    return results
+    if names is None:
+        results += _check_traits(workspace)
+    return results + _check_audiences(workspace) if names is None and results[0].ok else results
+
+
+def _check_traits(workspace: Workspace) -> list[CheckResult]:
+    """What is wrong with trait files; nothing is told of those that are right."""
+    from millstream.flows.describing import trait_sets_of
+    from millstream.state.checks import CheckResult
+
+    try:
+        trait_sets_of(workspace)
+    except ConfigurationError as error:
+        where, told = error.where or "traits", error.what
+        return [CheckResult(name=where, kind="traits", ok=False, problem="other", detail=told, remedy=error.remedy)]
+    return []
+
+
+def _check_audiences(workspace: Workspace) -> list[CheckResult]:
+    """What is off with audiences, by what the store knows of people so far."""
+    from millstream.state.audiences.checking import check_audiences
+    from millstream.state.model.standard_events import whole_plan
+
+    project = workspace.project
+    planned = whole_plan(project.tracking_plan).events
+    with workspace.store.open() as connection:
+        return check_audiences(connection, project.audiences, planned=planned, rules=project.traits)
 
 
 def ingest(
@@ -236,14 +271,28 @@ def resolve(workspace: Workspace, *, run_id: str, full: bool = False) -> Resolve
         )
 
 
+def describe(workspace: Workspace, *, run_id: str, full: bool = False) -> DescribeReport:
+    """Compute the traits of everybody that are due."""
+    from millstream.flows import describing
+
+    return describing.describe(workspace, run_id=run_id, full=full)
+
+
 def select(workspace: Workspace, audiences: Iterable[str] | None = None, *, run_id: str) -> list[AudienceReport]:
     """Work out who is in each audience now, and keep who entered and left."""
     from millstream.state.audiences.select import select_audiences
 
     defined = workspace.project.audiences
-    wanted = list(defined) if audiences is None else [_known(name, defined, "audience") for name in audiences]
+    wanted = None if audiences is None else [_known(name, defined, "audience") for name in audiences]
     with workspace.store.transaction() as connection:
-        return select_audiences(connection, defined, only=wanted, run_id=run_id, as_of=datetime.now(UTC))
+        return select_audiences(
+            connection,
+            defined,
+            only=wanted,
+            run_id=run_id,
+            as_of=datetime.now(UTC),
+            rules=workspace.project.traits,
+        )
 
 
 def plan(workspace: Workspace, sync: str, *, run_id: str, look: Look | None = None) -> PlanPreview:
@@ -291,6 +340,20 @@ def activate_all(
         return side_by_side(one, syncs)
 
 
+def measure(workspace: Workspace, *, run_id: str, full: bool = False, since: date | None = None) -> MeasureReport:
+    """Compute key figures, cohorts, funnels, journeys, and what campaigns changed."""
+    from millstream.flows.measuring import measure as measure_now
+
+    return measure_now(workspace, run_id, full=full, since=since)
+
+
+def audit(workspace: Workspace, *, run_id: str) -> AuditReport:
+    """Look at the quality of the data."""
+    from millstream.flows import auditing
+
+    return auditing.audit(workspace, run_id)
+
+
 def run_all(
     workspace: Workspace,
     *,
@@ -299,9 +362,10 @@ def run_all(
     syncs: Sequence[str] | None = None,
     progress: Progress | None = None,
 ) -> PipelineReport:
-    """Everything in order: sources side by side, resolve, select, syncs side by side.
+    """Everything in order: sources side by side, resolve, describe, select, syncs side by side, measure, audit.
 
-    A source or a sync that fails does not stop the others.
+    A source or a sync that fails does not stop the others. Where traits could not be computed, nobody is selected and
+    nothing sent by what is out of date.
     """
     project, started = workspace.project, time.monotonic()
     report = PipelineReport(run_id or new_run_id())
@@ -312,10 +376,27 @@ def run_all(
     with recorded_run(workspace, report.run_id, "pipeline", report):
         report.ingested = side_by_side(lambda name: ingest(workspace, name, progress=progress), wanted_sources)
         report.resolved = resolve(workspace, run_id=report.run_id)
-        report.selected = select(workspace, run_id=report.run_id)
-        report.activated = activate_all(workspace, wanted_syncs, run_id=report.run_id, progress=progress)
+        report.described = describe(workspace, run_id=report.run_id)
+        if report.described.ok:
+            report.selected = select(workspace, run_id=report.run_id)
+            report.activated = activate_all(workspace, wanted_syncs, run_id=report.run_id, progress=progress)
+        report.measured = attempted(report, "measure", lambda: measure(workspace, run_id=report.run_id))
+        report.audited = attempted(report, "audit", lambda: audit(workspace, run_id=report.run_id))
         report.seconds = time.monotonic() - started
+    if project.report.after_pipeline:
+        from millstream.flows.report import report_run
+
+        attempted(report, "report", lambda: report_run(workspace))
     return report
+
+
+def attempted(report: PipelineReport, step: str, work: Callable[[], Report]) -> Report | None:
+    """Do a step that nothing depends on: what goes wrong in it is told by the report, and hinders nothing."""
+    try:
+        return work()
+    except MillstreamError as error:
+        report.raised.append(str(error.at(step)))
+        return None
 
 
 class recorded_run:  # noqa: N801 - reads as a statement

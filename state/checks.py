@@ -1,4 +1,4 @@
-"""The result of looking whether something outside can be used: a source, a destination, the store, the journal."""
+"""The result of looking whether something can be used: a source, a destination, the store, the journal, an audience."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class CheckResult:
 
     Attributes:
         name: ``hubspot``, or ``hubspot.email_events`` for a stream that needs a permission of its own.
-        kind: ``source``, ``destination``, ``store`` or ``journal``.
+        kind: ``source``, ``destination``, ``store``, ``journal``, ``traits`` or ``audience``.
         ok: Whether it can be used.
         problem: Which kind of problem it is: wrong credentials, a missing permission, no network, a limit, other.
         detail: What was seen, without secrets.

@@ -81,8 +81,8 @@ def _one_of_each(connection: Connection) -> None:
 def _source(sync: Sync) -> str:
     """The rows a sync sends, as a select."""
     if sync.audience:
-        return f"""SELECT profile.* FROM customers.profiles AS profile
-            JOIN customers.memberships AS member ON member.profile_id = profile.profile_id
+        return f"""SELECT person.* FROM customers.people AS person
+            JOIN customers.memberships AS member ON member.profile_id = person.profile_id
             WHERE member.audience = {literal(sync.audience)} AND member.left_at IS NULL"""
     if sync.table:
         return f"SELECT * FROM {identifier(sync.table)}"

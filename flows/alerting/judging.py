@@ -24,6 +24,7 @@ from millstream.state.errors import (
 from millstream.state.ledger.alerts import AlertKind, Condition
 
 if TYPE_CHECKING:
+    from millstream.flows.auditing import AuditReport
     from millstream.flows.project import Project
     from millstream.flows.project.alerts import AlertRules
 
@@ -46,11 +47,13 @@ class Judge:
         ingested: Sequence[IngestReport] = (),
         activated: Sequence[SyncReport] = (),
         reconciled: Sequence[DriftReport] = (),
+        audited: AuditReport | None = None,
     ) -> list[Condition]:
         """Everything that is known now; connections last, once all who use them have spoken."""
         found = [condition for one in ingested for condition in self._of_source(one)]
         found += [condition for one in activated for condition in self._of_sync(one)]
         found += [condition for one in reconciled for condition in self._of_drift(one)]
+        found += self._of_quality(audited) if audited else []
         return [*found, *self._of_connections()]
 
     def _of_source(self, report: IngestReport) -> Iterator[Condition]:
@@ -107,6 +110,26 @@ class Judge:
             return
         what = f"{report.missing:,} people are missing, {report.extra:,} are there although they were taken out."
         yield self._of(report.sync, "drift", firing=report.status == "drifted", what=what)
+
+    def _of_quality(self, report: AuditReport) -> Iterator[Condition]:
+        """Each threshold; and each source, whether its last whole day was an odd one."""
+        for one in report.judgements:
+            subject, owner = f"threshold {one.name}", one.owner or self._rules.owner
+            yield Condition(subject=subject, kind="quality", firing=not one.ok, what=one.told(), owner=owner)
+        rules = self._project.quality
+        for source in self._project.sources if rules.anomalies.alert else ():
+            odd = [day for day in report.odd_yesterday if day.source == source]
+            what = odd[0].told() + "." if odd else "Its counts of the last day are as usual."
+            if len(odd) > 1:
+                what += f" {len(odd) - 1} more of its counts are odd: see `millstream audit`."
+            yield Condition(
+                subject=f"source {source}",
+                kind="quality",
+                firing=bool(odd),
+                what=what,
+                detail="daily counts",
+                owner=rules.owner or self._rules.owner,
+            )
 
     def _hear(self, connection: str, errors: Sequence[MillstreamError], *, asked: bool) -> None:
         """What a run of a source or sync says about its connection's credential."""

@@ -12,12 +12,14 @@ from sqlalchemy.exc import SQLAlchemyError
 from millstream.flows.alerting.clock import missing_runs, stale_syncs
 from millstream.flows.alerting.events import emit
 from millstream.flows.alerting.judging import Judge, of_run, words_of
+from millstream.flows.failure import describe_problems
 from millstream.flows.project.alerts import AlertRules
 from millstream.state.alerts import Channel, ChannelFailure, Message, tell
 from millstream.state.alerts.telling import Told
 from millstream.state.errors import MillstreamError
 from millstream.state.ledger.alerts import Alert, Condition, firing, note
 from millstream.state.ledger.journal import now
+from millstream.state.traits.report import DescribeReport
 
 if TYPE_CHECKING:
     from millstream.flows.project import Project
@@ -133,9 +135,11 @@ def _by_the_run(
         ingested=getattr(report, "ingested", ()),
         activated=getattr(report, "activated", ()),
         reconciled=getattr(report, "reconciled", ()),
+        audited=getattr(report, "audited", None),
     )
     raised: Sequence[str] = getattr(report, "raised", ())
-    problems = [words_of(error)] if error else list(raised)
+    described: DescribeReport = getattr(report, "described", None) or DescribeReport()
+    problems = [words_of(error)] if error else [*raised, *describe_problems(described)]
     return [*judged, of_run(kind, problems, owner=rules.owner)]
 
 
@@ -147,7 +151,12 @@ def _by_the_clock(workspace: Workspace, rules: AlertRules) -> list[Condition]:
 def _of_nothing(project: Project, rules: AlertRules, alerts: Sequence[Alert]) -> list[Condition]:
     """Alerts about what the project no longer has, or no longer watches."""
     stale = {name for name, sync in project.syncs.items() if sync.enabled and rules.of_sync(name).stale_after}
-    sections = {"source": project.sources, "sync": project.syncs, "schedule": project.schedules}
+    sections: dict[str, Collection[str]] = {
+        "source": project.sources,
+        "sync": project.syncs,
+        "schedule": project.schedules,
+        "threshold": project.quality.thresholds,
+    }
     known: dict[str, Collection[str]] = {**sections, "connection": project.file.connections}
     gone = []
     for alert in alerts:

@@ -146,13 +146,18 @@ def declare_commands() -> typer.Typer:
     for module in (
         "setting_up",
         "running",
+        "measuring",
+        "auditing",
         "receiving",
         "steering",
         "holding",
         "reconciling",
         "watching",
+        "reporting",
         "looking",
+        "audiences",
         "tracking",
+        "traits",
     ):
         importlib.import_module(f"millstream.flows.cli.{module}")
     return app

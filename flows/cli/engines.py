@@ -7,11 +7,13 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import date
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from millstream.flows import steps
 from millstream.flows.cli.progress import shown_progress
-from millstream.flows.failure import RunFailedError, pull_problems, sync_problems
+from millstream.flows.failure import RunFailedError, describe_problems, pull_problems, sync_problems
+from millstream.flows.previewing import SelectPreview, preview_select
 from millstream.flows.reconciling import ReconcileReport, reconcile_all
 from millstream.flows.rehearsing import Rehearsal, rehearse
 from millstream.flows.steps import PipelineReport, Workspace
@@ -19,7 +21,10 @@ from millstream.state.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from millstream.destinations.preview import SavedPlan
+    from millstream.flows.auditing import AuditReport
+    from millstream.flows.measuring import MeasureReport
     from millstream.flows.project import Project
+    from millstream.flows.report import ReportRun
     from millstream.sources.pull import Window
 
 
@@ -69,13 +74,23 @@ class Engine(Protocol):
 
     def rehearse(self, *, full: bool) -> Rehearsal: ...
 
+    def describe(self, *, full: bool) -> Outcome: ...
+
     def select(self, audiences: Sequence[str] | None) -> Outcome: ...
+
+    def preview(self, audiences: Sequence[str] | None, *, sample: int) -> SelectPreview: ...
 
     def activate(self, syncs: Sequence[str], *, override_guards: bool) -> Outcome: ...
 
     def run(self, sources: Sequence[str] | None, syncs: Sequence[str] | None) -> Outcome: ...
 
+    def measure(self, *, full: bool, since: date | None) -> MeasureReport: ...
+
+    def audit(self) -> AuditReport: ...
+
     def reconcile(self, syncs: Sequence[str], *, repair: bool) -> ReconcileReport: ...
+
+    def report(self, output: Path | None) -> ReportRun: ...
 
 
 def engine_for(project: Project, *, prefect: bool) -> Engine:
@@ -125,6 +140,14 @@ class Here:
         """See what working out who is who would change."""
         return rehearse(self._workspace, run_id=steps.new_run_id(), full=full)
 
+    def describe(self, *, full: bool) -> Outcome:
+        """Compute traits."""
+
+        def work(run: PipelineReport) -> None:
+            run.described = steps.describe(self._workspace, run_id=run.run_id, full=full)
+
+        return self._recorded("describe", work)
+
     def select(self, audiences: Sequence[str] | None) -> Outcome:
         """Compute audiences."""
 
@@ -132,6 +155,10 @@ class Here:
             run.selected = steps.select(self._workspace, audiences, run_id=run.run_id)
 
         return self._recorded("select", work)
+
+    def preview(self, audiences: Sequence[str] | None, *, sample: int) -> SelectPreview:
+        """See what computing audiences would change."""
+        return preview_select(self._workspace, audiences, run_id=steps.new_run_id(), sample=sample)
 
     def activate(self, syncs: Sequence[str], *, override_guards: bool, saved: SavedPlan | None = None) -> Outcome:
         """Send syncs side by side; with a saved plan, send that of one sync or nothing."""
@@ -173,9 +200,29 @@ class Here:
             report = steps.run_all(self._workspace, sources=sources, syncs=syncs, progress=progress)
         return Outcome(report, _problems(report))
 
+    def measure(self, *, full: bool, since: date | None) -> MeasureReport:
+        """Compute what is measured."""
+        run = PipelineReport(steps.new_run_id())
+        with steps.recorded_run(self._workspace, run.run_id, "measure", run):
+            run.measured = steps.measure(self._workspace, run_id=run.run_id, full=full, since=since)
+        return run.measured
+
+    def audit(self) -> AuditReport:
+        """Look at the quality of the data."""
+        run = PipelineReport(steps.new_run_id())
+        with steps.recorded_run(self._workspace, run.run_id, "audit", run):
+            run.audited = steps.audit(self._workspace, run_id=run.run_id)
+        return run.audited
+
     def reconcile(self, syncs: Sequence[str], *, repair: bool) -> ReconcileReport:
         """Compare destinations with what they acknowledged, side by side."""
         return reconcile_all(self._workspace, syncs, run_id=steps.new_run_id(), repair=repair)
+
+    def report(self, output: Path | None) -> ReportRun:
+        """Write the page."""
+        from millstream.flows.report import report_run
+
+        return report_run(self._workspace, output=output)
 
     def _recorded(
         self, kind: str, work: Callable[[PipelineReport], None], *, about: Sequence[str] | None = None
@@ -221,10 +268,20 @@ class ThroughPrefect:
         found: Rehearsal = _call("resolve_people", "resolve", full=full, dry_run=True)[0]
         return found
 
+    def describe(self, *, full: bool) -> Outcome:
+        """One flow run."""
+        report, problems = _call("describe_people", "describe", full=full)
+        return Outcome(PipelineReport("", described=report), problems)
+
     def select(self, audiences: Sequence[str] | None) -> Outcome:
         """One flow run."""
         report, problems = _call("select_audiences", "select", audiences=audiences)
         return Outcome(PipelineReport("", selected=report), problems)
+
+    def preview(self, audiences: Sequence[str] | None, *, sample: int) -> SelectPreview:
+        """One flow run, which leaves an artifact."""
+        found: SelectPreview = _call("select_audiences", "select", audiences=audiences, dry_run=True, sample=sample)[0]
+        return found
 
     def activate(self, syncs: Sequence[str], *, override_guards: bool) -> Outcome:
         """One flow run for each sync."""
@@ -240,9 +297,24 @@ class ThroughPrefect:
         report, problems = _call("run_pipeline", "pipeline", sources=sources, syncs=syncs)
         return Outcome(report, problems)
 
+    def measure(self, *, full: bool, since: date | None) -> MeasureReport:
+        """One flow run."""
+        found: MeasureReport = _call("measure_figures", "measure", full=full, since=since)[0]
+        return found
+
+    def audit(self) -> AuditReport:
+        """One flow run."""
+        found: AuditReport = _call("audit_quality", "audit")[0]
+        return found
+
     def reconcile(self, syncs: Sequence[str], *, repair: bool) -> ReconcileReport:
         """One flow run for all of it."""
         found: ReconcileReport = _call("reconcile_sync", "reconcile", syncs=syncs, repair=repair)[0]
+        return found
+
+    def report(self, output: Path | None) -> ReportRun:
+        """One flow run, which leaves artifacts as well."""
+        found: ReportRun = _call("write_report", "report", output=str(output.absolute()) if output else None)[0]
         return found
 
 
@@ -273,6 +345,7 @@ def _window(days: Days) -> Window | None:
 
 
 def _problems(report: PipelineReport) -> list[str]:
-    """One sentence for each source and sync that did not do all it should."""
+    """One sentence for each source, set of traits and sync that did not do all it should."""
     pulled = [problem for one in report.ingested for problem in pull_problems(one)]
-    return pulled + [problem for sync in report.activated for problem in sync_problems(sync)]
+    known = pulled + report.raised + describe_problems(report.described)
+    return known + [problem for sync in report.activated for problem in sync_problems(sync)]

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from millstream.flows.cli.output import Cell, print_error, print_json, print_note, print_table
+from millstream.flows.audited_tables import threshold_rows
+from millstream.flows.cli.output import Cell, day, print_error, print_json, print_note, print_table
+from millstream.flows.measured_tables import figure_rows
 
 if TYPE_CHECKING:
     from millstream.flows.cli.engines import Outcome
@@ -18,7 +20,7 @@ def show_outcome(outcome: Outcome, parts: Sequence[str], *, as_json: bool) -> bo
 
     Args:
         outcome: What was done.
-        parts: Of ``ingested``, ``resolved``, ``selected``, ``activated``.
+        parts: Of ``ingested``, ``resolved``, ``described``, ``selected``, ``activated``, ``measured``, ``audited``.
         as_json: For programs.
 
     Returns:
@@ -103,6 +105,22 @@ def _show_resolved(report: PipelineReport) -> None:
         print_note("Some records are probably one person: see `millstream review`.")
 
 
+def _show_described(report: PipelineReport) -> None:
+    described = report.described
+    rows: list[dict[str, Cell]] = [
+        {
+            "set": one.name,
+            "status": one.status,
+            "people": one.people,
+            "computed": day(one.computed_at) if one.computed_at else "never",
+            "seconds": one.seconds,
+            "message": one.message,
+        }
+        for one in described.sets
+    ]
+    print_table(f"{described.traits:,} traits of {described.profiles:,} people", rows, rare=("message",))
+
+
 def _show_selected(report: PipelineReport) -> None:
     rows: list[dict[str, Cell]] = [
         {"audience": one.name, "members": one.size, "entered": one.entered, "left": one.left} for one in report.selected
@@ -131,11 +149,25 @@ def _show_activated(report: PipelineReport) -> None:
         print_note(f"{what}: {requests} requests made.")
 
 
+def _show_measured(report: PipelineReport) -> None:
+    if report.measured is not None:
+        print_table("Key figures", figure_rows(report.measured), rare=("of",))
+
+
+def _show_audited(report: PipelineReport) -> None:
+    if report.audited is not None and not report.audited.ok:
+        broken = [row for row in threshold_rows(report.audited) if row["state"] == "BROKEN"]
+        print_table("Data that are not good enough", broken)
+
+
 _TABLES = {
     "ingested": _show_ingested,
     "resolved": _show_resolved,
+    "described": _show_described,
     "selected": _show_selected,
     "activated": _show_activated,
+    "measured": _show_measured,
+    "audited": _show_audited,
 }
 
 

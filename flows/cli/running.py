@@ -1,4 +1,4 @@
-"""The commands that move data: ingest, resolve, select, plan, activate, run."""
+"""The commands that move data: ingest, resolve, describe, select, plan, activate, run."""
 
 from __future__ import annotations
 
@@ -85,22 +85,57 @@ def resolve(
     return show_outcome(engine.resolve(full=full), ["resolved"], as_json=as_json)
 
 
-@command("select", panel=RUN)
-def select(
+@command("describe", panel=RUN)
+def describe(
     *,
-    names: Annotated[list[str] | None, typer.Argument(metavar="AUDIENCE", help="Audiences; all when none.")] = None,
+    full: FullOption = False,
     project: ProjectOption = None,
     prefect: PrefectOption = False,
     as_json: JsonOption = False,
 ) -> bool:
-    """Compute who is in each audience now, and keep who entered and left."""
+    """Compute the traits of everybody that are due: orders, engagement, groups, predictions.
+
+    A set of traits that fails keeps its earlier values and does not stop the others. `millstream traits` lists them.
+    """
+    from millstream.flows.cli.engines import engine_for
+    from millstream.flows.cli.results import show_outcome
+    from millstream.flows.project import load_project
+
+    outcome = engine_for(load_project(project), prefect=prefect).describe(full=full)
+    return show_outcome(outcome, ["described"], as_json=as_json)
+
+
+@command("select", panel=RUN)
+def select(
+    *,
+    names: Annotated[list[str] | None, typer.Argument(metavar="AUDIENCE", help="Audiences; all when none.")] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only show who would enter and leave, and what the syncs would send.")
+    ] = False,
+    sample: Annotated[
+        int, typer.Option("--sample", metavar="N", min=0, help="With --dry-run, name N who enter and N who leave.")
+    ] = 0,
+    project: ProjectOption = None,
+    prefect: PrefectOption = False,
+    as_json: JsonOption = False,
+) -> bool:
+    """Compute who is in each audience now, and keep who entered and left.
+
+    With --dry-run all of it is done and taken back: to see what a changed rule does, change it in the project file,
+    or in a copy beside it that --project names. What the rules change is told apart from what new data does. People
+    are named by their profile ids only.
+    """
+    from millstream.flows.cli.audiences import show_select_preview
     from millstream.flows.cli.engines import engine_for
     from millstream.flows.cli.results import show_outcome
     from millstream.flows.project import load_project
 
     loaded = load_project(project)
     chosen = chosen_names("audience", names, loaded.audiences) if names else None
-    return show_outcome(engine_for(loaded, prefect=prefect).select(chosen), ["selected"], as_json=as_json)
+    engine = engine_for(loaded, prefect=prefect)
+    if dry_run:
+        return show_select_preview(engine.preview(chosen, sample=sample), as_json=as_json)
+    return show_outcome(engine.select(chosen), ["selected"], as_json=as_json)
 
 
 @command("plan", panel=RUN)
@@ -187,7 +222,7 @@ def run(
     prefect: PrefectOption = False,
     as_json: JsonOption = False,
 ) -> bool:
-    """Do everything in order: ingest, resolve, select, activate.
+    """Do everything in order: ingest, resolve, describe, select, activate, measure, audit.
 
     A source or a sync that fails does not stop the others.
     """
@@ -201,7 +236,8 @@ def run(
     chosen_syncs = chosen_names("sync", syncs, loaded.syncs, default=steps.enabled_syncs(loaded))
     _require(loaded, chosen_sources, chosen_syncs)
     outcome = engine_for(loaded, prefect=prefect).run(chosen_sources, chosen_syncs)
-    return show_outcome(outcome, ["ingested", "resolved", "selected", "activated"], as_json=as_json)
+    parts = ("ingested", "resolved", "described", "selected", "activated", "measured", "audited")
+    return show_outcome(outcome, parts, as_json=as_json)
 
 
 def _require(project: Project, sources: Sequence[str], syncs: Sequence[str]) -> None:

@@ -21,15 +21,19 @@ from millstream.flows.project.entries import read_entries
 from millstream.flows.project.models import ProjectFile, Schedule
 from millstream.flows.project.problems import Problems
 from millstream.flows.project.references import check_references
+from millstream.flows.project.report import ReportRules
 from millstream.flows.project.validation import add_pydantic_errors
 from millstream.sources.registry import AnySource
 from millstream.state.audiences.rules import Audience
 from millstream.state.errors import ConfigurationError
 from millstream.state.identity.rules import IdentityRules
+from millstream.state.measurement.rules import MeasurementRules
 from millstream.state.model.currency import CurrencyRules
 from millstream.state.model.tracking_plan import TrackingPlan
 from millstream.state.profiles.rules import SurvivorshipRules
+from millstream.state.quality.rules import QualityRules
 from millstream.state.suggestions import did_you_mean
+from millstream.state.traits.rules import TraitRules
 
 FILE_NAME = "millstream.yaml"
 VARIABLE = "MILLSTREAM_PROJECT"
@@ -107,6 +111,21 @@ class Project:
         return self.file.currency
 
     @property
+    def traits(self) -> TraitRules:
+        """What the computed traits need to know of the business."""
+        return self.file.traits
+
+    @property
+    def measurement(self) -> MeasurementRules:
+        """What is measured."""
+        return self.file.measurement
+
+    @property
+    def quality(self) -> QualityRules:
+        """Which data are good enough."""
+        return self.file.quality
+
+    @property
     def audiences(self) -> Mapping[str, Audience]:
         """Audiences by name."""
         return self.file.audiences
@@ -120,6 +139,11 @@ class Project:
     def schedules(self) -> Mapping[str, Schedule]:
         """Schedules by name."""
         return self.file.schedules
+
+    @property
+    def report(self) -> ReportRules:
+        """Where the report goes, and whether runs of the pipeline write it."""
+        return self.file.report
 
     @property
     def alerts(self) -> AlertRules | None:

@@ -18,15 +18,31 @@ from pydantic_settings import (
 from millstream.destinations.rules import DeliveryRules
 from millstream.destinations.sync import Sync
 from millstream.flows.project.alerts import AlertRules
+from millstream.flows.project.report import ReportRules
 from millstream.state.audiences.rules import Audience
 from millstream.state.identity.rules import IdentityRules
+from millstream.state.measurement.rules import MeasurementRules
 from millstream.state.model.currency import CurrencyRules
 from millstream.state.model.tracking_plan import TrackingPlan
 from millstream.state.profiles.rules import SurvivorshipRules
+from millstream.state.quality.rules import QualityRules
+from millstream.state.traits.rules import TraitRules
 from millstream.state.zones import ZoneName
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9]*(_[a-z0-9]+)*$", max_length=60)]
-FlowName = Literal["pipeline", "ingest", "resolve", "select", "activate", "reconcile", "watch"]
+FlowName = Literal[
+    "pipeline",
+    "ingest",
+    "resolve",
+    "describe",
+    "select",
+    "activate",
+    "measure",
+    "audit",
+    "reconcile",
+    "watch",
+    "report",
+]
 ParameterValue = str | int | float | bool | None | list[str]
 FROM_ENVIRONMENT = ("store", "journal")
 STORE_URL = r"^(duckdb:///|postgres(ql(\+psycopg2)?)?://).+"
@@ -117,13 +133,23 @@ class ProjectFile(BaseSettings):
     currency: CurrencyRules | None = Field(
         default=None, description="The currency in which values are added up, and the rates of others."
     )
+    traits: TraitRules = Field(
+        default_factory=TraitRules, description="What the computed traits need to know of the business."
+    )
     audiences: dict[Name, Audience] = Field(default_factory=dict, description="Groups of people, by rules.")
     syncs: dict[Name, Sync] = Field(default_factory=dict, description="Which audience goes where, and how.")
     delivery: DeliveryRules = Field(
         default_factory=DeliveryRules, description="What holds for every sync: holdouts, priority lists, retention."
     )
+    measurement: MeasurementRules = Field(
+        default_factory=MeasurementRules, description="Key figures, cohorts, funnels, journeys, and experiments."
+    )
+    quality: QualityRules = Field(
+        default_factory=QualityRules, description="Which data are good enough, and who looks after them."
+    )
     schedules: dict[Name, Schedule] = Field(default_factory=dict, description="When flows run by themselves.")
     alerts: AlertRules | None = Field(default=None, description="What is told to whom when something goes wrong.")
+    report: ReportRules = Field(default_factory=ReportRules, description="The page that `millstream report` writes.")
 
     @field_validator("store")
     @classmethod

@@ -12,11 +12,15 @@ from millstream.destinations.sync import Sync
 from millstream.flows.project.document import Document
 from millstream.flows.project.entries import Entries
 from millstream.flows.project.models import ProjectFile, Schedule
-from millstream.flows.project.problems import Key, Problems
+from millstream.flows.project.problems import Key, Problems, dotted
 from millstream.state.audiences.rules import Audience
+from millstream.state.errors import ConfigurationError
+from millstream.state.measurement.meanings import SHIPPED, is_shipped
 from millstream.state.model.standard_events import whole_plan
 from millstream.state.model.tracking_plan import fold
+from millstream.state.quality.looking import AS_A_WHOLE
 from millstream.state.suggestions import did_you_mean
+from millstream.state.traits.shipped_names import shipped_names
 
 REQUIRED_PARAMETERS = {"ingest": "source", "activate": "sync"}
 """The parameter without which a scheduled flow does not know what to do."""
@@ -41,6 +45,11 @@ def check_references(file: ProjectFile, entries: Entries, document: Document, pr
     for name, sync in file.syncs.items():
         checker.check_sync(("syncs", name), sync)
     checker.check_delivery()
+    checker.check_traits()
+    checker.check_measurement()
+    for name, threshold in file.quality.thresholds.items():
+        if threshold.source not in (None, AS_A_WHOLE):
+            checker.check_sources_named(("quality", "thresholds", name, "source"), threshold.source)
     for name in file.alerts.syncs if file.alerts else ():
         checker.check_alerts(("alerts", "syncs", name))
     for name, schedule in file.schedules.items():
@@ -60,12 +69,17 @@ class _Checker:
         for name in sorted(audience.refers_to()):
             self._known(self._where_named(key, name), "audiences", name)
         for name in sorted(audience.events()):
-            canonical = self._event_names.get(fold(name), name)
-            if canonical != name:
-                place = self._where_named(key, name, ("event",))
-                remedy = f"write {canonical!r}; events are stored under the names of the tracking plan."
-                told = f"the tracking plan calls the event {name!r} {canonical!r}."
-                self._problems.add(place, told, line=self._document.line(place), remedy=remedy)
+            self._planned(key, name, ("event",))
+        if audience.sql is not None:
+            self._check_sql((*key, "sql"), audience.sql)
+
+    def _check_sql(self, key: Key, sql: str) -> None:
+        from millstream.state.audiences.compiling.own_sql import checked_select
+
+        try:
+            checked_select(sql, where=dotted(key))
+        except ConfigurationError as error:
+            self._problems.add(key, error.what, line=self._document.line(key), remedy=error.remedy)
 
     def check_tracking_plan(self) -> None:
         """A name that stands for two events stands for neither."""
@@ -98,7 +112,8 @@ class _Checker:
     def _where_named(self, key: Key, name: str, keys: Collection[str] = ("audience", "not_audience")) -> Key:
         """The place below a key where something, mostly another audience, is named."""
         for place in self._document.lines:
-            is_below = place[: len(key)] == key and place[-1] in keys
+            said = [part for part in place[len(key) :] if isinstance(part, str)]
+            is_below = place[: len(key)] == key and bool(said) and said[-1] in keys
             if is_below and self._document.value(place) == name:
                 return place
         return key
@@ -150,6 +165,61 @@ class _Checker:
         for title, names in rules.priorities.items():
             for index, name in enumerate(names):
                 self._known(("delivery", "priorities", title, index), "audiences", name)
+
+    def check_traits(self) -> None:
+        """The events that computed traits know as purchases or foretell, and the shipped sets that are left out."""
+        rules = self._file.traits
+        for index, name in enumerate(rules.purchases):
+            self._planned(("traits", "purchases", index), name, ())
+        for title, propensity in rules.propensities.items():
+            self._planned(("traits", "propensities", title, "event"), propensity.event, ())
+        known = shipped_names()
+        for index, name in enumerate(rules.without):
+            if name not in known:
+                told = f"there is no shipped trait set {name!r}."
+                self._add(("traits", "without", index), told, known, given=name)
+
+    def check_sources_named(self, key: Key, named: str) -> None:
+        """A source, or two that are compared, as ``one / other``."""
+        for source in named.split(" / "):
+            self._known(key, "sources", source)
+
+    def check_measurement(self) -> None:
+        """The events, audiences, syncs and figures that are measured."""
+        rules = self._file.measurement
+        for place, name in rules.events():
+            self._planned(("measurement", *place), name, ("event", "goal"))
+        for name, experiment in rules.experiments.items():
+            self._known(("measurement", "experiments", name, "audience"), "audiences", experiment.audience)
+        for name in rules.lift.syncs:
+            self._known(("measurement", "lift", "syncs", name), "syncs", name)
+        for name, figure in rules.figures.items():
+            if figure.sql is not None:
+                self._check_figure_sql(("measurement", "figures", name, "sql"), figure.sql)
+            if is_shipped(name):
+                told = f"Millstream has a figure {name!r} of its own; give this one another name."
+                self._add(("measurement", "figures", name), told, ())
+        star = rules.north_star_name()
+        if star is not None and not is_shipped(star) and star not in rules.own_figures():
+            allowed = (*rules.own_figures(), *SHIPPED)
+            self._add(("measurement", "north_star"), f"there is no figure {star!r}.", allowed, given=star)
+
+    def _check_figure_sql(self, key: Key, sql: str) -> None:
+        from millstream.state.measurement.own_figures import checked_figure_sql
+
+        try:
+            checked_figure_sql(sql, where=dotted(key))
+        except ConfigurationError as error:
+            self._problems.add(key, error.what, line=self._document.line(key), remedy=error.remedy)
+
+    def _planned(self, key: Key, name: str, keys: Collection[str]) -> None:
+        """An event is named as the tracking plan names it."""
+        canonical = self._event_names.get(fold(name), name)
+        if canonical != name:
+            place = self._where_named(key, name, keys)
+            remedy = f"write {canonical!r}; events are stored under the names of the tracking plan."
+            told = f"the tracking plan calls the event {name!r} {canonical!r}."
+            self._problems.add(place, told, line=self._document.line(place), remedy=remedy)
 
     def check_alerts(self, key: Key) -> None:
         """The syncs that have alerts of their own."""

@@ -54,7 +54,8 @@ def next_steps(folder: Path, *, sandbox: bool) -> list[str]:
             "  millstream sandbox              in another terminal: it stands in for the vendors",
             "  set the made-up credentials that the head of millstream.yaml names",
             "  millstream check                are the credentials good?",
-            "  millstream run                  pull, resolve, select and send",
+            "  millstream run                  pull, resolve, describe, select, send, measure and audit",
+            "  millstream report --open        what came of it, as a page",
         ]
     return [
         "",

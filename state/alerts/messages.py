@@ -17,6 +17,7 @@ _TITLES = {
     "drift": ("is not as acknowledged at its destination", "is as acknowledged again"),
     "stale": ("was not completed in time", "was completed again"),
     "not_started": ("did not start when it was due", "starts again"),
+    "quality": ("is not as good as it should be", "is good enough again"),
     "test": ("is tried out", "is tried out"),
 }
 

@@ -1,4 +1,7 @@
-"""Audiences held against what is known of people, before a run: traits that nobody has, events that never happened."""
+"""Audiences held against what is known of people, before a run.
+
+Told are traits that nobody has or that could not be computed, and events that never happened.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,7 @@ from millstream.state.audiences.rules import Audience
 from millstream.state.checks import CheckResult
 from millstream.state.errors import ConfigurationError
 from millstream.state.profiles.columns import existing_columns
+from millstream.state.profiles.people_view import PREFIX
 from millstream.state.suggestions import did_you_mean
 
 if TYPE_CHECKING:
@@ -30,8 +34,9 @@ def check_audiences(
 ) -> list[CheckResult]:
     """What is off with audiences; nothing is told of the others. Nothing is written.
 
-    An audience that cannot be computed is not ok. One that asks for an event which no plan knows and nobody did is: it
-    may be new. Of a store without people nothing can be told.
+    An audience that cannot be computed is not ok, nor is one by a trait that is empty for want of a library. One that
+    asks for an event which no plan knows and nobody did is: it may be new; so is one by a prediction for which there
+    is too little to learn from. Of a store without people nothing can be told.
 
     Args:
         connection: The open store.
@@ -44,6 +49,7 @@ def check_audiences(
         return []
     names = {str(name) for (name,) in connection.execute("SELECT DISTINCT name FROM customers.events").fetchall()}
     known = names | set(planned)
+    empty = _sets_without_values(connection)
     found = []
     for name, audience in written_out(audiences, rules, traits=traits).items():
         try:
@@ -51,8 +57,36 @@ def check_audiences(
         except ConfigurationError as error:
             told = CheckResult(name=name, kind=KIND, ok=False, problem="other", detail=error.what, remedy=error.remedy)
             found.append(told)
+        found += _empty_traits(name, audience, empty)
         found += _unknown_events(name, audience, known)
     return found
+
+
+def _sets_without_values(connection: Connection) -> dict[str, tuple[str, str]]:
+    """Status and message of the set of each computed trait that has no values for a reason that is known."""
+    if not existing_columns(connection, "trait_sets"):
+        return {}
+    rows = connection.execute(
+        """
+        SELECT computed.trait, trait_set.status, trait_set.message FROM customers.computed_traits AS computed
+        JOIN customers.trait_sets AS trait_set ON trait_set.name = computed.trait_set
+        WHERE trait_set.status IN ('unavailable', 'nothing to learn') AND trait_set.people = 0
+        """
+    ).fetchall()
+    return {name: (status, message) for trait, status, message in rows for name in (trait, f"{PREFIX}{trait}")}
+
+
+def _empty_traits(name: str, audience: Audience, empty: Mapping[str, tuple[str, str]]) -> Iterator[CheckResult]:
+    for trait in sorted(audience.traits() & set(empty)):
+        status, message = empty[trait]
+        yield CheckResult(
+            name=name,
+            kind=KIND,
+            ok=status != "unavailable",
+            problem="other" if status == "unavailable" else None,
+            detail=f"Nobody has the trait {trait!r}: {message}",
+            remedy="then run `millstream describe`." if status == "unavailable" else None,
+        )
 
 
 def _unknown_events(name: str, audience: Audience, known: Collection[str]) -> Iterator[CheckResult]:

@@ -15,7 +15,7 @@ from millstream.state.privacy import redact
 if TYPE_CHECKING:
     from millstream.state.ledger.journal import Journal
 
-AlertKind = Literal["failed", "credentials", "rejected", "guard", "drift", "stale", "not_started", "test"]
+AlertKind = Literal["failed", "credentials", "rejected", "guard", "drift", "stale", "not_started", "quality", "test"]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime, time, timedelta
 
 import pytest
 
@@ -12,6 +13,7 @@ from tests.end_to_end.identity import agreement, people_of
 from tests.end_to_end.world import (
     NOT_ADDRESSABLE,
     TAGS,
+    TODAY,
     Expected,
     Truth,
     World,
@@ -81,7 +83,33 @@ def test_the_audiences_are_those_of_the_truth(first: Told) -> None:
         "customers": len(wanted.customers),
         "promoters": len(wanted.promoters),
         "cart_abandoners": len(wanted.cart_abandoners),
+        "detractors": len(wanted.detractors),
+        "high_value_at_risk": len(wanted.high_value_at_risk),
     }
+
+
+def test_everybody_has_traits_and_the_deals_are_their_purchases(first: Told) -> None:
+    assert first.report.described.ok
+    won = [[deal for deal in p["deals"] if deal["stage"] == "closedwon"] for p in first.truth]
+    totals = "SELECT sum(orders), count(*) FILTER (orders > 0), round(sum(revenue), 2) FROM customers.people"
+    revenue = round(sum(float(deal["amount"] or 0) for deals in won for deal in deals), 2)
+    assert first.world.sql(totals) == [(sum(map(len, won)), sum(map(bool, won)), revenue)]
+
+
+def test_the_figure_that_counts_most_is_that_of_the_truth(first: Told) -> None:
+    measured = first.report.measured
+    assert measured is not None
+    (north_star,) = [one for one in measured.figures if one.north_star]
+    assert north_star.figure == "monthly_buyers"
+    since = datetime.combine(TODAY - timedelta(days=29), time(), UTC).timestamp() * 1000
+    bought = [p for p in first.truth if any(d["stage"] == "closedwon" and d["close_ms"] >= since for d in p["deals"])]
+    assert {day.day: day.value for day in north_star.days}[TODAY] == len(bought)
+
+
+def test_the_data_are_as_good_as_the_project_asks(first: Told) -> None:
+    audited = first.report.audited
+    assert audited is not None
+    assert {one.name: one.ok for one in audited.judgements} == {"contacts_with_address": True}
 
 
 def test_nobody_at_mailchimp_was_resubscribed_or_unsubscribed(first: Told) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -160,6 +161,8 @@ class Expected:
     customers: set[str]
     promoters: set[str]
     cart_abandoners: set[str]
+    detractors: set[str]
+    high_value_at_risk: set[str]
 
     def of(self, tag: str) -> set[str]:
         """The people of a tag's audience."""
@@ -167,14 +170,34 @@ class Expected:
 
 
 def expected(world: World) -> Expected:
-    """What the three audiences should be now. Take it before a run: the run itself touches contacts."""
+    """What the audiences should be now. Take it before a run: the run itself touches contacts."""
     truth = world.truth()
     modified = contact_times(world, truth)
     return Expected(
         customers={p["person_id"] for p in truth if consents(p) and stage(p, modified) == "customer"},
         promoters={p["person_id"] for p in truth if consents(p) and (p["nps_score"] or 0) >= 9},
         cart_abandoners={p["person_id"] for p in truth if consents(p) and left_a_cart(p) and not just_bought(p)},
+        detractors={p["person_id"] for p in truth if p["nps_score"] is not None and p["nps_score"] <= 6},
+        high_value_at_risk=good_customers_of_old(truth),
     )
+
+
+def good_customers_of_old(truth: Truth) -> set[str]:
+    """The best quarter by revenue of those who bought often and have not for long: by fifths of all buyers."""
+    won = {p["person_id"]: [deal for deal in p["deals"] if deal["stage"] == "closedwon"] for p in truth}
+    buyers = {who: deals for who, deals in won.items() if deals}
+    revenue = {who: round(sum(float(deal["amount"] or 0) for deal in deals), 2) for who, deals in buyers.items()}
+    recency = fifths({who: max(deal["close_ms"] for deal in deals) for who, deals in buyers.items()})
+    frequency = fifths({who: len(deals) for who, deals in buyers.items()})
+    best = sorted(revenue.values(), reverse=True)[: math.ceil(len(revenue) / 4)]
+    # Once cannot_lose and at_risk are taken together, the money adds no condition of its own to either.
+    at_risk = {who for who in buyers if recency[who] <= 2 and frequency[who] >= 3}
+    return {who for who in at_risk if revenue[who] >= best[-1]}
+
+
+def fifths(values: Mapping[str, float]) -> dict[str, int]:
+    """1 to 5 for everybody, 5 for the largest values; equal values have the same."""
+    return {who: 1 + 5 * sum(other < mine for other in values.values()) // len(values) for who, mine in values.items()}
 
 
 def consents(person: Mapping[str, Any]) -> bool:

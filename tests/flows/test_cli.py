@@ -29,12 +29,13 @@ from millstream.state.errors import ConfigurationError
 
 COMMANDS = (
     "init", "check", "connectors", "sandbox", "deploy",
-    "ingest", "resolve", "select", "plan", "activate", "run",
+    "ingest", "resolve", "describe", "select", "plan", "activate", "measure", "audit", "run",
     "receive",
     "merge", "unmerge", "decisions", "review",
     "rejected", "suppress", "reconcile",
     "watch",
-    "status", "explain", "plan-events",
+    "report",
+    "status", "explain", "plan-events", "traits",
 )  # fmt: skip
 SOURCES = (
     "adobe_analytics",

@@ -51,6 +51,9 @@ class TestWithoutATerminal:
         for name in ("surveymonkey", "promoters", "cart_abandoners_to_mailchimp"):
             assert name in said
         assert re.search(r"See it in Prefect: http://127\.0\.0\.1:\d+/", said)
+        page = re.search(r"Open the report: (.+\.html)", said)
+        assert page
+        assert Path(page[1]).read_text(encoding="utf-8").startswith("<!doctype html>")
         assert "millstream run" in said
         assert processes_of(folder) == []
 

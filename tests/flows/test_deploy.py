@@ -40,11 +40,15 @@ def test_every_source_and_sync_has_a_deployment(project: Project) -> None:
         "pipeline/shop",
         *(f"ingest/shop-{source}" for source in ("hubspot", "ga4", "surveymonkey")),
         "resolve/shop",
+        "describe/shop",
         "select/shop",
         *(f"activate/shop-{sync}" for sync in SYNCS),
+        "measure/shop",
+        "audit/shop",
         "backfill/shop",
         "reconcile/shop",
         "watch/shop",
+        "report/shop",
     ]
 
 

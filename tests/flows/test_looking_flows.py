@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import time
@@ -17,6 +18,8 @@ from millstream.flows.local_prefect import LocalPrefect
 from millstream.flows.project import load_project
 from millstream.flows.steps import Workspace
 from millstream.sandbox import Sandbox
+from tests.flows.test_audience_commands import change, make_shop
+from tests.report_world import fill
 
 PROJECT = """
 name: outlet
@@ -96,3 +99,54 @@ def test_drift_fails_the_flow_leaves_a_table_and_is_an_event(shop: Workspace) ->
     (table,) = read_from_server("/artifacts/filter", {"artifacts": {"key": {"any_": ["outlet-reconcile"]}}})
     assert '"missing": 1' in str(table["data"])
     assert events_of("outlet") == [("millstream.alert.firing", "sync list drift")]
+
+
+REPORT = """
+from millstream.flows.write_report import report
+
+print(report(output="page.html").path)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_the_report_is_a_page_and_the_same_as_artifacts(shop: Workspace) -> None:
+    with shop.store.transaction() as connection:
+        fill(connection, 60)
+    flow = subprocess.run([sys.executable, "-c", REPORT], capture_output=True, text=True, timeout=200, check=False)
+    assert flow.returncode == 0, flow.stderr
+    page = shop.project.root / "page.html"
+    assert flow.stdout.strip().splitlines()[-1] == str(page)
+    found = read_from_server("/artifacts/filter", {"artifacts": {"key": {"like_": "outlet-report%"}}})
+    kept = {artifact["key"]: artifact for artifact in found}
+    assert kept["outlet-report"]["type"] == "markdown"
+    assert "| people | 60 |" in kept["outlet-report"]["data"]
+    sources = kept["outlet-report-records-by-source"]
+    assert sources["type"] == "table"
+    assert {row["source"]: row["records"] for row in json.loads(sources["data"])} == {
+        "shop": "60", "site": "30", "survey": "12",
+    }  # fmt: skip
+    assert all(f'<td class="number">{records}</td>' in page.read_text() for records in ("60", "30", "12"))
+
+
+DRY_RUN = """
+from millstream.flows.select_audiences import select
+
+print([(one.audience, one.entered, one.left) for one in select(dry_run=True).audiences])
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+@pytest.mark.usefixtures("prefect_server")
+def test_a_dry_run_of_select_leaves_a_page_and_writes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_shop(tmp_path)
+    change(tmp_path, "at_least: 5", "at_least: 6")
+    monkeypatch.setenv("MILLSTREAM_PROJECT", str(tmp_path))
+    flow = subprocess.run([sys.executable, "-c", DRY_RUN], capture_output=True, text=True, timeout=200, check=False)
+    assert flow.returncode == 0, flow.stderr
+    assert flow.stdout.strip().splitlines()[-1] == "[('many', 0, 1), ('most', 0, 0), ('few', 0, 0)]"
+    (page,) = read_from_server("/artifacts/filter", {"artifacts": {"key": {"any_": ["shop-audiences-dry-run"]}}})
+    assert "| many | changed | 5 | 4 | 0 | 1 |" in page["data"]
+    with Workspace.open(load_project(tmp_path)).store.open() as connection:
+        assert connection.execute("SELECT DISTINCT run_id FROM customers.audience_sizes").fetchall() == [("first",)]

@@ -259,6 +259,29 @@ class TestProblems:
                 r":6: audiences.a.rule.all.0.within: '3 months' is no span of time",
             ),
             ("audiences:\n  a: {rule: {audience: b}}", r":3: audiences.a.rule.audience: there is no audience 'b'"),
+            (
+                "audiences:\n  a:\n    rule:\n      looks_like:\n        audience: b\n        size: 10",
+                r":6: audiences.a.rule.looks_like.audience: there is no audience 'b'",
+            ),
+            (
+                "audiences:\n  a:\n    rule:\n      sequence:\n        - {event: Product Added}\n"
+                "        - event:\n            - Paid\n            - purchase",
+                r":9: audiences.a.rule.sequence.1.event.1: the tracking plan calls the event 'purchase'",
+            ),
+            (
+                "audiences:\n  a:\n    rule:\n      sequence:\n        - {event: A, within: 3d}\n        - {event: B}",
+                r":5: audiences.a.rule.sequence: the first step has no `within`",
+            ),
+            ("audiences:\n  a: {ready_made: promotors}", r":3: audiences.a.ready_made: .*mean 'promoters'"),
+            (
+                "audiences:\n  a: {description: x}",
+                r":3: audiences.a: an audience has either a rule or sql or ready_made",
+            ),
+            (
+                "audiences:\n  a: {sql: SELECT profile_id FROM 'people.csv'}",
+                r':3: audiences.a.sql: The SQL reads "people.csv", which',
+            ),
+            ("audiences:\n  a: {rule: {trait: x, top_percent: 101}}", r":3: audiences.a.rule.top_percent: .*100"),
             ("survivorship: {sources: [crm]}", r":2: survivorship.sources.0: there is no source 'crm'"),
         ],
     )
@@ -408,8 +431,10 @@ class TestTemplates:
         project = load_project(write(tmp_path, project_text(sandbox=True)))
         assert list(project.sources) == ["hubspot", "ga4", "surveymonkey"]
         assert list(project.destinations) == ["mailchimp", "hubspot"]
-        assert list(project.audiences) == ["customers", "promoters", "cart_abandoners"]
-        assert {sync.audience for sync in project.syncs.values()} == set(project.audiences)
+        sent = [name for name, audience in project.audiences.items() if audience.rule is not None]
+        assert sent == ["customers", "promoters", "cart_abandoners"]
+        assert {sync.audience for sync in project.syncs.values()} == set(sent)
+        assert set(project.audiences) - set(sent) == {"detractors", "high_value_at_risk"}
         assert {schedule.flow for schedule in project.schedules.values()} == {"pipeline", "ingest"}
 
     def test_the_demo_is_the_sandbox_project(self) -> None:

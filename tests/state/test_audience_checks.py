@@ -8,6 +8,7 @@ import pytest
 
 from millstream.state.audiences import Audience
 from millstream.state.audiences.checking import check_audiences
+from millstream.state.traits.tables import create_trait_tables
 from tests.state.audience_world import AudienceWorld, Did, ago
 
 if TYPE_CHECKING:
@@ -67,5 +68,34 @@ def test_an_event_that_nobody_knows_is_told_and_no_fault(world: AudienceWorld) -
             True,
             "No event is called 'Never Heard Of', neither in the tracking plan nor among those that happened.",
             "add it to the tracking plan, if it will come.",
+        ),
+    ]
+
+
+def test_a_trait_without_values_is_told_with_the_reason(world: AudienceWorld) -> None:
+    create_trait_tables(world.connection)
+    world.have_traits(churn_risk="DOUBLE", survey_sentiment="DOUBLE", orders="DOUBLE")
+    world.person("ana")
+    for trait, trait_set, status, message, people in (
+        ("churn_risk", "churn", "nothing to learn", "Too few people bought.", 0),
+        ("survey_sentiment", "sentiment", "unavailable", "It needs vader: pip install 'millstream[sentiment]'", 0),
+        ("orders", "purchases", "unavailable", "It needs something, and kept what it had.", 1),
+    ):
+        world.connection.execute(
+            "INSERT INTO customers.computed_traits VALUES (?, ?, 'number', '', '')", [trait, trait_set]
+        )
+        world.connection.execute(
+            "INSERT INTO customers.trait_sets (name, seconds, people, status, message) VALUES (?, 0, ?, ?, ?)",
+            [trait_set, people, status, message],
+        )
+    at_risk = {"all": [{"trait": "churn_risk", "at_least": 0.5}, {"trait": "orders", "is_set": True}]}
+    found = told(world, a={"rule": at_risk}, b={"rule": {"trait": "survey_sentiment", "less_than": 0}})
+    assert found == [
+        ("a", True, "Nobody has the trait 'churn_risk': Too few people bought.", None),
+        (
+            "b",
+            False,
+            "Nobody has the trait 'survey_sentiment': It needs vader: pip install 'millstream[sentiment]'",
+            "then run `millstream describe`.",
         ),
     ]

@@ -1,0 +1,310 @@
+"""`millstream describe` and `millstream traits`, and what a failing trait does to a run."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from millstream.flows import steps
+from millstream.flows.artifacts import card_text, trait_rows
+from millstream.flows.cli.application import declare_commands
+from millstream.flows.failure import describe_problems
+from millstream.flows.local_prefect import LocalPrefect
+from millstream.flows.project import ProjectError, load_project
+from millstream.state.ledger.alerts import firing
+from millstream.state.model.tables import create_tables
+from millstream.state.store import Store
+from millstream.state.traits.contract import Calibration, ModelCard
+from millstream.state.traits.report import DescribeReport, SetState
+from tests.engines import Engine
+from tests.state.conftest import Customers
+
+CLI_DOCS = Path(__file__).parents[2] / "docs" / "cli.md"
+PROJECT = """
+name: shop
+traits:
+  without: [{without}]
+audiences:
+  buyers: {{rule: {{trait: orders, at_least: 1}}}}
+alerts:
+  owner: data team
+"""
+SHIPPED = (
+    "activity, attribution, churn, engagement, lifecycle, next_product, place, products, rfm, sentiment, support, "
+    "surveys, technology, value"
+)
+OWN = """/*
+description: Of ours.
+inputs: [profiles]
+traits:
+  mine: {type: text, description: Always the same., allowed: [same]}
+*/
+SELECT profile_id, 'same' AS mine FROM profiles
+"""
+BROKEN = OWN.replace("'same' AS mine", "'another' AS mine")
+
+
+@pytest.fixture
+def store(engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
+    """A store with seven people of whom three have ordered, and a project in the current folder."""
+    for name in ("MILLSTREAM_PROJECT", "MILLSTREAM_JOURNAL"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "traits").mkdir()
+    (tmp_path / "millstream.yaml").write_text(PROJECT.format(without=SHIPPED), encoding="utf-8")
+    with engine.store(tmp_path) as made:
+        url = getattr(made, "url", None) or f"duckdb:///{tmp_path / 'store.duckdb'}"
+        monkeypatch.setenv("MILLSTREAM_STORE", url)
+        with made.transaction() as connection:
+            create_tables(connection)
+            customers = Customers(connection)
+            for number in range(7):
+                record = customers.record(f"app.users:{number}", ("user_id", f"u{number}"))
+                if number < 3:
+                    at = datetime.now(UTC) - timedelta(days=number + 1)
+                    customers.event(record, "Order Completed", at, value=10.0 * (number + 1))
+        yield made
+
+
+def write_trait(folder: Path, text: str, name: str = "own.sql") -> None:
+    (folder / "traits" / name).write_text(text, encoding="utf-8")
+
+
+def workspace(folder: Path | None = None) -> steps.Workspace:
+    return steps.Workspace.open(load_project(folder))
+
+
+def call(*arguments: str) -> Result:
+    return CliRunner().invoke(declare_commands(), list(arguments))
+
+
+def promised(command: str) -> set[str]:
+    """The keys that the docs promise for a command's JSON document."""
+    row = re.search(rf"^\| `{command}` \| (.+) \|$", CLI_DOCS.read_text(encoding="utf-8"), re.MULTILINE)
+    assert row, command
+    return set(re.findall(r"`(\w+)`", row[1]))
+
+
+def document(*arguments: str) -> Any:
+    result = call(*arguments, "--json")
+    return json.loads(result.stdout)
+
+
+def members(store: Store) -> int:
+    with store.open() as connection:
+        row = connection.execute("SELECT count(*) FROM customers.memberships WHERE left_at IS NULL").fetchone()
+        assert row is not None
+        return int(row[0])
+
+
+def test_traits_are_computed_between_resolving_and_selecting(store: Store, tmp_path: Path) -> None:
+    write_trait(tmp_path, OWN)
+    report = steps.run_all(workspace())
+    assert report.ok, report.as_json()
+    assert {one.name: one.status for one in report.described.sets} == {"purchases": "computed", "own": "computed"}
+    assert [(one.name, one.size) for one in report.selected] == [("buyers", 3)]
+    assert report.as_json()["described"]["profiles"] == 7
+
+
+def test_a_failing_trait_is_reported_and_nobody_is_selected_by_it(store: Store, tmp_path: Path) -> None:
+    write_trait(tmp_path, OWN)
+    steps.run_all(workspace())
+    write_trait(tmp_path, BROKEN)
+    with store.open() as connection:
+        customers = Customers(connection, now=datetime.now(UTC))
+        customers.event("app.users:5", "Order Completed", datetime.now(UTC) - timedelta(hours=1), value=1.0)
+    report = steps.run_all(workspace())
+    assert not report.ok
+    assert report.selected == []
+    assert members(store) == 3
+    [problem] = describe_problems(report.described)
+    assert problem == "traits own: mine is none of the allowed values (7 of 7)."
+    runs = workspace().journal.last_runs(1)
+    assert runs[0]["status"] == "failed"
+    assert [(one.name, one.what) for one in firing(workspace().journal)] == [("run pipeline failed", problem)]
+    # What did not fail is up to date all the same.
+    with store.open() as connection:
+        assert connection.execute("SELECT count(*) FROM customers.people WHERE orders >= 1").fetchone() == (4,)
+
+
+def test_the_command_computes_and_shows(store: Store, tmp_path: Path) -> None:
+    steps.resolve(workspace(), run_id="r")
+    shown = call("describe")
+    assert shown.exit_code == 0, shown.output
+    assert re.search(r"purchases\s+computed\s+7", shown.stdout)
+    found = document("describe", "--full")
+    assert set(found) == promised("describe")
+    assert found["described"]["sets"][0]["status"] == "computed"
+
+
+def test_the_command_tells_what_failed(store: Store, tmp_path: Path) -> None:
+    steps.resolve(workspace(), run_id="r")
+    write_trait(tmp_path, BROKEN)
+    result = call("describe")
+    assert result.exit_code == 1
+    assert "traits own: mine is none of the allowed values" in result.stderr
+
+
+def test_a_wrong_file_is_told_with_its_line(store: Store, tmp_path: Path) -> None:
+    write_trait(tmp_path, OWN.replace("inputs", "imputs"))
+    result = call("describe")
+    assert result.exit_code == 2
+    assert "traits/own.sql:3: imputs: this key is not known" in " ".join(result.stderr.split())
+    [found] = [one for one in document("check")["checks"] if one["kind"] == "traits"]
+    assert (found["name"], found["ok"]) == ("traits/own.sql:3", False)
+    write_trait(tmp_path, OWN)
+    assert [one["name"] for one in document("check")["checks"]] == ["store", "journal"]
+
+
+def test_traits_are_listed_also_before_anything_is_computed(store: Store, tmp_path: Path) -> None:
+    write_trait(tmp_path, OWN)
+    before = call("traits")
+    assert before.exit_code == 0, before.output
+    assert "Nothing is computed yet" in before.stderr
+    steps.resolve(workspace(), run_id="r")
+    call("describe")
+    found = {one["trait"]: one for one in document("traits")["traits"]}
+    assert (found["mine"]["people"], found["mine"]["share"], found["mine"]["status"]) == (7, 1.0, "computed")
+    assert (found["revenue"]["people"], found["revenue"]["trait_set"]) == (3, "purchases")
+
+
+def test_a_trait_is_told_with_its_code_and_how_its_values_are_spread(store: Store, tmp_path: Path) -> None:
+    write_trait(tmp_path, OWN)
+    steps.resolve(workspace(), run_id="r")
+    call("describe")
+    number = document("traits", "revenue")
+    assert set(number) == promised("traits TRAIT")
+    assert number["quantiles"]["50%"] == pytest.approx(20.0)
+    moment = document("traits", "last_order_at")
+    assert moment["quantiles"]["50%"] == f"{datetime.now(UTC) - timedelta(days=2):%Y-%m-%d}"
+    group = document("traits", "mine")
+    assert (group["groups"], group["others"]) == ([{"value": "same", "people": 7}], 0)
+    shown = call("traits", "mine").stdout
+    assert "Always the same." in shown
+    assert "SELECT profile_id, 'same' AS mine FROM profiles" in shown
+
+
+def test_text_that_few_people_share_is_not_told(store: Store, tmp_path: Path) -> None:
+    select = "CASE WHEN profile_id = (SELECT min(profile_id) FROM profiles) THEN 'secret' ELSE 'known' END AS mine"
+    write_trait(tmp_path, OWN.replace("'same' AS mine", select).replace(", allowed: [same]", ""))
+    steps.resolve(workspace(), run_id="r")
+    call("describe")
+    group = document("traits", "mine")
+    assert (group["groups"], group["others"]) == ([{"value": "known", "people": 6}], 1)
+    assert "secret" not in call("traits", "mine").output.replace("'secret'", "")
+
+
+def test_an_unknown_trait_is_guessed_at(store: Store) -> None:
+    result = call("traits", "revenu")
+    assert result.exit_code == 2
+    assert "did you mean 'revenue'?" in " ".join(result.stderr.split())
+
+
+def test_computed_traits_are_part_of_a_persons_story(store: Store) -> None:
+    steps.resolve(workspace(), run_id="r")
+    call("describe")
+    call("select")
+    [person] = document("explain", "u0")["people"]
+    told = {one["name"]: one["value"] for one in person["traits"]}
+    assert told["orders"] == "1.0"
+    assert person["audiences"][0]["member"] is True
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("traits: {purchases: [purchase]}", r"traits.purchases.0: the tracking plan calls the event 'purchase' 'Order"),
+        (
+            "traits:\n  propensities:\n    buy: {event: purchase}",
+            r":4: traits.propensities.buy.event: the tracking plan calls the event 'purchase'",
+        ),
+        ("traits: {without: [rfn]}", r":2: traits.without.0: there is no shipped trait set 'rfn'.*did you mean 'rfm'"),
+        ("traits: {timezone: Mars}", r":2: traits.timezone"),
+        ("schedules:\n  a: {flow: describes, cron: '0 * * * *'}", r":3: schedules.a.flow"),
+    ],
+)
+def test_the_section_of_the_project_file_is_checked(tmp_path: Path, text: str, expected: str) -> None:
+    path = tmp_path / "millstream.yaml"
+    path.write_text(f"name: shop\n{text}\n", encoding="utf-8")
+    with pytest.raises(ProjectError) as caught:
+        load_project(path)
+    assert re.search(expected, str(caught.value)), caught.value
+
+
+FLOWS = """
+from millstream.flows.describe_people import describe
+from millstream.flows.failure import RunFailedError
+from millstream.flows.run_pipeline import pipeline
+
+for flow in (describe, pipeline):
+    try:
+        flow()
+    except RunFailedError as error:
+        print(error.what, len(getattr(error.report, "selected", ())))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_a_failing_trait_fails_the_flows_and_leaves_a_table(prefect_server: LocalPrefect, tmp_path: Path) -> None:
+    (tmp_path / "traits").mkdir()
+    write_trait(tmp_path, BROKEN)
+    text = PROJECT.format(without=SHIPPED).replace("name: shop", "name: stall")
+    (tmp_path / "millstream.yaml").write_text(text, encoding="utf-8")
+    with workspace(tmp_path).store.transaction() as connection:
+        create_tables(connection)
+        Customers(connection).record("app.users:1", ("user_id", "u1"))
+    steps.resolve(workspace(tmp_path), run_id="r")
+    # In a process of their own, as a worker runs them: Prefect's client leaves connections open.
+    run = [sys.executable, "-c", FLOWS]
+    flows = subprocess.run(run, cwd=tmp_path, capture_output=True, text=True, timeout=200, check=False)
+    assert flows.returncode == 0, flows.stderr
+    problem = "traits own: mine is none of the allowed values (1 of 1). 0"
+    assert flows.stdout.strip().splitlines()[-2:] == [problem, problem]
+    from prefect.client.orchestration import get_client
+
+    with get_client(sync_client=True) as client:
+        wanted = {"artifacts": {"key": {"any_": ["stall-traits"]}}}
+        tables = client._client.post("/artifacts/filter", json=wanted).json()
+    assert '"status": "failed"' in str(tables[0]["data"])
+
+
+def test_artifacts_tell_of_sets_and_of_models() -> None:
+    at = datetime(2026, 6, 15, 12, tzinfo=UTC)
+    report = DescribeReport(
+        10, 2, (SetState("value", "computed", "", "f", at, 1.234, 4), SetState("own", "failed", "It broke.")), 2.0
+    )
+    assert trait_rows(report) == [
+        {
+            "set": "value", "status": "computed", "people": 4, "share": "40%", "computed": "2026-06-15 12:00",
+            "seconds": 1.23, "message": "",
+        },
+        {
+            "set": "own", "status": "failed", "people": 0, "share": "0%", "computed": "", "seconds": 0.0,
+            "message": "It broke.",
+        },
+    ]  # fmt: skip
+    card = ModelCard(
+        model="BG/NBD", version="1", window=(at - timedelta(days=90), at), horizon=timedelta(days=90), people=4,
+        metric="mean error", score=0.5, baseline="the mean", baseline_score=0.4, lower_is_better=True, used="baseline",
+        sentence="What is expected.", parameters={"r": 0.25}, calibration=(Calibration(0.1, 0.2, 4),),
+    )  # fmt: skip
+    text = card_text("expected_purchases", card)
+    for told in (
+        "What is expected.",
+        "BG/NBD",
+        "the baseline's, since",
+        "lower is better",
+        "r 0.25",
+        "| 0.1 | 0.2 | 4 |",
+    ):
+        assert told in text
