@@ -31,8 +31,10 @@ class Headroom:
     """How many requests the vendor's count leaves us.
 
     As long as what is left and what we used ourselves make up our whole share, nobody else spends, and our own window
-    says all: the count of an answer is old when it arrives. Where less is left, the count decides, and a little of it
-    is kept for what others do until the next one. A request on its way when an answer was given may not be in it.
+    says all: the count of an answer is old when it arrives. So it does where there is room for all that everybody may
+    ask for, as with a vendor that allows more than its connector declares. Where less is left, the count decides, and
+    a little of it is kept for what others do until the next one. A request on its way when an answer was given may not
+    be in it.
 
     Args:
         slack: Seconds added to a wait for the vendor's window.
@@ -68,7 +70,7 @@ class Headroom:
         self._largest = max(self._largest, remaining + 1)
         # More than our window holds: what the vendor counts here is another window, or a larger one.
         self._same_window = self._largest <= allowed
-        if self._same_window and remaining + own.used >= share:
+        if remaining >= allowed or (self._same_window and remaining + own.used >= share):
             self._left, self._waited = None, False
             return
         # What is left is left to all of us; each takes its part of it.

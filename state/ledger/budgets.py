@@ -186,6 +186,8 @@ class SharedBudget:
             self._squeezed = True
             return Wait(SOON)
         if wait := self._headroom.delay(self._own(now), now):
+            # What is left is shared by places: with few of them, little of it is ours.
+            self._starved = self._window.capacity < self._allowed
             return Wait(min(wait, self._look_every()))
         if wait := self._window.delay(now):
             self._starved = True

@@ -173,6 +173,24 @@ def test_a_source_and_a_destination_share_what_the_larger_declares(engine: sa.En
     assert world.vendor.share_used() >= 0.85
 
 
+@pytest.mark.parametrize("vendor", [180, 190, 40_000])
+def test_a_vendor_that_allows_more_than_is_declared_holds_nobody_up(engine: sa.Engine, vendor: int) -> None:
+    world = World(engine, Vendor(vendor, 10.0))
+    world.caller(RateLimit(requests=180, seconds=10.0, **HEADERS), threads=1)
+    world.run(40.0)
+    assert len(world.vendor.accepted) >= 0.9 * 4 * 180
+    assert world.vendor.refused == []
+
+
+def test_who_holds_little_asks_for_more_where_strangers_leave_little(engine: sa.Engine) -> None:
+    world = World(engine, Vendor(190, 10.0))
+    world.vendor.strangers = [second + part / 10 for second in range(0, 60) for part in range(10)]
+    world.caller(RateLimit(requests=180, seconds=10.0, **HEADERS), threads=1)
+    world.run(60.0)
+    assert len(world.vendor.accepted) >= 0.6 * 6 * 90
+    assert len(world.vendor.refused) <= 3
+
+
 def test_the_vendors_own_word_on_what_it_allows_counts_for_all(engine: sa.Engine) -> None:
     world = World(engine, Vendor(60, 1.0))
     limit = RateLimit(requests=20, seconds=1.0, allowed="X-Limit", **HEADERS)
