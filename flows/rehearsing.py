@@ -64,7 +64,9 @@ class Rehearsal:
 
 
 def rehearse(workspace: Workspace, *, run_id: str, full: bool = False) -> Rehearsal:
-    """Resolve, describe and select as the project file says now, compare, and take it all back.
+    """Resolve and select as the project file says now, compare, and take it all back.
+
+    Traits are not computed anew: audiences are worked out by those that people have.
 
     Args:
         workspace: The project with its databases.

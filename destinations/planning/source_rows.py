@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from millstream.state.store import Connection
 
 _TIMES = ("DATE", "TIMESTAMP", "TIMESTAMPTZ")
+_FLOATS = ("DOUBLE", "FLOAT")
+_LARGEST = "CAST('1e308' AS DOUBLE)"
 
 
 def make_desired(connection: Connection, name: str, sync: Sync) -> tuple[dict[str, str], int]:
@@ -104,14 +106,18 @@ def _check_columns(name: str, sync: Sync, columns: Mapping[str, str]) -> None:
 
 
 def _fields(sync: Sync, columns: Mapping[str, str]) -> str:
-    """The mapped columns as one JSON text. Times are written as text, which every engine writes alike."""
+    """The mapped columns as one JSON text."""
     if not sync.mappings():
         return "'{}'"
-    values = {
-        target: f"CAST({quoted(mapping.column)} AS TEXT)"
-        if columns[mapping.column] in _TIMES
-        else quoted(mapping.column)
-        for target, mapping in sync.mappings().items()
-    }
+    values = {target: _value(mapping.column, columns[mapping.column]) for target, mapping in sync.mappings().items()}
     packed = ", ".join(f"{quoted(target)} := {value}" for target, value in values.items())
     return f"CAST(to_json(struct_pack({packed})) AS TEXT)"
+
+
+def _value(column: str, sql_type: str) -> str:
+    """Times are written as text, which every engine writes alike; infinity and what is no number JSON cannot write."""
+    if sql_type in _TIMES:
+        return f"CAST({quoted(column)} AS TEXT)"
+    if sql_type in _FLOATS:
+        return f"CASE WHEN abs({quoted(column)}) <= {_LARGEST} THEN {quoted(column)} END"
+    return quoted(column)

@@ -117,8 +117,8 @@ class Judge:
             subject, owner = f"threshold {one.name}", one.owner or self._rules.owner
             yield Condition(subject=subject, kind="quality", firing=not one.ok, what=one.told(), owner=owner)
         rules = self._project.quality
-        for source in self._project.sources if rules.anomalies.alert else ():
-            odd = [day for day in report.odd_yesterday if day.source == source]
+        for source in self._project.sources:
+            odd = [day for day in report.odd_yesterday if day.source == source and rules.anomalies.alert]
             what = odd[0].told() + "." if odd else "Its counts of the last day are as usual."
             if len(odd) > 1:
                 what += f" {len(odd) - 1} more of its counts are odd: see `millstream audit`."

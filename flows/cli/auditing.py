@@ -11,6 +11,9 @@ from millstream.flows.cli.application import RUN, JsonOption, PrefectOption, Pro
 if TYPE_CHECKING:
     from millstream.flows.auditing import AuditReport
 
+_ODD_DAYS = 20
+"""Odd days that are shown: the first look goes back two years."""
+
 
 @command("audit", panel=RUN)
 def audit(
@@ -61,6 +64,9 @@ def _show(report: AuditReport, dimension: str | None) -> None:
         print_table("Quality", tables.dimension_rows(report))
         print_note("Every check of one of them: `millstream audit --dimension NAME`.")
     if report.odd_days and not dimension:
-        print_table("Odd days", tables.odd_day_rows(report))
+        rows = tables.odd_day_rows(report)
+        print_table("Odd days", rows[:_ODD_DAYS])
+        if len(rows) > _ODD_DAYS:
+            print_note(f"The latest {_ODD_DAYS} of {len(rows):,}; all of them: `millstream audit --json`.")
     if report.judgements:
         print_table("Thresholds", tables.threshold_rows(report))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated
 
@@ -42,28 +43,36 @@ def measure(
 
     engine = engine_for(load_project(project), prefect=prefect)
     report = engine.measure(full=full, since=since.date() if since else None)
+    chosen = figures or []
+    if report.first is not None:
+        _check_figures(report, chosen)
     if as_json:
-        print_json({"ok": True, **report.as_json()})
+        only = [one for one in report.figures if not chosen or one.figure in chosen]
+        print_json({"ok": True, **replace(report, figures=tuple(only)).as_json()})
     else:
-        _show(report, figures or [])
+        _show(report, chosen)
     return True
 
 
-def _show(report: MeasureReport, figures: list[str]) -> None:
-    from millstream.flows import measured_tables as tables
-    from millstream.flows.cli.output import print_line, print_note, print_table
+def _check_figures(report: MeasureReport, figures: list[str]) -> None:
     from millstream.state.errors import ConfigurationError
     from millstream.state.suggestions import did_you_mean
 
-    if report.first is None:
-        print_note("There is nothing to measure yet: see `millstream status`.")
-        return
     known = [one.figure for one in report.figures]
     for name in figures:
         if name not in known:
             raise ConfigurationError(
                 f"There is no figure {name!r}.", where="--figure", allowed=known, remedy=did_you_mean(name, known)
             )
+
+
+def _show(report: MeasureReport, figures: list[str]) -> None:
+    from millstream.flows import measured_tables as tables
+    from millstream.flows.cli.output import print_line, print_note, print_table
+
+    if report.first is None:
+        print_note("There is nothing to measure yet: see `millstream status`.")
+        return
     if figures:
         print_table("By day", tables.day_rows(report, figures))
         return

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
+from millstream.state.audiences.computed import refuse_lost_traits
 from millstream.state.audiences.kept_rules import LATEST_RULES, definition_of
 from millstream.state.audiences.members import make_members
 from millstream.state.audiences.order import evaluation_order
@@ -97,6 +98,7 @@ def select_audiences(
     create_audience_tables(connection)
     audiences = written_out(audiences, rules, traits=existing_columns(connection, "people"))
     wanted = [name for name in audiences if only is None or name in only]
+    refuse_lost_traits(connection, {name: audiences[name] for name in wanted})
     make_members(connection, "select_now", audiences, as_of=as_of, wanted=wanted)
     removed = _removed(connection, audiences) if only is None else []
     _write_rules(connection, {name: audiences[name] for name in wanted}, removed)

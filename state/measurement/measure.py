@@ -159,10 +159,11 @@ def _lifts(
 
 
 def _clear(connection: Connection, today: date, timezone: str, history_days: int) -> None:
-    """Take today's earlier pictures away, and those that have grown old."""
+    """Take today's earlier pictures away, those that have grown old, and what a clock that was ahead told."""
     day = day_sql(timezone, "as_of")
     for table in _PICTURES:
         connection.execute(
             f"DELETE FROM customers.{table} WHERE {day} >= CAST(? AS DATE) OR {day} < CAST(? AS DATE)",
             [today, today - timedelta(days=history_days)],
         )
+    connection.execute("DELETE FROM customers.figures WHERE day > CAST(? AS DATE)", [today])

@@ -12,6 +12,11 @@ from millstream.state.profiles.columns import existing_columns
 if TYPE_CHECKING:
     from millstream.state.store import Connection
 
+LAST_RUN = """(
+    SELECT max(as_of) FROM customers.figures WHERE day = (SELECT max(day) FROM customers.figures)
+)"""
+"""The time of the last run, as SQL: each writes figures of its day, whatever a clock said before."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Day:
@@ -130,7 +135,10 @@ def _lifts(connection: Connection) -> tuple[Lift, ...]:
 
 
 def _newest(connection: Connection, table: str, columns: str) -> list[tuple[Any, ...]]:
-    """The rows of the last run, which writes figures whatever else there is; in the order of their columns."""
+    """The rows of the last run, which writes figures whatever else there is; in the order of their columns.
+
+    What the project no longer has is in none of them, though earlier runs told it.
+    """
     return connection.execute(
-        f"SELECT {columns} FROM customers.{table} WHERE as_of = (SELECT max(as_of) FROM customers.{table}) ORDER BY ALL"
+        f"SELECT {columns} FROM customers.{table} WHERE as_of = {LAST_RUN} ORDER BY ALL"
     ).fetchall()

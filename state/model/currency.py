@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 _CODE = re.compile("[A-Z]{3}")
 _TABLE = re.compile(r"[A-Za-z_]\w*\.[A-Za-z_]\w*")
+_LARGEST_AMOUNT = "1e15"
+"""Beyond is no amount in any currency. Neither are infinity and what is no number, which both engines count as more."""
 COLUMNS = ("date", "currency", "rate")
 
 
@@ -82,15 +84,17 @@ def value_base_sql(rules: CurrencyRules | None, event: str) -> str:
     """The value of an event in the base currency.
 
     Without a base it is the value as said. So is a value that names no currency: ratings and counts are no money.
+    What is no amount has none: one infinite value would spoil every sum it goes into, and with it everybody's.
 
     Args:
         rules: The project's.
         event: Name of the events' table in the query, which has ``rates_join`` of the same rules.
     """
+    amount = f"CASE WHEN abs({event}.value) <= {_LARGEST_AMOUNT} THEN {event}.value END"
     if rules is None:
-        return f"{event}.value"
-    return f"""CASE WHEN {_currency(event)} IS NULL OR {_currency(event)} = {literal(rules.base)}
-        THEN {event}.value ELSE {event}.value * exchange.rate END"""
+        return amount
+    return f"""{amount} * CASE WHEN {_currency(event)} IS NULL OR {_currency(event)} = {literal(rules.base)}
+        THEN 1 ELSE exchange.rate END"""
 
 
 def rates_join(rules: CurrencyRules | None, event: str) -> str:

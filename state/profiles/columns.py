@@ -23,6 +23,9 @@ FIXED = {
     "phone": "TEXT",
 }
 
+COMPUTED = "computed_"
+"""How no column of ``profiles`` begins: ``customers.people`` shows computed traits so whose names are taken there."""
+
 LIST = "TEXT[]"
 SQL_TYPES: Mapping[str, str] = {
     "text": "TEXT",
@@ -40,8 +43,9 @@ class TraitColumn:
 
     Attributes:
         trait: The trait's name in lower case.
-        column: The column's name: the trait's, or ``trait_<name>`` where a fixed column bears that name. Rules and
-            origins name the trait by it.
+        column: The column's name: the trait's, or ``trait_<name>`` where a fixed column bears that name or it begins
+            as those of computed traits may: what was sent to a vendor comes back with its records. Rules and origins
+            name the trait by it.
         sql_type: Its type; TEXT where records disagree on the type, TEXT[] where the rules ask for all values.
     """
 
@@ -64,7 +68,7 @@ def trait_columns(traits: Iterable[tuple[str, str]], rules: SurvivorshipRules) -
 
 
 def _column(name: str, kinds: Collection[str], rules: SurvivorshipRules) -> TraitColumn:
-    column = f"trait_{name}" if name in FIXED else name
+    column = f"trait_{name}" if name in FIXED or name.startswith(COMPUTED) else name
     if rules.rule(column).strategy == "list":
         return TraitColumn(name, column, LIST)
     return TraitColumn(name, column, SQL_TYPES.get(next(iter(kinds)), "TEXT") if len(kinds) == 1 else "TEXT")

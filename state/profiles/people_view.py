@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import TYPE_CHECKING
 
-from millstream.state.profiles.columns import existing_columns
+from millstream.state.profiles.columns import COMPUTED, existing_columns
 from millstream.state.sql import quoted
 
 if TYPE_CHECKING:
     from millstream.state.store import Connection
 
-PREFIX = "computed_"
+PREFIX = COMPUTED
 """Before the name of a computed trait that is also the name of a profile's column."""
 
 

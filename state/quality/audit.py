@@ -111,11 +111,16 @@ def judge(name: str, threshold: Threshold, findings: Sequence[Finding], owner: s
         one
         for one in findings
         if one.dimension == threshold.dimension
-        and threshold.source in (None, one.said_by)
+        and (threshold.source is None or _sources(threshold.source) == _sources(one.said_by))
         and threshold.subject in (None, one.subject)
     ]
     broken = sorted((one for one in mine if one.score < threshold.at_least), key=lambda one: one.score)
     return Judgement(name, tuple(broken), len(mine), threshold.at_least, threshold.owner or owner)
+
+
+def _sources(said_by: str) -> frozenset[str]:
+    """Of two that are compared it does not matter which is named first."""
+    return frozenset(said_by.split(" / "))
 
 
 def _keep(look: Look, findings: Sequence[Finding], run_id: str) -> None:

@@ -38,11 +38,17 @@ def judge_days(counts: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArra
 
     days = len(counts)
     expected, score = np.full(days, np.nan), np.full(days, np.nan)
-    for day in range(LEAST_WEEKS * 7, days):
-        weeks = min(day // 7, WEEKS)
-        before = counts[day - weeks * 7 : day].reshape(weeks, 7)  # the first column is the day's own weekday
-        medians = np.median(before, axis=0)
-        usual = np.median(np.abs(before - medians) / np.maximum(medians, 1.0)) * _AS_DEVIATION * _FITTED
-        expected[day] = medians[0]
-        score[day] = (counts[day] - medians[0]) / max(usual * medians[0], np.sqrt(max(medians[0], 1.0)))
+    for weeks in range(LEAST_WEEKS, WEEKS + 1):
+        # The days that have just so many weeks before them, and at the most all others as well.
+        judged = slice(weeks * 7, days if weeks == WEEKS else min(days, weeks * 7 + 7))
+        if judged.start >= days:
+            break
+        stretches = np.lib.stride_tricks.sliding_window_view(counts[: judged.stop - 1], weeks * 7)
+        before = stretches[judged.start - weeks * 7 :].reshape(-1, weeks, 7)  # the first column is the day's weekday
+        medians = np.median(before, axis=1, keepdims=True)
+        off = np.abs(before - medians) / np.maximum(medians, 1.0)
+        usual = np.median(off, axis=(1, 2)) * _AS_DEVIATION * _FITTED
+        middle = medians[:, 0, 0]
+        expected[judged] = middle
+        score[judged] = (counts[judged] - middle) / np.maximum(usual * middle, np.sqrt(np.maximum(middle, 1.0)))
     return expected, score

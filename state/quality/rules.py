@@ -12,6 +12,7 @@
 
 from __future__ import annotations
 
+import math
 from datetime import date
 from typing import Annotated, Literal
 
@@ -53,6 +54,10 @@ class Range(_Part):
             raise ValueError("say at_least, at_most, or both")
         if len({isinstance(value, date) for value in given}) > 1:
             raise ValueError("a range is either of numbers or of days")
+        if any(isinstance(value, float) and math.isnan(value) for value in given):
+            raise ValueError("a bound is not a number")
+        if len(given) > 1 and not self.at_least <= self.at_most:  # type: ignore[operator]
+            raise ValueError("at_least is above at_most: nothing would be in the range")
         return self
 
 

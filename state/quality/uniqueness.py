@@ -8,15 +8,24 @@ from millstream.state.sql import literal
 
 
 def uniqueness(look: Look) -> list[Finding]:
-    """Surplus records of each stream and kind of identifier; addresses and numbers of more than one person."""
-    return [*found("uniqueness", _duplicates(look)), *found("uniqueness", _shared(look))]
+    """Surplus records of each stream and kind of identifier; addresses and numbers of more than one person.
+
+    Streams that only name people have a record for each way in which they are named, and no duplicates.
+    """
+    rows = {(stream.source, stream.name) for stream in look.streams if stream.people.record == "row"}
+    surplus = [
+        (source, f"{stream}.{kind}", records, more)
+        for source, stream, kind, records, more in _duplicates(look)
+        if (source, stream) in rows
+    ]
+    return [*found("uniqueness", surplus), *found("uniqueness", _shared(look))]
 
 
 def _duplicates(look: Look) -> list[tuple[object, ...]]:
     """Of the records that have an identifier those that are not the first with its value."""
     return look.rows(
         """
-        SELECT source, stream || '.' || kind, CAST(sum(records) AS BIGINT), CAST(sum(records - 1) AS BIGINT)
+        SELECT source, stream, kind, CAST(sum(records) AS BIGINT), CAST(sum(records - 1) AS BIGINT)
         FROM (
             SELECT record.source, record.stream, said.kind, said.value, count(*) AS records
             FROM customers.identifiers AS said

@@ -54,16 +54,17 @@ def _of_identifiers(look: Look, stream: Stream) -> list[Finding]:
 def _of_traits(look: Look) -> list[tuple[object, ...]]:
     """Typed traits, and those that the project gives a range."""
     ranges = {name: Range(at_least=FIRST_DAY, at_most=look.as_of.date()) for name in _BIRTHDAYS} | look.rules.ranges
-    branches = " ".join(f"WHEN name = {literal(name)} THEN {_within(span, 'value')}" for name, span in ranges.items())
-    typed = " ".join(f"WHEN type = '{kind}' THEN {_reads(kind)}" for kind in _READ_AS)
+    branches = " ".join(
+        f"WHEN said.name = {literal(name)} THEN {_within(span, 'value')}" for name, span in ranges.items()
+    )
+    typed = " ".join(f"WHEN said.type = '{kind}' THEN {_reads(kind)}" for kind in _READ_AS)
     named = ", ".join(literal(name) for name in ranges)
     return look.rows(
         f"""
         SELECT source, stream || '.' || name, count(*), count(CASE WHEN NOT fine THEN 1 END)
         FROM (
             SELECT record.source, record.stream, said.name,
-                   coalesce(CASE {branches.replace("name =", "said.name =")} {typed.replace("type =", "said.type =")}
-                            END, FALSE) AS fine
+                   coalesce(CASE {branches} {typed} END, FALSE) AS fine
             FROM customers.traits AS said JOIN customers.records AS record ON record.record_id = said.record_id
             WHERE NOT record.deleted AND (said.type <> 'text' OR said.name IN ({named}))
         ) AS judged

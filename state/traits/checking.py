@@ -15,7 +15,10 @@ if TYPE_CHECKING:
     from millstream.state.store import Connection
     from millstream.state.traits.contract import Trait, TraitSet
 
-_VALUES = re.compile(r"'(?:[^']|'')*'|\"[^\"]*\"|(?<![\w.])[-+]?\d[\d.,:+-]*")
+_VALUES = re.compile(r"['\"].*['\"]|(?<![\w.])[-+]?\d[\d.,:+-]*", re.DOTALL)
+"""From the first quote to the last: quotes and ends of lines within a value are not marked as such."""
+_VALUES_IN_QUOTES = ("ConversionException", "OutOfRangeException")
+"""Errors of DuckDB that repeat a value in quotes, if they do. Others may do so without any."""
 _NOT_FINITE = "CAST('NaN' AS DOUBLE), CAST('Infinity' AS DOUBLE), CAST('-Infinity' AS DOUBLE)"
 
 
@@ -92,13 +95,17 @@ def told(error: Exception, one: TraitSet) -> str:
     if isinstance(error, MillstreamError):
         return str(error)
     if type(error).__module__.partition(".")[0] in ("duckdb", "_duckdb"):
-        names_parts = type(error).__name__ in ("BinderException", "CatalogException", "ParserException")
-        return _first_line(str(error), keep_quoted=names_parts)
+        kind, text = type(error).__name__, str(error)
+        names_parts = kind in ("BinderException", "CatalogException", "ParserException")
+        if not names_parts and kind not in _VALUES_IN_QUOTES:
+            return f"{text.partition(':')[0]}."
+        return _first_line(text, keep_quoted=names_parts)
     stem = f"{one.name}.py"
     here = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename.endswith(stem)]
     return f"{type(error).__name__}{f' in line {here[-1]} of {stem}' if here else ''}."
 
 
 def _first_line(text: str, *, keep_quoted: bool) -> str:
-    line = (text.strip().splitlines() or ["no reason was given"])[0]
-    return line if keep_quoted else _VALUES.sub("…", line)
+    reason = text.partition("\nLINE ")[0]
+    told = reason if keep_quoted else _VALUES.sub("…", reason)
+    return (told.strip().splitlines() or ["no reason was given"])[0]

@@ -22,6 +22,7 @@ from millstream.state.errors import QueryError, UnreachableError
 from millstream.state.profiles.columns import SQL_TYPES
 from millstream.state.sql import quoted
 from millstream.state.store import column_types, count_rows, drop_temporary_tables, kept_whole, write_arrow
+from millstream.state.traits.cards import card_json
 from millstream.state.traits.checking import UnfitValuesError, check_values, told
 from millstream.state.traits.contract import Context, Result
 from millstream.state.traits.files import OTHERS
@@ -227,6 +228,11 @@ def _columns_of(one: TraitSet, result: Result) -> tuple[str, ...]:
     strangers = sorted({*given, *result.cards} - set(one.traits))
     if strangers:
         raise UnfitValuesError(f"{', '.join(strangers)}: the set declares no such trait")
+    for name, card in result.cards.items():
+        try:
+            json.dumps(card_json(card), allow_nan=False)
+        except ValueError:
+            raise UnfitValuesError(f"the model card of {name} has a number that is none") from None
     if "profile_id" not in rows.column_names:
         raise UnfitValuesError("the rows have no column profile_id")
     return given

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from millstream.state.errors import ConfigurationError
+from millstream.state.profiles.columns import COMPUTED
 from millstream.state.suggestions import did_you_mean
 from millstream.state.traits.files import OTHERS, read_set, shipped_set
 from millstream.state.traits.relations import RELATIONS
@@ -115,6 +116,9 @@ def _refuse_clashes(sets: Sequence[TraitSet]) -> None:
             told = f"there is another trait set {one.name!r} in {other.file or other.name}."
             raise ConfigurationError(told, where=one.file or one.name, remedy="give one of them another name.")
         for trait in one.traits:
+            if trait.startswith(COMPUTED):
+                told = f"the trait {trait!r} begins as those do whose names are also a source's."
+                raise ConfigurationError(told, where=one.file or one.name, remedy=f"leave {COMPUTED!r} out.")
             if (other := traits.setdefault(trait, one)) is not one:
                 raise ConfigurationError(
                     f"the trait {trait!r} is computed by {other.file or other.name}, too.",

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from millstream.state.reach import reached_for
 from millstream.state.suggestions import did_you_mean
 
 if TYPE_CHECKING:
@@ -53,11 +54,16 @@ def read_select(sql: str) -> Select:
     writes = (exp.DML, exp.DDL, exp.Command, exp.Into, exp.Pragma, exp.Set, exp.Attach, exp.Copy, exp.Drop)
     if any(isinstance(node, writes) and not isinstance(node, exp.Query) for node in query.walk()):
         raise SelectError("the SQL does more than read.", remedy="write one SELECT; the engine stores what it gives.")
+    reads = _reads(query)
+    # Which of the names are known is the file's to say; that none is a file is said here.
+    for problem in reached_for(query, known=reads):
+        remedy = "read the inputs by their names, and tables of the store by their schema, as customers.consents."
+        raise SelectError(f"the SQL {problem}.", remedy=remedy)
     if query.is_star:
         raise SelectError("the SELECT says * in place of its columns.", remedy="name profile_id and each trait.")
     return Select(
         columns=tuple(name.lower() for name in query.named_selects),
-        reads=_reads(query),
+        reads=reads,
         values=frozenset(str(mark.name) for mark in query.find_all(exp.Placeholder)),
     )
 
@@ -81,9 +87,10 @@ def check_select(select: Select, *, traits: Iterable[str], inputs: Collection[st
             raise SelectError(
                 f"the SELECT gives a column {name!r}, which is not declared.", remedy=did_you_mean(name, wanted)
             )
-    for name in sorted(select.reads & set(relations)):
-        if name not in inputs:
-            raise SelectError(f"the SELECT reads {name!r}.", remedy=f"add {name} to the inputs.")
+    for name in sorted(select.reads - set(inputs)):
+        other = did_you_mean(name, inputs) or "tables of the store are named with their schema, as customers.consents."
+        remedy = f"add {name} to the inputs." if name in relations else other
+        raise SelectError(f"the SELECT reads {name!r}, which is not among the inputs.", remedy=remedy)
     for name in sorted(select.values):
         if name not in VALUES:
             allowed = ", ".join(f"${value}" for value in VALUES)

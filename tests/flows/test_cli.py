@@ -27,6 +27,7 @@ from millstream.flows.project.template import project_text
 from millstream.sandbox import Sandbox
 from millstream.state.errors import ConfigurationError
 
+AUDIENCES = {"customers", "promoters", "cart_abandoners", "detractors", "high_value_at_risk"}
 COMMANDS = (
     "init", "check", "connectors", "sandbox", "deploy",
     "ingest", "resolve", "describe", "select", "plan", "activate", "measure", "audit", "run",
@@ -298,7 +299,7 @@ class TestWork:
         assert set(document) == documented_keys("run")
         assert document["ok"] is True
         assert document["resolved"]["profiles"] > 200
-        assert {audience["name"] for audience in document["selected"]} == {"customers", "promoters", "cart_abandoners"}
+        assert {audience["name"] for audience in document["selected"]} == AUDIENCES
         assert all(sync["status"] == "completed" and sync["accepted"] == 0 for sync in document["activated"])
 
     def test_the_steps_one_by_one_come_to_the_same(self, project: Path, ran: Path) -> None:
@@ -307,6 +308,8 @@ class TestWork:
         assert sum(source["rows"] for source in ingested["ingested"]) > 1000
         resolved = call_json("resolve")
         assert set(resolved) == documented_keys("resolve")
+        described = call_json("describe")
+        assert set(described) == documented_keys("describe")
         selected = call_json("select")
         assert set(selected) == documented_keys("select")
         planned = call_json("plan")

@@ -128,7 +128,7 @@ class TestOnAServer:
         assert pipeline["syncs"]["anyOf"][0]["items"]["enum"] == SYNCS
         assert form(f"activate/shop-{SYNCS[0]}")["sync"]["enum"] == SYNCS
         audiences = form("select/shop")["audiences"]["anyOf"][0]["items"]["enum"]
-        assert audiences == ["customers", "promoters", "cart_abandoners"]
+        assert audiences == ["customers", "promoters", "cart_abandoners", "detractors", "high_value_at_risk"]
 
     def test_what_the_project_no_longer_has_is_taken_off(self, prefect_server: LocalPrefect, project: Project) -> None:
         deploy_project(project)

@@ -154,6 +154,10 @@ def test_an_unknown_figure_is_said(told: Store) -> None:
     result = call("--figure", "order")
     assert result.exit_code == 2
     assert "did you mean 'orders'" in result.stderr
+    as_document = call("--figure", "order", "--json")
+    assert (as_document.exit_code, json.loads(as_document.stdout)["ok"]) == (2, False)
+    chosen = json.loads(call("--figure", "orders", "--json").stdout)
+    assert [one["figure"] for one in chosen["figures"]] == ["orders"]
 
 
 def test_an_empty_store_has_nothing_to_measure(store: Store) -> None:

@@ -6,7 +6,7 @@ import json
 import re
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -19,11 +19,13 @@ from millstream.flows.project import load_project
 from millstream.flows.project.models import Schedule
 from millstream.flows.report import ReportRun, report_run, write_report
 from millstream.flows.report.blocks import Chart, Missing, Section
+from millstream.flows.report.facts.quality import Checked, Subject
 from millstream.flows.report.gather import ReportData, gather
 from millstream.flows.report.numbers import change, figure_value, people_count, people_share, percent, rough, signed
 from millstream.flows.report.page import embedded, page_html
 from millstream.flows.report.publishing import markdown, plain, standing_tables
 from millstream.flows.report.sections import sections_of
+from millstream.flows.report.sections.quality import quality_section
 from millstream.flows.steps import Workspace, run_all
 from millstream.state.errors import ConfigurationError
 from millstream.state.ledger.journal import Journal
@@ -243,6 +245,24 @@ class TestTraitsAndQuality:
         assert len(quality.history) == 61 * 7
         assert [(one.source, one.rows) for one in quality.anomalies] == [("site", 60)]
         assert told.rows("quality", "Where most is amiss")[0][1:3] == ("survey", "integrity")
+
+    def test_what_two_sources_say_of_people_is_told_by_source_and_not_of_a_few(self, told: Told) -> None:
+        assert told.data.quality is not None
+        pairs = tuple(Checked("consistency", f"a / {other}", 40, 10, 0.75) for other in ("b", "c"))
+        few = tuple(
+            Subject(dimension, source, "city", 40, failed, 1 - failed / 40)
+            for dimension, source, failed in (
+                ("consistency", "a / b", 3), ("completeness", "", 38), ("completeness", "a", 38), ("freshness", "", 20),
+            )
+        )  # fmt: skip
+        quality = replace(told.data.quality, checked=pairs, worst=few)
+        section = quality_section(replace(told.data, quality=quality))
+        by_source, *_ = (block for block in section.blocks if isinstance(block, Chart))
+        assert by_source.table.heads == ("kind of check", "a", "b", "c")
+        (worst,) = (table for table in section.tables() if table.caption.startswith("Where most"))
+        assert [row[3:] for row in worst.rows] == [
+            ("fewer than 5", "40", "\u2013"), ("\u2013", "40", "\u2013"), ("38", "40", "5.0 %"), ("20", "40", "50.0 %"),
+        ]  # fmt: skip
 
 
 class TestDeliveries:

@@ -225,6 +225,18 @@ def test_a_day_is_told_once_however_often_it_is_measured(measured: World) -> Non
     assert again == cohorts
 
 
+def test_what_a_clock_that_was_ahead_told_is_taken_back(world: World) -> None:
+    world.people({"ann": AS_OF - timedelta(days=3)})
+    world.events([Event("ann", "Page Viewed", AS_OF - timedelta(days=1))])
+    world.measure(as_of=AS_OF + timedelta(days=100))
+    assert max(world.figure("active_people_daily")) == TODAY + timedelta(days=100)
+    world.events([Event("ann", "Page Viewed", AS_OF - timedelta(hours=1))])
+    world.measure()
+    told = world.figure("active_people_daily")
+    assert (max(told), told[TODAY]) == (TODAY, 1)
+    assert {one.cohort for one in read_measured(world.connection, since=TODAY).retention} == {date(2026, 6, 1)}
+
+
 def test_a_figure_that_means_something_else_now_is_told_anew(world: World) -> None:
     world.people({"a": AS_OF - timedelta(days=60)})
     world.events([Event("a", "Page Viewed", AS_OF - timedelta(days=days)) for days in (60, 30)])

@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from millstream.state.measurement.reading import read_measured
 from millstream.state.measurement.rules import Funnel, Journey, MeasurementRules, Retention
 from tests.engines import Engine
 from tests.state.measured_world import AS_OF, ZONE, Event, World, shop
@@ -218,6 +219,21 @@ def test_one_picture_a_day_is_kept(world: World) -> None:
     assert world.rows("SELECT DISTINCT as_of FROM customers.funnels ORDER BY 1") == [
         (AS_OF + timedelta(hours=2),), (AS_OF + timedelta(days=1),),
     ]  # fmt: skip
+
+
+def test_what_the_project_no_longer_has_is_not_read_back(world: World) -> None:
+    world.people(SEEN)
+    world.events(TOLD)
+    world.rules = MeasurementRules.model_validate(
+        {"funnels": {"shop": {"steps": ["Product Viewed", "Order Completed"]}}, "journeys": {}}
+    )
+    world.measure(as_of=AS_OF - timedelta(days=1))
+    assert {one.funnel for one in read_measured(world.connection, since=AS_OF.date()).funnels} == {"shop"}
+    world.rules = MeasurementRules.model_validate({"funnels": {}, "retention": {}, "journeys": {}})
+    world.measure()
+    now = read_measured(world.connection, since=AS_OF.date())
+    assert (now.funnels, now.retention) == ((), ())
+    assert world.rows("SELECT count(*) > 0 FROM customers.funnels") == [(True,)], "history stays"
 
 
 def test_cohorts_begin_on_mondays_and_firsts(world: World) -> None:

@@ -138,6 +138,15 @@ def test_merges_are_told_apart_by_audience(world: AudienceWorld) -> None:
     assert [found[name].before for name in audiences] == [3, 1]
 
 
+def test_who_was_merged_stays_in_by_the_survivor_where_only_what_builds_on_it_is_computed(world: AudienceWorld) -> None:
+    audiences = {"base": at_least(5), "top": in_all("base")}
+    select(world, 1, **audiences)
+    world.connection.execute("DELETE FROM customers.profiles WHERE profile_id = 'p_5'")
+    world.connection.execute("INSERT INTO customers.profile_aliases VALUES ('p_5', 'p_3', 'run-2', now())")
+    found = select(world, 2, ["top"], **audiences)
+    assert found["top"] == AudienceReport("top", 1, entered=0, left=0, merged=1, carried=1)
+
+
 class Counting:
     """A connection that counts what it is asked to do."""
 

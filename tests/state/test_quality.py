@@ -9,7 +9,7 @@ import pytest
 from millstream.state.identity.rules import IdentityRules
 from millstream.state.model.declarations import Identifier, People, Trait
 from millstream.state.profiles import SurvivorshipRules, build_profiles
-from millstream.state.quality.audit import Audit, audit
+from millstream.state.quality.audit import Audit, audit, judge
 from millstream.state.quality.looking import Finding, Look, Stream
 from millstream.state.quality.rules import AnomalyRules, QualityRules, Range, Threshold
 from tests.state.conftest import Customers
@@ -143,11 +143,16 @@ class TestUniqueness:
         for number, address in enumerate(("ann", "ann", "ann", "bob")):
             customers.record(f"crm.contacts:{number}", ("email", f"{address}@example.com"))
         customers.record("shop.buyers:1", ("email", "ann@example.com"))
+        customers.record("crm.visits:1", ("email", "ann@example.com"))
+        customers.record("crm.visits:2", ("email", "ann@example.com"))
         described(customers)
-        found = looked(customers)
+        people = CONTACTS.people
+        visits = Stream("crm", "visits", People(identifiers=people.identifiers, record="subject"), "crm")
+        found = looked(customers, None, CONTACTS, Stream("shop", "buyers", people, "shop"), visits)
         assert finding(found, "uniqueness", "crm", "contacts.email") == (4, 2)
         assert finding(found, "uniqueness", "shop", "buyers.email") == (1, 0)
         assert finding(found, "uniqueness", "", "email") == (2, 0), "they are joined: nobody shares an address"
+        assert ("crm", "visits.email") not in subjects(found, "uniqueness"), "it only names people"
 
     def test_people_who_share_an_address(self, customers: Customers) -> None:
         for number in range(3):
@@ -171,15 +176,17 @@ class TestFreshness:
         described(customers)
         assert finding(looked(customers, QualityRules(old_after_days=100)), "freshness", "crm", "contacts") == (4, 2)
 
-    @pytest.mark.parametrize(("silent_days", "failed"), [(1, 0), (3, 0), (4, 1), (30, 1)])
+    @pytest.mark.parametrize(("silent_days", "failed"), [(1, 0), (3, 0), (4, 1), (30, 1), (200, 1)])
     def test_a_stream_that_has_news_every_day_and_falls_silent(
         self, customers: Customers, silent_days: int, failed: int
     ) -> None:
         customers.record("crm.contacts:1", ("email", "ann@example.com"))
-        for day in range(1 + silent_days, 45):
+        for day in range(1 + silent_days, 45 + silent_days):
             customers.event("crm.contacts:1", "Page Viewed", NOW - timedelta(days=day))
         described(customers)
         assert finding(looked(customers), "freshness", "crm", "contacts.news") == (1, failed)
+        elsewhere = looked(customers, None, Stream("shop", "buyers", CONTACTS.people, "shop"), run="two")
+        assert ("crm", "contacts.news") not in subjects(elsewhere, "freshness"), "the project no longer has the stream"
 
 
 class TestConsistency:
@@ -335,6 +342,10 @@ class TestThresholds:
         assert by_name["phones"].told() == ("The completeness of crm contacts.phone is 33.3%, less than 50.0%: 2 of 3.")
         assert by_name["nothing"].told().startswith("There is nothing that it is about")
         assert by_name["emails"].told() == "All of it reaches 100.0%."
+
+    def test_two_sources_are_named_in_any_order(self) -> None:
+        threshold = Threshold(dimension="consistency", source="shop / crm", at_least=0.5)
+        assert judge("same", threshold, [Finding("consistency", "crm / shop", "city", 4, 1)], None).ok
 
     def test_exactly_the_share_is_enough(self) -> None:
         assert Finding("validity", "a", "b", 4, 1).score == 0.75

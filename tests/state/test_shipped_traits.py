@@ -101,6 +101,9 @@ class TestPurchases:
         world.bought("Regular", None, ago=6 * DAY - HOUR, order_id="r4")
         world.bought("Regular", 99, ago=-HOUR, order_id="r5")
         world.did("Regular", "Order Refunded", ago=2 * DAY, value=5, order_id="r3")
+        world.person("Small change")
+        world.bought("Small change", 0.1, ago=3 * DAY)
+        world.bought("Small change", 0.2, ago=2 * DAY)
         world.did("Regular", "Order Refunded", ago=1 * DAY, value=7, order_id="r3")
         world.did("Regular", "Order Refunded", ago=1 * DAY, order_id="r2")
         world.person("Foreign")
@@ -124,6 +127,9 @@ class TestPurchases:
         world.bought("Unnumbered", 3)
         world.person("Old")
         world.bought("Old", 3, ago=500 * DAY)
+
+    def test_sums_have_no_digits_of_the_adding_up(self, said: Said) -> None:
+        assert said("Small change", "revenue", "average_order", "net_revenue") == (0.3, 0.15, 0.3)
 
     def test_who_never_bought_has_no_orders_and_nothing_else(self, said: Said) -> None:
         for name in ("Nobody", "Later"):

@@ -6,9 +6,12 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
+import duckdb
 import pyarrow as pa
 import pytest
 
+from millstream.state.audiences import Audience
+from millstream.state.audiences.select import select_audiences
 from millstream.state.errors import ConfigurationError
 from millstream.state.store import write_arrow
 from millstream.state.traits.cards import latest_cards
@@ -110,6 +113,22 @@ def test_profile_traits_are_there_in_the_type_asked_for_even_where_no_source_bri
     assert found == {"ana": ("1990-05-06", True), "ben": ("None", True)}
 
 
+def test_a_source_may_bring_back_what_it_was_sent_of_a_computed_trait(world: TraitWorld) -> None:
+    world.person("ana", orders=7, computed_orders=8)
+    world.bought("ana")
+    assert world.describe([orders()]).ok
+    shown = world.values("orders", "computed_orders", "trait_computed_orders")
+    assert shown == {"ana": (7.0, 1.0, 8.0)}
+
+
+def test_a_trait_may_not_be_called_as_one_whose_name_a_source_bears(world: TraitWorld) -> None:
+    clash = sql_set(
+        "SELECT profile_id, 1 AS computed_orders FROM profiles", inputs=["profiles"], computed_orders="type: number"
+    )
+    with pytest.raises(ConfigurationError, match="computed_orders"):
+        world.describe([clash])
+
+
 def test_a_set_is_computed_when_due_when_changed_and_when_asked(world: TraitWorld) -> None:
     world.person("ana")
     world.bought("ana", ago=5 * DAY)
@@ -208,10 +227,13 @@ def test_no_kind_of_error_tells_a_value(world: TraitWorld, expression: str) -> N
 
 
 def test_a_set_that_reads_a_file_that_is_not_there_fails_alone(world: TraitWorld) -> None:
+    def reading(_: Context) -> Result:
+        duckdb.sql("FROM read_csv('no_such_file.csv')").fetchall()
+        raise AssertionError
+
     world.person("ana")
-    select = "SELECT profile_id, 1 AS x FROM read_csv('no_such_file.csv')"
-    report = world.describe([sql_set(select, inputs=["profiles"], x="type: number"), orders()])
-    assert outcome(report) == {"tried": "failed", "orders": "computed"}
+    report = world.describe([computing(reading, x=Trait(description="X.", type="number")), orders()])
+    assert outcome(report) == {"own": "failed", "orders": "computed"}
 
 
 def test_an_unknown_column_is_named(world: TraitWorld) -> None:
@@ -315,6 +337,45 @@ def guess(context: Context) -> Result:
     made = pa.table({"profile_id": pa.array([one for (one,) in rows]), "guessed": pa.array([0.5] * len(rows))})
     together = pa.table({"name": pa.array(["a"]), "times": pa.array([3])})
     return Result(made, cards={"guessed": CARD}, tables={"guesses": together})
+
+
+def test_a_card_with_a_number_that_is_none_fails_its_set_alone(world: TraitWorld) -> None:
+    def wrong(context: Context) -> Result:
+        return replace(guess(context), cards={"guessed": replace(CARD, score=float("nan"))})
+
+    world.person("ana")
+    trait = Trait(description="A guess.", type="number")
+    report = world.describe([computing(wrong, guessed=trait), orders()])
+    assert outcome(report) == {"own": "failed", "orders": "computed"}
+
+
+@pytest.mark.parametrize(
+    "value", ["O'Neill ana@example.com", 'a "b" ana@example.com', "ana@example.com\nana@example.com"]
+)
+@pytest.mark.parametrize("reading", ["CAST(mail AS DATE)", "regexp_matches('a', mail || '(')", "strptime(mail, '%Y')"])
+def test_a_failed_set_tells_no_piece_of_a_value(world: TraitWorld, value: str, reading: str) -> None:
+    world.person("ana", mail=value)
+    select = f"SELECT profile_id, {reading} AS read FROM profiles"
+    report = world.describe(
+        [sql_set(select, inputs=["profiles"], more="profile_traits: {mail: text}", read="type: text")]
+    )
+    assert "example" not in str(report) + str(world.rows("SELECT * FROM customers.trait_sets"))
+
+
+def test_a_trait_that_was_lost_by_a_failure_moves_nobody(world: TraitWorld) -> None:
+    world.person("ana")
+    world.bought("ana")
+    buyers = {"buyers": Audience.model_validate({"rule": {"none": [{"trait": "orders", "equals": 0}]}})}
+    connection = world.customers.connection
+    assert world.describe([orders()]).ok
+    assert select_audiences(connection, buyers, run_id="run-1", as_of=NOW)[0].size == 1
+
+    broken = sql_set("SELECT profile_id, CAST('x' || profile_id AS DATE) AS orders FROM profiles", name="orders",
+                     inputs=["profiles"], orders="type: date")  # fmt: skip
+    assert not world.describe([broken]).ok
+    with pytest.raises(ConfigurationError, match="orders"):
+        select_audiences(connection, buyers, run_id="run-2", as_of=NOW)
+    assert world.rows("SELECT count(*) FROM customers.memberships WHERE left_at IS NULL") == [(1,)]
 
 
 def test_a_function_computes_and_tells_of_its_model(world: TraitWorld) -> None:

@@ -86,7 +86,7 @@ def test_a_file_says_all_there_is_to_know() -> None:
         (HEADER + "SELECT profile_id, 1 AS x, 2 AS y FROM purchases", "a column 'y', which is not declared"),
         (HEADER + "SELECT profile_id, 1 AS x, 2 AS x FROM purchases", "gives twice the column 'x'"),
         (HEADER + "SELECT * FROM purchases", "says * in place of its columns"),
-        (HEADER + "SELECT profile_id, 1 AS x FROM events", "the SELECT reads 'events'. What to do: add events"),
+        (HEADER + "SELECT profile_id, 1 AS x FROM events", "not among the inputs. What to do: add events"),
         (HEADER + "SELECT profile_id, $lapsed AS x FROM purchases", "uses $lapsed; there are $as_of"),
     ],
 )  # fmt: skip
@@ -236,6 +236,20 @@ def test_every_shipped_trait_is_described_and_ends_in_a_full_stop() -> None:
     for one in trait_sets(TraitRules()):
         for name, trait in one.traits.items():
             assert trait.description.endswith("."), f"{one.name}.{name}"
+
+
+@pytest.mark.parametrize(
+    "reached",
+    ["read_text('/etc/hosts')", "'/etc/hosts'", "query('SELECT 1')", "information_schema.tables", "duckdb_secrets()"],
+)
+def test_the_sql_of_a_file_reads_the_store_and_nothing_else(reached: str) -> None:
+    select = f"SELECT profile_id, (SELECT count(*) FROM {reached}) AS found FROM profiles"
+    with pytest.raises(ConfigurationError, match="store"):
+        sql_set(select, inputs=["profiles"], found="type: number")
+    with pytest.raises(ConfigurationError, match="not among the inputs"):
+        sql_set("SELECT profile_id, passwd AS found FROM pg_shadow", inputs=["profiles"], found="type: text")
+    with pytest.raises(ConfigurationError, match="getenv"):
+        sql_set("SELECT profile_id, getenv('HOME') AS found FROM profiles", inputs=["profiles"], found="type: text")
 
 
 DOCS = Path(__file__).parents[2] / "docs" / "traits.md"

@@ -182,7 +182,9 @@ def test_traits_of_cdnow_come_from_the_models_and_the_cards_tell_why(whole: Resu
     assert set(result.cards["expected_purchases"].parameters) == {"r", "alpha", "a", "b"}
     assert {"p", "q", "v"} < set(result.cards["expected_order_value"].parameters)
     values = columns(result)
-    assert values["predicted_value"] == pytest.approx(values["expected_purchases"] * values["expected_order_value"])
+    assert values["predicted_value"] == pytest.approx(
+        values["expected_purchases"] * values["expected_order_value"], abs=0.01
+    )
 
 
 def test_after_the_trial_is_learned_from_all_that_is_known(whole: Result) -> None:
@@ -191,7 +193,7 @@ def test_after_the_trial_is_learned_from_all_that_is_known(whole: Result) -> Non
     model = fit_bg_nbd(histories)
     assert whole.cards["expected_purchases"].parameters == vars(model)
     expected = model.expected_purchases(histories, 180 / 7)[back]
-    assert columns(whole)["expected_purchases"] == pytest.approx(expected)
+    assert np.array_equal(columns(whole)["expected_purchases"], expected.round(4)), "told without the noise of fitting"
 
 
 @pytest.mark.parametrize("trait", ["expected_purchases", "probability_active", "predicted_value"])
@@ -237,7 +239,7 @@ def test_a_value_that_is_no_better_than_the_baselines_is_not_used() -> None:
     past = np.array([(len(days) - 1) / (END.date() - min(days).date()).days * 90 for _, days in sorted(rates.items())])
     for trait, baseline in (("expected_purchases", past), ("predicted_value", past * values["expected_order_value"])):
         if cards[trait].used == "baseline":
-            assert values[trait] == pytest.approx(baseline), trait
+            assert values[trait] == pytest.approx(baseline, abs=1e-4), trait
         else:
             assert cards[trait].score < cards[trait].baseline_score
     assert "baseline" in {cards["expected_purchases"].used, cards["predicted_value"].used}

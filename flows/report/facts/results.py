@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
 from millstream.flows.report.facts.reader import Reader
+from millstream.state.measurement.reading import LAST_RUN
 
 _HISTORY = timedelta(days=365)
 _PATHS = 8
@@ -193,11 +194,9 @@ def _retention(reader: Reader) -> dict[str, tuple[Returned, ...]]:
         return {}
     found: dict[str, list[Returned]] = {}
     rows = reader.rows(
-        """
+        f"""
         SELECT one.retention, one.cohort, one.period, one.people, one.active, one.complete
-        FROM customers.retention AS one JOIN (
-            SELECT retention, max(as_of) AS as_of FROM customers.retention GROUP BY retention
-        ) AS latest ON latest.retention = one.retention AND latest.as_of = one.as_of
+        FROM customers.retention AS one WHERE one.as_of = {LAST_RUN}
         ORDER BY one.retention, one.cohort, one.period
         """
     )
@@ -211,11 +210,9 @@ def _funnels(reader: Reader) -> dict[str, tuple[FunnelStep, ...]]:
         return {}
     found: dict[str, list[FunnelStep]] = {}
     rows = reader.rows(
-        """
+        f"""
         SELECT one.funnel, one.event, one.people
-        FROM customers.funnels AS one JOIN (
-            SELECT funnel, max(as_of) AS as_of FROM customers.funnels GROUP BY funnel
-        ) AS latest ON latest.funnel = one.funnel AND latest.as_of = one.as_of
+        FROM customers.funnels AS one WHERE one.as_of = {LAST_RUN}
         ORDER BY one.funnel, one.step
         """
     )
@@ -229,11 +226,9 @@ def _journeys(reader: Reader) -> dict[str, tuple[tuple[str, int], ...]]:
         return {}
     found: dict[str, list[tuple[str, int]]] = {}
     rows = reader.rows(
-        """
+        f"""
         SELECT one.journey, one.path, one.people
-        FROM customers.journeys AS one JOIN (
-            SELECT journey, max(as_of) AS as_of FROM customers.journeys GROUP BY journey
-        ) AS latest ON latest.journey = one.journey AND latest.as_of = one.as_of
+        FROM customers.journeys AS one WHERE one.as_of = {LAST_RUN}
         ORDER BY one.journey, one.people DESC, one.path
         """
     )
@@ -251,9 +246,7 @@ def _lifts(reader: Reader) -> list[Lift]:
         SELECT one.name, one.kind, one.variant, one.goal, one.window_days, one.treated, one.treated_converted,
                one.control, one.control_converted, one.difference, one.low, one.high, one.p_value,
                one.sample_ratio_ok, {sentence} AS sentence
-        FROM customers.lifts AS one JOIN (
-            SELECT name, max(as_of) AS as_of FROM customers.lifts GROUP BY name
-        ) AS latest ON latest.name = one.name AND latest.as_of = one.as_of
+        FROM customers.lifts AS one WHERE one.as_of = {LAST_RUN}
         ORDER BY one.kind DESC, one.name, one.variant
         """
     )

@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from millstream.flows.report import charts
 from millstream.flows.report.blocks import Block, Chart, Missing, Section, Table
-from millstream.flows.report.facts.quality import QualityFacts
+from millstream.flows.report.facts.quality import Checked, QualityFacts, Subject
 from millstream.flows.report.gather import ReportData
-from millstream.flows.report.numbers import NOTHING, day, moment, percent, rough, whole, words
+from millstream.flows.report.numbers import (
+    FEW,
+    NOTHING,
+    day,
+    is_few,
+    moment,
+    people_count,
+    percent,
+    rough,
+    whole,
+    words,
+)
 
 _PEOPLE = "people"
 """What is checked of people as a whole, whatever source said it."""
+_OF_PEOPLE = ("completeness", "freshness")
+"""Where people as a whole are checked one by one: else it is their records and values."""
 _MEANING = {
     "completeness": "a value is there",
     "validity": "it can be what it says it is",
@@ -52,8 +65,7 @@ def _blocks(quality: QualityFacts) -> Iterator[Block]:
             "Where most is amiss",
             ("what", "source", "kind of check", "failed", "checked", "passed"),
             tuple(
-                (words(one.subject), one.source or _PEOPLE, one.dimension, whole(one.failed), whole(one.checked),
-                 percent(one.score))
+                (words(one.subject), one.source or _PEOPLE, one.dimension, *_told(one))
                 for one in quality.worst
             ),
             frozenset({3, 4, 5}),
@@ -73,11 +85,33 @@ def _blocks(quality: QualityFacts) -> Iterator[Block]:
         )  # fmt: skip
 
 
+def _told(one: Subject) -> tuple[str, str, str]:
+    """Failed, checked and passed; of people neither how few fail nor how few pass."""
+    of_people = one.dimension == "consistency" or (not one.source and one.dimension in _OF_PEOPLE)
+    if of_people and (is_few(one.failed) or is_few(one.checked - one.failed)):
+        failed = FEW if is_few(one.failed) else NOTHING
+        return failed, people_count(one.checked), NOTHING
+    return whole(one.failed), whole(one.checked), percent(one.score)
+
+
+def _each_source(checked: Sequence[Checked]) -> list[Checked]:
+    """What two sources say of the same people counts for either: there are far more pairs than sources."""
+    sums: dict[tuple[str, str], tuple[int, int]] = {}
+    for one in checked:
+        for source in one.source.split(" / "):
+            known, bad = sums.get((one.dimension, source), (0, 0))
+            sums[one.dimension, source] = (known + one.checked, bad + one.failed)
+    return [
+        Checked(dimension, source, known, bad, 1 - bad / known) for (dimension, source), (known, bad) in sums.items()
+    ]
+
+
 def _by_source(quality: QualityFacts) -> Chart:
     """Failures are what has to be seen: the deeper a cell, the more fails."""
-    sources = sorted({one.source for one in quality.checked})
-    dimensions = [name for name in _MEANING if any(one.dimension == name for one in quality.checked)]
-    found = {(one.dimension, one.source): one for one in quality.checked}
+    checked = _each_source(quality.checked)
+    sources = sorted({one.source for one in checked})
+    dimensions = [name for name in _MEANING if any(one.dimension == name for one in checked)]
+    found = {(one.dimension, one.source): one for one in checked}
     cells, rows = [], []
     for dimension in dimensions:
         told = []
@@ -88,7 +122,7 @@ def _by_source(quality: QualityFacts) -> Chart:
                 hint = f"{percent(one.score)} {_MEANING[dimension]}; {whole(one.failed)} of {whole(one.checked)} failed"
                 cells.append(charts.Cell(dimension, source or _PEOPLE, 1 - one.score, rough(one.score), hint))
         rows.append((f"{dimension}: {_MEANING[dimension]}", *told))
-    lowest = min(quality.checked, key=lambda one: one.score)
+    lowest = min(checked, key=lambda one: one.score)
     return Chart(
         title="Passed, by kind of check and source; the deeper, the more fails",
         description=f"A table of scores. The lowest is {lowest.dimension} of {lowest.source or _PEOPLE} with "

@@ -90,9 +90,12 @@ class Conditions:
         )
 
     def _stored(self, audience: str) -> str:
-        """A SELECT of those who are members since a run before."""
-        name = self.query.bind(audience)
-        return f"SELECT profile_id FROM customers.memberships WHERE audience = {name} AND left_at IS NULL"
+        """A SELECT of those who are members since a run before; who was merged since then is in by the survivor."""
+        return (
+            "SELECT coalesce(alias.profile_id, stay.profile_id) AS profile_id FROM customers.memberships AS stay "
+            "LEFT JOIN customers.profile_aliases AS alias ON alias.alias_id = stay.profile_id "
+            f"WHERE stay.audience = {self.query.bind(audience)} AND stay.left_at IS NULL"
+        )
 
     def _with_marks(self, sql: str, values: Sequence[str]) -> str:
         """SQL with ``?`` in a statement whose values are marked."""

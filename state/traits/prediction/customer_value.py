@@ -31,6 +31,9 @@ FEWEST_LATER_BUYERS = 30
 LARGEST_SAMPLE = 200_000
 """People who came back that the models learn from; so many leave parameters uncertain by less than a hundredth."""
 
+DIGITS = 4
+"""To which values are told: what is behind changes with every fit, and would be news to whoever they are sent to."""
+
 _SEED = 20_050_301
 
 
@@ -134,6 +137,7 @@ def predict_value(context: Context) -> Result:
     )
     rows = _chosen(models.foretell(now, horizon), plain(now, horizon, context.rules.lapsed_days), tried)
     lack = "" if "predicted_value" in rows else _UNPRICED
+    rows = {name: values.round(DIGITS) for name, values in rows.items()}
     return Result(pa.table({"profile_id": now.profile_id, **rows}), cards(learned, tried), nothing_to_learn=lack)
 
 

@@ -67,16 +67,17 @@ given_back AS (
 SELECT
     profiles.profile_id,
     coalesce(bought.orders, 0) AS orders,
-    bought.revenue,
-    bought.average_order,
+    -- Sums of the same amounts differ in their last digits with the order of adding them up.
+    round(bought.revenue, 6) AS revenue,
+    round(bought.average_order, 6) AS average_order,
     bought.first_order_at,
     bought.last_order_at,
     floor((epoch($as_of) - epoch(bought.last_order_at)) / 86400) AS days_since_order,
     bought.orders_365,
     -- Nothing bought is 0, bought for an unknown price is unknown.
-    CASE WHEN bought.orders_365 = 0 THEN 0 ELSE bought.revenue_365 END AS revenue_365,
-    CASE WHEN bought.orders > 0 THEN coalesce(given_back.refunded, 0) END AS refunded,
-    bought.revenue - coalesce(given_back.refunded, 0) AS net_revenue
+    CASE WHEN bought.orders_365 = 0 THEN 0 ELSE round(bought.revenue_365, 6) END AS revenue_365,
+    CASE WHEN bought.orders > 0 THEN round(coalesce(given_back.refunded, 0), 6) END AS refunded,
+    round(bought.revenue - coalesce(given_back.refunded, 0), 6) AS net_revenue
 FROM profiles
 LEFT JOIN bought ON bought.profile_id = profiles.profile_id
 LEFT JOIN given_back ON given_back.profile_id = profiles.profile_id
