@@ -139,7 +139,7 @@ def pipeline(
         if know(report, problems):
             with settled_on_signal():
                 push(report, problems, chosen_syncs, override_guards=override_guards)
-            learn(report, problems)
+        learn(report, problems)
     if project.report.after_pipeline:
         problems += gather({"report": report_task.submit()})[1]
     publish_pipeline(project.name, report, problems)

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from millstream.flows.people import ResolveReport, bring_up_to_date
 from millstream.state.errors import ConfigurationError, MillstreamError
+from millstream.state.privacy import redact
 from millstream.state.store import Store
 from millstream.state.traits.report import DescribeReport
 
@@ -396,7 +397,9 @@ def attempted(report: PipelineReport, step: str, work: Callable[[], Report]) -> 
         return work()
     except MillstreamError as error:
         report.raised.append(str(error.at(step)))
-        return None
+    except Exception as error:  # noqa: BLE001 - what was sent before is told all the same, and the run is not ok
+        report.raised.append(f"{step}: {type(error).__name__}: {redact(str(error))}")
+    return None
 
 
 class recorded_run:  # noqa: N801 - reads as a statement

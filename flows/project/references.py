@@ -50,6 +50,8 @@ def check_references(file: ProjectFile, entries: Entries, document: Document, pr
     for name, threshold in file.quality.thresholds.items():
         if threshold.source not in (None, AS_A_WHOLE):
             checker.check_sources_named(("quality", "thresholds", name, "source"), threshold.source)
+    for name in file.quality.anomalies.late_days:
+        checker.check_sources_named(("quality", "anomalies", "late_days", name), name)
     for name in file.alerts.syncs if file.alerts else ():
         checker.check_alerts(("alerts", "syncs", name))
     for name, schedule in file.schedules.items():

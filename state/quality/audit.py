@@ -76,7 +76,7 @@ class Audit:
         findings: All checks, by dimension.
         judgements: How the thresholds fare.
         odd_days: Days with odd counts among those that were counted now.
-        odd_yesterday: Those of the last whole day.
+        odd_yesterday: Those of the last whole day; of sources that are late, of the last one that is whole.
     """
 
     findings: tuple[Finding, ...]
@@ -96,12 +96,12 @@ def audit(look: Look, *, run_id: str) -> Audit:
     odd = keep_daily_counts(look.connection, as_of=look.as_of, limit=look.rules.anomalies.limit)
     findings = [finding for check in CHECKS.values() for finding in check(look)]
     _keep(look, findings, run_id)
-    yesterday = look.as_of.astimezone(UTC).date() - timedelta(days=1)
+    today, late = look.as_of.astimezone(UTC).date(), look.rules.anomalies.late_days
     return Audit(
         tuple(findings),
         tuple(judge(name, one, findings, look.rules.owner) for name, one in look.rules.thresholds.items()),
         tuple(odd),
-        tuple(day for day in odd if day.day == yesterday),
+        tuple(day for day in odd if day.day == today - timedelta(days=late.get(day.source, 1))),
     )
 
 

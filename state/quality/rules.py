@@ -68,6 +68,11 @@ class AnomalyRules(_Part):
         default=5.0, ge=3.0, description="How many times the usual spread a day has to be off to count as odd."
     )
     alert: bool = Field(default=True, description="Whether an odd yesterday is an alert.")
+    late_days: dict[str, Annotated[int, Field(ge=1, le=30)]] = Field(
+        default_factory=dict,
+        description="Sources whose last days are not whole yet, and after how many days one is: 2 for one that tells "
+        "of yesterday only tomorrow. The alert is about that day then.",
+    )
 
 
 class QualityRules(_Part):

@@ -31,6 +31,7 @@ from millstream.state.traits.registry import builds_on, ordered
 from millstream.state.traits.relations import Relations, Scope
 from millstream.state.traits.report import DescribeReport, SetState, SetStatus
 from millstream.state.traits.selects import SETTINGS, bound, read_select
+from millstream.state.traits.shipped_names import SHIPPED
 from millstream.state.traits.tables import create_trait_tables, set_states, tables_of_sets
 
 if TYPE_CHECKING:
@@ -183,6 +184,7 @@ class _Run:
             return Made(table, check_values(self.connection, one, table), columns=tuple(one.traits))
         result = one.compute(Context(connection=self.connection, as_of=self.now, rules=self.rules))
         columns = _columns_of(one, result)
+        _check_tables(one, result)
         write_arrow(self.connection, "given_rows", result.rows)
         self._store(one, table, "SELECT * FROM given_rows", columns, None)
         self.connection.execute("DROP TABLE given_rows")
@@ -236,6 +238,14 @@ def _columns_of(one: TraitSet, result: Result) -> tuple[str, ...]:
     if "profile_id" not in rows.column_names:
         raise UnfitValuesError("the rows have no column profile_id")
     return given
+
+
+def _check_tables(one: TraitSet, result: Result) -> None:
+    """A project's set may not replace tables that are others'."""
+    if one.file and not one.file.startswith(f"{SHIPPED.name}/"):
+        for table in result.tables:
+            if not table.startswith(f"{one.name}_"):
+                raise UnfitValuesError(f"its further table {table!r} should be called {one.name}_..., after the set")
 
 
 def _changed(before: SetState, status: SetStatus, message: str) -> SetState:

@@ -121,7 +121,8 @@ class Result:
     Attributes:
         rows: ``profile_id`` and a column for each trait it has values of; people who are left out have none.
         cards: The models behind it, by the trait they stand behind.
-        tables: Further tables of schema ``customers`` by name, which are replaced with the run.
+        tables: Further tables of schema ``customers`` by name, which are replaced with the run. Those of a project's
+            own set begin with its name and an underscore: ``loyalty_levels``.
         nothing_to_learn: Why there are no values, or none of some traits, in a sentence: too little to learn from.
     """
 

@@ -157,6 +157,12 @@ class TestAlerts:
         assert "threshold addresses quality" not in [one.name for one in firing(again.journal)]
         again.journal.close()
 
+    def test_a_source_that_is_late_is_judged_later(self, workspace: Workspace, write: Write) -> None:
+        write(PROJECT + "  anomalies: {late_days: {app: 2}}\n")
+        again = Workspace.open(load_project(None))
+        assert self.ends(again) == ["threshold addresses quality"]
+        again.journal.close()
+
     def test_odd_days_may_be_no_alert(self, workspace: Workspace, write: Write) -> None:
         write(PROJECT + "  anomalies: {alert: false}\n")
         assert "source app quality daily counts" in self.ends(workspace)
@@ -186,6 +192,7 @@ def test_a_run_tells_of_it_in_brief_and_does_not_fail(workspace: Workspace) -> N
         ("quality: {ranges: {age: {at_least: 9, at_most: 1}}}", "at_least is above at_most"),
         ("quality: {ranges: {age: {at_least: .nan}}}", "not a number"),
         ("quality: {anomalies: {limit: 1}}", "greater than or equal to 3"),
+        ("quality: {anomalies: {late_days: {ap: 2}}}", "no source 'ap'"),
     ],
 )
 def test_mistakes_in_the_section_are_said(write: Write, section: str, problem: str) -> None:

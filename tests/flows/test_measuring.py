@@ -207,7 +207,8 @@ def test_measuring_hinders_nothing(workspace: Workspace) -> None:
         raise ConfigurationError("The figure cannot be computed.")
 
     assert steps.attempted(report, "measure", fail) is None
-    assert report.raised == ["measure: The figure cannot be computed."]
+    assert steps.attempted(report, "report", lambda: {}["missing"]) is None
+    assert report.raised == ["measure: The figure cannot be computed.", "report: KeyError: 'missing'"]
     assert not report.ok
 
 

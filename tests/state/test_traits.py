@@ -12,6 +12,7 @@ import pytest
 
 from millstream.state.audiences import Audience
 from millstream.state.audiences.select import select_audiences
+from millstream.state.audiences.tables import create_audience_tables
 from millstream.state.errors import ConfigurationError
 from millstream.state.store import write_arrow
 from millstream.state.traits.cards import latest_cards
@@ -337,6 +338,24 @@ def guess(context: Context) -> Result:
     made = pa.table({"profile_id": pa.array([one for (one,) in rows]), "guessed": pa.array([0.5] * len(rows))})
     together = pa.table({"name": pa.array(["a"]), "times": pa.array([3])})
     return Result(made, cards={"guessed": CARD}, tables={"guesses": together})
+
+
+def test_a_projects_set_replaces_no_table_of_others(world: TraitWorld) -> None:
+    def greedy(context: Context) -> Result:
+        return replace(guess(context), tables={"memberships": pa.table({"name": pa.array(["a"])})})
+
+    def modest(context: Context) -> Result:
+        return replace(guess(context), tables={"own_levels": pa.table({"name": pa.array(["a"])})})
+
+    world.person("ana")
+    trait = Trait(description="A guess.", type="number")
+    create_audience_tables(world.customers.connection)
+    report = world.describe([replace(computing(greedy, guessed=trait), file="traits/own.py")])
+    assert outcome(report) == {"own": "failed"}
+    assert "should be called own_..." in report.sets[0].message
+    assert world.rows("SELECT count(*) FROM customers.memberships") == [(0,)]
+    assert world.describe([replace(computing(modest, guessed=trait), file="traits/own.py")]).ok
+    assert world.rows("SELECT name FROM customers.own_levels") == [("a",)]
 
 
 def test_a_card_with_a_number_that_is_none_fails_its_set_alone(world: TraitWorld) -> None:
