@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from millstream.destinations.sync import Sync
 from millstream.state.errors import ConfigurationError, QueryError
+from millstream.state.profiles.people_view import people_table
 from millstream.state.sql import identifier, literal, quoted
 from millstream.state.store import count, query_columns, query_errors
 
@@ -27,7 +28,7 @@ def make_desired(connection: Connection, name: str, sync: Sync) -> tuple[dict[st
     Raises:
         ConfigurationError: The rows cannot be read, or a mapped column is not among them.
     """
-    source = _source(sync)
+    source = _source(connection, sync)
     try:
         with query_errors():
             columns = query_columns(connection, source)
@@ -80,10 +81,10 @@ def _one_of_each(connection: Connection) -> None:
     connection.execute("DROP TABLE desired; ALTER TABLE first_rows RENAME TO desired")
 
 
-def _source(sync: Sync) -> str:
+def _source(connection: Connection, sync: Sync) -> str:
     """The rows a sync sends, as a select."""
     if sync.audience:
-        return f"""SELECT person.* FROM customers.people AS person
+        return f"""SELECT person.* FROM customers.{people_table(connection)} AS person
             JOIN customers.memberships AS member ON member.profile_id = person.profile_id
             WHERE member.audience = {literal(sync.audience)} AND member.left_at IS NULL"""
     if sync.table:

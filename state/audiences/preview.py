@@ -12,8 +12,6 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Literal
 
-import pyarrow as pa
-
 from millstream.state.audiences.kept_rules import KeptRule, rules_in_force
 from millstream.state.audiences.members import make_members
 from millstream.state.audiences.order import built_on
@@ -203,6 +201,8 @@ def _evaluate_old(
     Returns:
         Of audiences whose old rule cannot be evaluated, why.
     """
+    import pyarrow as pa
+
     concerned = [name for name, change in changes.items() if change not in ("new", "unchanged")]
     known = {name: audience for name in concerned if (audience := old[name].audience) is not None}
     problems = {name: "its rule of the last run is not known" for name in concerned if name not in known}

@@ -11,8 +11,6 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-import pyarrow as pa
-
 from millstream.state.audiences.computed import refuse_lost_traits
 from millstream.state.audiences.kept_rules import LATEST_RULES, definition_of
 from millstream.state.audiences.members import make_members
@@ -128,6 +126,8 @@ def _write_rules(connection: Connection, audiences: Mapping[str, Audience], remo
     """``select_rules``: what is computed, by which rule; those that are gone with none."""
     fingerprints = {name: audience.fingerprint() for name, audience in audiences.items()} | dict.fromkeys(removed, "")
     definitions = {name: definition_of(audience) for name, audience in audiences.items()}
+    import pyarrow as pa
+
     table = pa.table(
         {
             "audience": pa.array(list(fingerprints), pa.string()),
