@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -40,6 +40,24 @@ def write_project(folder: Path, *, url: str = SANDBOX_URL) -> Path:
     path = folder / "millstream.yaml"
     path.write_text(text, encoding="utf-8")
     return path
+
+
+Write = Callable[[str], Path]
+
+
+@pytest.fixture
+def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Write:
+    """Writes a project file into the current folder."""
+    for name in ("MILLSTREAM_PROJECT", "MILLSTREAM_STORE", "MILLSTREAM_JOURNAL", "PREFECT_API_URL"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.chdir(tmp_path)
+
+    def written(text: str) -> Path:
+        path = tmp_path / "millstream.yaml"
+        path.write_text(f"name: shop\n{text.lstrip()}", encoding="utf-8")
+        return path
+
+    return written
 
 
 @pytest.fixture(scope="session")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from millstream.flows.steps import PipelineReport, Workspace
 from millstream.state.ledger.alerts import firing
 from millstream.state.store import Store
 from tests.engines import DuckDBEngine
+from tests.flows.conftest import Write
 from tests.state.measured_world import Event, World
 
 NOW = datetime.now(UTC)
@@ -35,23 +36,6 @@ quality:
     addresses: {dimension: completeness, source: people, subject: email, at_least: 0.9, owner: crm team}
     plan: {dimension: conformance, source: app, at_least: 0}
 """
-
-Write = Callable[[str], Path]
-
-
-@pytest.fixture
-def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Write:
-    """Writes a project file into the current folder."""
-    for name in ("MILLSTREAM_PROJECT", "MILLSTREAM_STORE", "MILLSTREAM_JOURNAL", "PREFECT_API_URL"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.chdir(tmp_path)
-
-    def written(text: str) -> Path:
-        path = tmp_path / "millstream.yaml"
-        path.write_text(f"name: shop\n{text.lstrip()}", encoding="utf-8")
-        return path
-
-    return written
 
 
 @pytest.fixture

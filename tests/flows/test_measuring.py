@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -27,6 +27,7 @@ from millstream.state.measurement.lift import ADDRESSED, HELD_OUT
 from millstream.state.store import Store
 from millstream.state.traits.compute import describe
 from tests.engines import DuckDBEngine
+from tests.flows.conftest import Write
 from tests.state.measured_world import Event, World
 
 CLI_DOCS = Path(__file__).parents[2] / "docs" / "cli.md"
@@ -59,23 +60,6 @@ measurement:
   experiments:
     subject_line: {audience: readers, variants: {control: 50, short: 50}, goal: Page Viewed, within: 2d}
 """
-
-Write = Callable[[str], Path]
-
-
-@pytest.fixture
-def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Write:
-    """Writes a project file into the current folder."""
-    for name in ("MILLSTREAM_PROJECT", "MILLSTREAM_STORE", "MILLSTREAM_JOURNAL", "PREFECT_API_URL"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.chdir(tmp_path)
-
-    def written(text: str) -> Path:
-        path = tmp_path / "millstream.yaml"
-        path.write_text(f"name: shop\n{text.lstrip()}", encoding="utf-8")
-        return path
-
-    return written
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from millstream.flows.project import ProjectError, load_project
 from millstream.state.model.tables import create_tables
 from millstream.state.store import Store, count_rows
 from tests.engines import Engine
+from tests.flows.conftest import Write
 from tests.state.event_world import START, EventWorld
 
 CLI_DOCS = Path(__file__).parents[2] / "docs" / "cli.md"
@@ -33,23 +34,6 @@ connections:
 sources:
   app: {connection: crm}
 """
-
-Write = Callable[[str], Path]
-
-
-@pytest.fixture
-def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Write:
-    """Writes a project file into the current folder."""
-    for name in ("MILLSTREAM_PROJECT", "MILLSTREAM_STORE", "MILLSTREAM_JOURNAL"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.chdir(tmp_path)
-
-    def written(text: str) -> Path:
-        path = tmp_path / "millstream.yaml"
-        path.write_text(f"name: shop\n{text.lstrip()}", encoding="utf-8")
-        return path
-
-    return written
 
 
 @pytest.fixture
