@@ -87,21 +87,10 @@ def read_measured(connection: Connection, *, since: date) -> MeasuredNow:
         return MeasuredNow()
     return MeasuredNow(
         figures=_figures(connection, since),
-        retention=tuple(
-            RetentionCell(retention=name, cohort=cohort, period=period, people=people, active=active, complete=complete)
-            for name, cohort, period, people, active, complete in _newest(
-                connection, "retention", "retention, cohort, period, people, active, complete"
-            )
-        ),
-        funnels=tuple(
-            FunnelStep(funnel=name, step=step, event=event, people=people)
-            for name, step, event, people in _newest(connection, "funnels", "funnel, step, event, people")
-        ),
-        journeys=tuple(
-            JourneyPath(journey=name, path=path, people=people)
-            for name, _, path, people in _newest(connection, "journeys", "journey, -people AS rank, path, people")
-        ),
-        lifts=_lifts(connection),
+        retention=read_retention(connection),
+        funnels=read_funnels(connection),
+        journeys=read_journeys(connection),
+        lifts=read_lifts(connection),
     )
 
 
@@ -128,7 +117,29 @@ def _figures(connection: Connection, since: date) -> tuple[Figure, ...]:
     )
 
 
-def _lifts(connection: Connection) -> tuple[Lift, ...]:
+def read_retention(connection: Connection) -> tuple[RetentionCell, ...]:
+    """The cohorts of the last run."""
+    rows = _newest(connection, "retention", "retention, cohort, period, people, active, complete")
+    return tuple(
+        RetentionCell(retention=name, cohort=cohort, period=period, people=people, active=active, complete=complete)
+        for name, cohort, period, people, active, complete in rows
+    )
+
+
+def read_funnels(connection: Connection) -> tuple[FunnelStep, ...]:
+    """The steps of the last run's funnels, in their order."""
+    rows = _newest(connection, "funnels", "funnel, step, event, people")
+    return tuple(FunnelStep(funnel=name, step=step, event=event, people=people) for name, step, event, people in rows)
+
+
+def read_journeys(connection: Connection) -> tuple[JourneyPath, ...]:
+    """The ways of the last run's journeys, the most frequent of each first."""
+    rows = _newest(connection, "journeys", "journey, -people AS rank, path, people")
+    return tuple(JourneyPath(journey=name, path=path, people=people) for name, _, path, people in rows)
+
+
+def read_lifts(connection: Connection) -> tuple[Lift, ...]:
+    """The comparisons of the last run, by kind and name."""
     names = [field.name for field in fields(Lift)]
     found = _newest(connection, "lifts", f"kind AS first, {', '.join(names)}")
     return tuple(Lift(**dict(zip(names, row[1:], strict=True))) for row in found)

@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from typing import TypeVar
 
 from millstream.flows.report.facts.reader import Reader
-from millstream.state.measurement.reading import LAST_RUN
+from millstream.state.measurement.comparing import Lift
+from millstream.state.measurement.reading import (
+    FunnelStep,
+    JourneyPath,
+    RetentionCell,
+    read_funnels,
+    read_journeys,
+    read_lifts,
+    read_retention,
+)
+
+PictureT = TypeVar("PictureT")
 
 _HISTORY = timedelta(days=365)
 _PATHS = 8
@@ -54,64 +66,6 @@ class Figure:
     days: tuple[Day, ...]
 
 
-@dataclass(frozen=True)
-class Returned:
-    """Of a cohort's people, how many came back in a period after its first."""
-
-    cohort: date
-    period: int
-    people: int
-    active: int
-    complete: bool
-
-
-@dataclass(frozen=True)
-class FunnelStep:
-    """How many people came so far."""
-
-    event: str
-    people: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class Lift:
-    """A group that was addressed, or given a variant, beside its control group.
-
-    Attributes:
-        name: The sync, audience or experiment.
-        kind: holdout or experiment.
-        variant: What was done with the group.
-        goal: The event that counts.
-        window_days: How long it counts.
-        treated: People of the group.
-        treated_converted: Those of them who reached the goal.
-        control: People of the control group.
-        control_converted: Those of them who did.
-        difference: Of the shares; None with too few people, as its interval.
-        low: Lower end of its interval.
-        high: Upper end.
-        p_value: How often chance alone shows as much.
-        ratio_ok: Whether the groups are as large as planned.
-        sentence: What it comes to.
-    """
-
-    name: str
-    kind: str
-    variant: str
-    goal: str
-    window_days: float
-    treated: int
-    treated_converted: int
-    control: int
-    control_converted: int
-    difference: float | None
-    low: float | None
-    high: float | None
-    p_value: float | None
-    ratio_ok: bool
-    sentence: str
-
-
 @dataclass(frozen=True, kw_only=True)
 class ResultFacts:
     """All that was measured.
@@ -125,9 +79,9 @@ class ResultFacts:
     """
 
     figures: tuple[Figure, ...]
-    retention: Mapping[str, tuple[Returned, ...]]
+    retention: Mapping[str, tuple[RetentionCell, ...]]
     funnels: Mapping[str, tuple[FunnelStep, ...]]
-    journeys: Mapping[str, tuple[tuple[str, int], ...]]
+    journeys: Mapping[str, tuple[JourneyPath, ...]]
     lifts: tuple[Lift, ...]
 
     @property
@@ -146,12 +100,14 @@ def read_results(reader: Reader, *, as_of: datetime, count_people: Collection[st
     """
     if not reader.has("customers.figures"):
         return None
+    connection = reader.connection
+    journeys = _by_name(read_journeys(connection), lambda one: one.journey)
     return ResultFacts(
         figures=tuple(_figures(reader, (as_of - _HISTORY).date(), count_people)),
-        retention=_retention(reader),
-        funnels=_funnels(reader),
-        journeys=_journeys(reader),
-        lifts=tuple(_lifts(reader)),
+        retention=_by_name(read_retention(connection), lambda one: one.retention),
+        funnels=_by_name(read_funnels(connection), lambda one: one.funnel),
+        journeys={name: paths[:_PATHS] for name, paths in journeys.items()},
+        lifts=tuple(sorted(read_lifts(connection), key=lambda one: (one.kind != "holdout", one.name, one.variant))),
     )
 
 
@@ -189,67 +145,9 @@ def _place(figure: Figure) -> tuple[bool, int, str]:
     return not figure.north_star, place, figure.name
 
 
-def _retention(reader: Reader) -> dict[str, tuple[Returned, ...]]:
-    if not reader.has("customers.retention"):
-        return {}
-    found: dict[str, list[Returned]] = {}
-    rows = reader.rows(
-        f"""
-        SELECT one.retention, one.cohort, one.period, one.people, one.active, one.complete
-        FROM customers.retention AS one WHERE one.as_of = {LAST_RUN}
-        ORDER BY one.retention, one.cohort, one.period
-        """
-    )
-    for name, cohort, period, people, active, complete in rows:
-        found.setdefault(str(name), []).append(Returned(cohort, period, people, active, bool(complete)))
-    return {name: tuple(cells) for name, cells in found.items()}
-
-
-def _funnels(reader: Reader) -> dict[str, tuple[FunnelStep, ...]]:
-    if not reader.has("customers.funnels"):
-        return {}
-    found: dict[str, list[FunnelStep]] = {}
-    rows = reader.rows(
-        f"""
-        SELECT one.funnel, one.event, one.people
-        FROM customers.funnels AS one WHERE one.as_of = {LAST_RUN}
-        ORDER BY one.funnel, one.step
-        """
-    )
-    for name, event, people in rows:
-        found.setdefault(str(name), []).append(FunnelStep(event, people))
-    return {name: tuple(steps) for name, steps in found.items()}
-
-
-def _journeys(reader: Reader) -> dict[str, tuple[tuple[str, int], ...]]:
-    if not reader.has("customers.journeys"):
-        return {}
-    found: dict[str, list[tuple[str, int]]] = {}
-    rows = reader.rows(
-        f"""
-        SELECT one.journey, one.path, one.people
-        FROM customers.journeys AS one WHERE one.as_of = {LAST_RUN}
-        ORDER BY one.journey, one.people DESC, one.path
-        """
-    )
-    for name, path, people in rows:
-        found.setdefault(str(name), []).append((path, people))
-    return {name: tuple(paths[:_PATHS]) for name, paths in found.items()}
-
-
-def _lifts(reader: Reader) -> list[Lift]:
-    if not reader.has("customers.lifts"):
-        return []
-    sentence = "one.sentence" if "sentence" in reader.columns("customers.lifts") else "''"
-    rows = reader.rows(
-        f"""
-        SELECT one.name, one.kind, one.variant, one.goal, one.window_days, one.treated, one.treated_converted,
-               one.control, one.control_converted, one.difference, one.low, one.high, one.p_value,
-               one.sample_ratio_ok, {sentence} AS sentence
-        FROM customers.lifts AS one WHERE one.as_of = {LAST_RUN}
-        ORDER BY one.kind DESC, one.name, one.variant
-        """
-    )
-    names = ("name", "kind", "variant", "goal", "window_days", "treated", "treated_converted", "control",
-             "control_converted", "difference", "low", "high", "p_value", "ratio_ok", "sentence")  # fmt: skip
-    return [Lift(**dict(zip(names, row, strict=True))) for row in rows]
+def _by_name(pictures: Iterable[PictureT], name: Callable[[PictureT], str]) -> dict[str, tuple[PictureT, ...]]:
+    """What belongs together, in the order in which it comes."""
+    found: dict[str, list[PictureT]] = {}
+    for one in pictures:
+        found.setdefault(name(one), []).append(one)
+    return {key: tuple(ones) for key, ones in found.items()}

@@ -8,7 +8,7 @@ from datetime import date
 
 from millstream.flows.report import charts
 from millstream.flows.report.blocks import Block, Chart, Missing, Note, Section, Table
-from millstream.flows.report.facts.results import Day, Figure, FunnelStep, Lift, Returned
+from millstream.flows.report.facts.results import Day, Figure
 from millstream.flows.report.gather import ReportData
 from millstream.flows.report.numbers import (
     FEW,
@@ -26,6 +26,8 @@ from millstream.flows.report.numbers import (
     titled,
     words,
 )
+from millstream.state.measurement.comparing import Lift
+from millstream.state.measurement.reading import FunnelStep, JourneyPath, RetentionCell
 
 _DAILY = 28
 _COHORTS, _PERIODS = 14, 13
@@ -113,7 +115,7 @@ def returning_section(data: ReportData) -> Section:
     return Section("returning", title, "Groups of fewer than five people are left out.", tuple(blocks))
 
 
-def _retention(name: str, cells: Sequence[Returned]) -> Chart:
+def _retention(name: str, cells: Sequence[RetentionCell]) -> Chart:
     """The latest cohorts, the newest at the bottom. A cohort's own period is all of it, and is left out."""
     cohorts = sorted({one.cohort for one in cells if one.people >= SMALLEST_GROUP})[-_COHORTS:]
     monthly = all(one.day == 1 for one in cohorts)
@@ -152,12 +154,12 @@ def _retention(name: str, cells: Sequence[Returned]) -> Chart:
     )
 
 
-def _came_back(cells: Sequence[Returned]) -> bool:
+def _came_back(cells: Sequence[RetentionCell]) -> bool:
     """Whether there is a cohort that may be told of, and a period after its first."""
     return any(one.people >= SMALLEST_GROUP and one.period > 0 for one in cells)
 
 
-def _returned(cell: Returned | None) -> tuple[float | None, str]:
+def _returned(cell: RetentionCell | None) -> tuple[float | None, str]:
     """The share that came back, where it may be told."""
     if cell is None or not cell.people or any(map(is_few, (cell.people, cell.active, cell.people - cell.active))):
         return None, NOTHING
@@ -193,8 +195,8 @@ def _funnel(name: str, steps: Sequence[FunnelStep]) -> Chart:
     )  # fmt: skip
 
 
-def _journeys(name: str, paths: Sequence[tuple[str, int]]) -> Table:
-    told = tuple((path, people_count(people)) for path, people in paths if not is_few(people))
+def _journeys(name: str, paths: Sequence[JourneyPath]) -> Table:
+    told = tuple((one.path, people_count(one.people)) for one in paths if not is_few(one.people))
     return Table(f"Most frequent ways: {words(name)}", ("what people did, in order", "people"), told, frozenset({1}))
 
 
@@ -234,7 +236,7 @@ def _lift_blocks(lifts: Sequence[Lift]) -> Iterator[Block]:
     else:
         yield table
     for one in lifts:
-        if not one.ratio_ok:
+        if not one.sample_ratio_ok:
             yield Note(
                 f"{_lift_name(one)}: the groups are not as large as planned, more than chance explains. "
                 "Do not act on this comparison before the cause is found."
@@ -252,7 +254,7 @@ def _lift_table(lifts: Sequence[Lift]) -> Table:
             f"{people_count(one.control_converted)} of {people_count(one.control)}",
             points(one.difference) if _may_be_told(one) else NOTHING,
             f"{points(one.low)} to {points(one.high)}" if one.low is not None and _may_be_told(one) else NOTHING,
-            "as planned" if one.ratio_ok else "not as planned",
+            "as planned" if one.sample_ratio_ok else "not as planned",
         )
         for one in lifts
     )
