@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 from collections import Counter
 from collections.abc import Iterator
 
@@ -36,6 +37,15 @@ def engine(request: pytest.FixtureRequest) -> Engine:
         return DuckDBEngine()
     made: Engine = request.getfixturevalue("postgres_engine")
     return made
+
+
+@pytest.fixture(autouse=True)
+def unsteered(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No shell, and no test before, says which project, databases or server a test works with."""
+    for name in ("MILLSTREAM_PROJECT", "MILLSTREAM_STORE", "MILLSTREAM_JOURNAL"):
+        os.environ.pop(name, None)
+    if "prefect_server" not in request.fixturenames:
+        monkeypatch.delenv("PREFECT_API_URL", raising=False)
 
 
 def pytest_configure() -> None:

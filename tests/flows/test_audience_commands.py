@@ -57,8 +57,6 @@ DOCS = Path(__file__).parents[2] / "docs"
 @pytest.fixture
 def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A project whose store knows nine people with one to nine visits; its audiences were computed once."""
-    for name in ("MILLSTREAM_PROJECT", "MILLSTREAM_STORE", "MILLSTREAM_JOURNAL", "PREFECT_API_URL"):
-        monkeypatch.delenv(name, raising=False)
     monkeypatch.chdir(tmp_path)
     return make_shop(tmp_path)
 

@@ -75,8 +75,6 @@ def sandbox() -> Iterator[Sandbox]:
 
 @pytest.fixture(autouse=True)
 def _environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    for name in ("MILLSTREAM_PROJECT", "MILLSTREAM_STORE", "MILLSTREAM_JOURNAL", "PREFECT_API_URL"):
-        monkeypatch.delenv(name, raising=False)
     for name, value in SECRETS.items():
         monkeypatch.setenv(name, value)
     monkeypatch.chdir(tmp_path)
@@ -99,6 +97,7 @@ def ran(tmp_path_factory: pytest.TempPathFactory, sandbox: Sandbox) -> Path:
     """A project that ran once."""
     path = write_project(tmp_path_factory.mktemp("ran"), sandbox)
     with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("PREFECT_API_URL", raising=False)
         for name, value in SECRETS.items():
             patch.setenv(name, value)
         result = call("run", "-p", str(path))

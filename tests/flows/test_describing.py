@@ -56,8 +56,6 @@ BROKEN = OWN.replace("'same' AS mine", "'another' AS mine")
 @pytest.fixture
 def store(engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
     """A store with seven people of whom three have ordered, and a project in the current folder."""
-    for name in ("MILLSTREAM_PROJECT", "MILLSTREAM_JOURNAL"):
-        monkeypatch.delenv(name, raising=False)
     monkeypatch.chdir(tmp_path)
     (tmp_path / "traits").mkdir()
     (tmp_path / "millstream.yaml").write_text(PROJECT.format(without=SHIPPED), encoding="utf-8")

@@ -57,7 +57,6 @@ class TestParts:
         assert choice_of([]) is str
 
     def test_deployments_name_their_project_file(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.delenv("MILLSTREAM_PROJECT", raising=False)
         assert project_of_deployments(tmp_path) is None
         env = "work_pool: {job_variables: {env: {MILLSTREAM_PROJECT: shop/millstream.yaml}}}"
         (tmp_path / "prefect.yaml").write_text(f"deployments: [{{name: a, {env}}}]", encoding="utf-8")

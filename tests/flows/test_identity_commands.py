@@ -34,6 +34,7 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The folder of a project that ran once."""
     folder = tmp_path_factory.mktemp("ran")
     with Sandbox(people=250, limits=False) as sandbox, pytest.MonkeyPatch.context() as patch:
+        patch.delenv("PREFECT_API_URL", raising=False)
         for name, value in CREDENTIALS.items():
             patch.setenv(name, value)
         (folder / "millstream.yaml").write_text(project_text(sandbox=True).replace(SANDBOX_URL, sandbox.url))
@@ -44,8 +45,6 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 @pytest.fixture
 def project(ran: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of it, as the current folder."""
-    for name in ("MILLSTREAM_PROJECT", "MILLSTREAM_STORE", "MILLSTREAM_JOURNAL", "PREFECT_API_URL"):
-        monkeypatch.delenv(name, raising=False)
     for name, value in CREDENTIALS.items():
         monkeypatch.setenv(name, value)
     shutil.copytree(ran, tmp_path, dirs_exist_ok=True)

@@ -36,7 +36,7 @@ audiences:
 
 @pytest.fixture(autouse=True)
 def _no_project_around(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    for name in ("MILLSTREAM_PROJECT", "MILLSTREAM_STORE", "MILLSTREAM_JOURNAL", "CRM_TOKEN", "MAIL_KEY"):
+    for name in ("CRM_TOKEN", "MAIL_KEY"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.chdir(tmp_path)
 

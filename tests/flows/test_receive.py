@@ -39,8 +39,6 @@ sources:
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    for name in ("MILLSTREAM_PROJECT", "MILLSTREAM_STORE", "MILLSTREAM_JOURNAL"):
-        monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("WEB_KEY", KEY)
     monkeypatch.setenv("HOOK_SECRET", "whsec")
     monkeypatch.chdir(tmp_path)

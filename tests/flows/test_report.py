@@ -404,7 +404,6 @@ class TestWriting:
     @pytest.fixture
     def project(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         monkeypatch.setenv("MILLSTREAM_PROJECT", str(tmp_path))
-        monkeypatch.delenv("PREFECT_API_URL", raising=False)
         return write_project(tmp_path)
 
     def test_the_command_writes_one_file_and_keeps_the_run(self, project: Path) -> None:
