@@ -26,6 +26,8 @@ from millstream.state.audiences.rules import Audience
 
 _BEFORE = "before"
 """What a stage calls the one before it."""
+_NARROW = 25
+"""Members are told from so many columns at a time: planning takes all columns of a relation each time it is read."""
 
 
 @dataclass
@@ -114,12 +116,18 @@ class Stages:
         """One SELECT of ``audience`` and ``profile_id``, each pair once."""
         if not self._places:
             return Compiled("SELECT CAST(NULL AS TEXT) AS audience, CAST(NULL AS TEXT) AS profile_id WHERE FALSE")
-        last = f"stage_{len(self._stages) - 1}"
-        members = [
-            f"SELECT CAST({self._query.bind(name)} AS TEXT) AS audience, profile_id FROM {last} WHERE {place.column}"
-            for name, place in self._places.items()
-        ]
-        parts = ",\n".join(f"{name} AS ({sql})" for name, sql in self._relations())
+        relations = dict(self._relations())
+        members: list[str] = []
+        places = list(self._places.items())
+        for start in range(0, len(places), _NARROW):
+            source, part = f"part_{start}", places[start : start + _NARROW]
+            columns = ", ".join(dict.fromkeys(place.column for _, place in part))
+            relations[source] = f"SELECT profile_id, {columns} FROM stage_{len(self._stages) - 1}"
+            members += [
+                f"SELECT CAST({self._query.bind(name)} AS TEXT) AS audience, profile_id FROM {source} WHERE {at.column}"
+                for name, at in part
+            ]
+        parts = ",\n".join(f"{name} AS ({sql})" for name, sql in relations.items())
         return self._query.compiled(f"WITH {parts}\n" + "\nUNION ALL\n".join(members))
 
     def _relations(self) -> Iterator[tuple[str, str]]:
