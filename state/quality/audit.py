@@ -96,6 +96,7 @@ def audit(look: Look, *, run_id: str) -> Audit:
     odd = keep_daily_counts(look.connection, as_of=look.as_of, limit=look.rules.anomalies.limit)
     findings = [finding for check in CHECKS.values() for finding in check(look)]
     _keep(look, findings, run_id)
+    _forget_old(look)
     today, late = look.as_of.astimezone(UTC).date(), look.rules.anomalies.late_days
     return Audit(
         tuple(findings),
@@ -133,3 +134,9 @@ def _keep(look: Look, findings: Sequence[Finding], run_id: str) -> None:
                 for one in findings
             ],
         )
+
+
+def _forget_old(look: Look) -> None:
+    look.connection.execute(
+        "DELETE FROM customers.quality WHERE as_of < ?", [look.as_of - timedelta(days=look.rules.keep_days)]
+    )

@@ -86,6 +86,7 @@ class QualityRules(_Part):
     old_after_days: int = Field(
         default=365, ge=1, description="Days after which a record that its source did not confirm counts as old."
     )
+    keep_days: int = Field(default=400, ge=1, description="Days for which the findings of audits are kept.")
     anomalies: AnomalyRules = Field(
         default_factory=AnomalyRules, description="When a day's count of events or records is odd."
     )

@@ -215,6 +215,17 @@ class TestConsistency:
         assert finding(looked(customers), "consistency", "crm / shop", "city") == (1, 0)
 
 
+def test_findings_are_kept_for_so_many_days(customers: Customers) -> None:
+    customers.record("crm.contacts:1", ("email", "ann@example.com"))
+    described(customers)
+    for days, run in ((0, "first"), (3, "second"), (5, "third")):
+        look = Look(
+            customers.connection, (CONTACTS,), IdentityRules(), QualityRules(keep_days=4), NOW + timedelta(days=days)
+        )
+        audit(look, run_id=run)
+    assert customers.rows("SELECT DISTINCT run_id FROM customers.quality ORDER BY 1") == [("second",), ("third",)]
+
+
 def test_events_against_the_plan(customers: Customers) -> None:
     customers.record("crm.contacts:1", ("email", "ann@example.com"))
     for status in ("planned", "planned", "violating", "unplanned"):
