@@ -103,56 +103,38 @@ def behaviour_query(connection: Connection, scope: Scope) -> str:
     return f"{events_query(connection, scope)} AND event.name NOT IN {_among(NOT_BEHAVIOUR)}"
 
 
-def _cancelled() -> str:
-    """A step of a query: the orders that were cancelled."""
-    return f"""cancelled AS (
-            SELECT DISTINCT profile_id, {_property("order_id", "deal_id")} AS order_id
-            FROM events WHERE name = 'Order Cancelled'
-        )"""
-
-
-def purchases_query(_: Connection, scope: Scope) -> str:
-    """One row an order: what a later event says of it counts, and cancelled ones are none."""
+def _orders(names: Iterable[str], *more: str) -> str:
+    """One row an order: what the latest of these events says of it counts, and cancelled ones are none."""
+    order_id = _property("order_id", "deal_id")
+    columns = ", ".join(f"told.{name}" for name in ("profile_id", "order_id", "happened_at", "value", *more))
     return f"""
-        WITH bought AS (
-            SELECT profile_id, event_id, happened_at, value_base,
-                   coalesce({_property("order_id", "deal_id")}, event_id) AS order_id,
-                   channel, campaign, properties
-            FROM events WHERE name IN {_among(scope.rules.purchases)}
+        WITH cancelled AS (
+            SELECT DISTINCT profile_id, {order_id} AS order_id FROM events WHERE name = 'Order Cancelled'
         ),
-        {_cancelled()},
+        told AS (
+            SELECT *, value_base AS value, coalesce({order_id}, event_id) AS order_id
+            FROM events WHERE name IN {_among(names)}
+        ),
         ranked AS (
             SELECT *, row_number() OVER (
                 PARTITION BY profile_id, order_id ORDER BY happened_at DESC, event_id DESC) AS rank
-            FROM bought
+            FROM told
         )
-        SELECT ranked.profile_id, ranked.order_id, ranked.happened_at, ranked.value_base AS value, ranked.channel,
-               ranked.campaign, ranked.properties
-        FROM ranked LEFT JOIN cancelled
-          ON cancelled.profile_id = ranked.profile_id AND cancelled.order_id = ranked.order_id
-        WHERE ranked.rank = 1 AND cancelled.order_id IS NULL
+        SELECT {columns}
+        FROM ranked AS told LEFT JOIN cancelled
+          ON cancelled.profile_id = told.profile_id AND cancelled.order_id = told.order_id
+        WHERE told.rank = 1 AND cancelled.order_id IS NULL
         """
+
+
+def purchases_query(_: Connection, scope: Scope) -> str:
+    """One row an order that was bought and not cancelled."""
+    return _orders(scope.rules.purchases, "channel", "campaign", "properties")
 
 
 def refunds_query(_: Connection, __: Scope) -> str:
     """One row a refunded order; what a cancelled one is given back was never counted as bought."""
-    return f"""
-        WITH refunded AS (
-            SELECT profile_id, event_id, happened_at, value_base,
-                   coalesce({_property("order_id", "deal_id")}, event_id) AS order_id
-            FROM events WHERE name = 'Order Refunded'
-        ),
-        {_cancelled()},
-        ranked AS (
-            SELECT *, row_number() OVER (
-                PARTITION BY profile_id, order_id ORDER BY happened_at DESC, event_id DESC) AS rank
-            FROM refunded
-        )
-        SELECT ranked.profile_id, ranked.order_id, ranked.happened_at, ranked.value_base AS value
-        FROM ranked LEFT JOIN cancelled
-          ON cancelled.profile_id = ranked.profile_id AND cancelled.order_id = ranked.order_id
-        WHERE ranked.rank = 1 AND cancelled.order_id IS NULL
-        """
+    return _orders(["Order Refunded"])
 
 
 def line_items_query(_: Connection, __: Scope) -> str:
