@@ -6,11 +6,11 @@ from prefect import flow, get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 
 from millstream.destinations.sync_report import SyncReport
-from millstream.flows.artifacts import publish_sync
-from millstream.flows.choices import SyncName, open_project
-from millstream.flows.failure import RunFailedError, sync_problems
+from millstream.flows.artifacts.publishing import publish_sync
+from millstream.flows.deploying.choices import SyncName, open_project
 from millstream.flows.steps import PipelineReport, Workspace, new_run_id, recorded_run
 from millstream.flows.steps import activate as activate_step
+from millstream.flows.steps.failure import RunFailedError, sync_problems
 
 
 @task(name="activate", task_run_name="activate {sync}", cache_policy=NO_CACHE, persist_result=False)

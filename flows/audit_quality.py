@@ -5,11 +5,11 @@ from __future__ import annotations
 from prefect import flow, get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 
-from millstream.flows.artifacts import publish_audit
-from millstream.flows.auditing import AuditReport
-from millstream.flows.auditing import audit as audit_step
-from millstream.flows.choices import open_project
+from millstream.flows.artifacts.publishing import publish_audit
+from millstream.flows.deploying.choices import open_project
 from millstream.flows.steps import PipelineReport, Workspace, new_run_id, recorded_run
+from millstream.flows.steps.auditing import AuditReport
+from millstream.flows.steps.auditing import audit as audit_step
 
 
 @task(name="audit", cache_policy=NO_CACHE, persist_result=False)

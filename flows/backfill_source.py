@@ -8,11 +8,11 @@ from datetime import UTC, date, datetime, timedelta
 from prefect import flow
 from pydantic import PositiveInt
 
-from millstream.flows.choices import SourceName, open_project
-from millstream.flows.failure import RunFailedError, pull_problems
-from millstream.flows.ingest_source import ingest_task, window_of
+from millstream.flows.deploying.choices import SourceName, open_project
+from millstream.flows.ingest_source import ingest_task
 from millstream.flows.resolve_people import resolve_task
-from millstream.flows.steps import PipelineReport, Workspace, new_run_id, recorded_run
+from millstream.flows.steps import PipelineReport, Workspace, new_run_id, recorded_run, window_of
+from millstream.flows.steps.failure import RunFailedError, pull_problems
 from millstream.sources.ingest import IngestReport
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from prefect import flow, get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 
-from millstream.flows.artifacts import publish_traits
-from millstream.flows.choices import open_project
-from millstream.flows.describing import model_cards
-from millstream.flows.failure import RunFailedError, describe_problems
+from millstream.flows.artifacts.publishing import publish_traits
+from millstream.flows.deploying.choices import open_project
+from millstream.flows.looking.traits import model_cards
 from millstream.flows.steps import PipelineReport, Workspace, new_run_id, recorded_run
 from millstream.flows.steps import describe as describe_step
+from millstream.flows.steps.failure import RunFailedError, describe_problems
 from millstream.state.traits.report import DescribeReport
 
 

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+from datetime import date
 
 from prefect import flow, get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 
-from millstream.flows.artifacts import PullProgress, artifact_key, publish_pull
-from millstream.flows.choices import SourceName, open_project
-from millstream.flows.failure import RunFailedError, pull_problems
-from millstream.flows.steps import PipelineReport, Progress, Workspace, new_run_id, recorded_run
+from millstream.flows.artifacts.progress import PullProgress
+from millstream.flows.artifacts.publishing import publish_pull
+from millstream.flows.artifacts.writing import artifact_key
+from millstream.flows.deploying.choices import SourceName, open_project
+from millstream.flows.steps import PipelineReport, Progress, Workspace, new_run_id, recorded_run, window_of
 from millstream.flows.steps import ingest as ingest_step
+from millstream.flows.steps.failure import RunFailedError, pull_problems
 from millstream.sources.ingest import IngestReport
 from millstream.sources.pull import Window
-from millstream.state.errors import ConfigurationError
 
 
 @task(name="ingest", task_run_name="ingest {source}", cache_policy=NO_CACHE, persist_result=False)
@@ -45,22 +46,6 @@ def ingest_task(
         get_run_logger().info("%s: %s rows pulled in %.1f s", source, f"{report.rows:,}", report.seconds)
     publish_pull(project.name, report)
     return report
-
-
-def window_of(start: date | None, end: date | None) -> Window | None:
-    """The days to read again; None goes on from where the last pull ended.
-
-    Raises:
-        ConfigurationError: A last day without a first one, or before it.
-    """
-    if start is None:
-        if end is not None:
-            raise ConfigurationError("A last day needs a first day.", remedy="give start as well.")
-        return None
-    end = end or datetime.now(UTC).date()
-    if end < start:
-        raise ConfigurationError(f"The last day, {end}, is before the first day, {start}.")
-    return Window.of_days(start, end)
 
 
 @flow(name="ingest", flow_run_name="ingest {source}")

@@ -7,11 +7,11 @@ from datetime import date
 from prefect import flow, get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 
-from millstream.flows.artifacts import publish_measured
-from millstream.flows.choices import open_project
-from millstream.flows.measuring import MeasureReport
-from millstream.flows.measuring import measure as measure_step
+from millstream.flows.artifacts.publishing import publish_measured
+from millstream.flows.deploying.choices import open_project
 from millstream.flows.steps import PipelineReport, Workspace, new_run_id, recorded_run
+from millstream.flows.steps.measuring import MeasureReport
+from millstream.flows.steps.measuring import measure as measure_step
 
 
 @task(name="measure", cache_policy=NO_CACHE, persist_result=False)

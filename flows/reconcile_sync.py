@@ -8,13 +8,13 @@ from prefect.task_runners import ThreadPoolTaskRunner
 
 from millstream.destinations.reconciling import DriftReport
 from millstream.destinations.stopping import settled_on_signal
-from millstream.flows.artifacts import publish_drift
-from millstream.flows.choices import SyncName, open_project
-from millstream.flows.failure import RunFailedError
-from millstream.flows.reconciling import ReconcileReport
-from millstream.flows.reconciling import reconcile as reconcile_step
-from millstream.flows.run_pipeline import gather
-from millstream.flows.steps import Workspace, enabled_syncs, new_run_id, recorded_run
+from millstream.flows.artifacts.publishing import publish_drift
+from millstream.flows.deploying.choices import SyncName, open_project
+from millstream.flows.steps import Workspace, new_run_id, recorded_run
+from millstream.flows.steps.failure import RunFailedError
+from millstream.flows.steps.reconciling import ReconcileReport
+from millstream.flows.steps.reconciling import reconcile as reconcile_step
+from millstream.flows.steps.threads import gather
 
 
 @task(name="reconcile", task_run_name="reconcile {sync}", cache_policy=NO_CACHE, persist_result=False)
@@ -49,7 +49,7 @@ def reconcile(syncs: list[SyncName] | None = None, repair: bool = False) -> Reco
     """
     workspace = Workspace.open(open_project())
     project = workspace.project
-    chosen = list(enabled_syncs(project) if syncs is None else syncs)
+    chosen = list(project.enabled_syncs if syncs is None else syncs)
     project.require(destinations={project.sync(name).destination for name in chosen})
     report = ReconcileReport(new_run_id())
     with recorded_run(workspace, report.run_id, "reconcile", report, about=chosen), settled_on_signal():

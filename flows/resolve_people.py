@@ -5,11 +5,10 @@ from __future__ import annotations
 from prefect import flow, get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 
-from millstream.flows.artifacts import publish_people, publish_rehearsal
-from millstream.flows.choices import open_project
-from millstream.flows.people import ResolveReport
-from millstream.flows.rehearsing import Rehearsal, rehearse
-from millstream.flows.steps import PipelineReport, Workspace, new_run_id, recorded_run
+from millstream.flows.artifacts.publishing import publish_people, publish_rehearsal
+from millstream.flows.deploying.choices import open_project
+from millstream.flows.dry_runs.resolving import Rehearsal, rehearse
+from millstream.flows.steps import PipelineReport, ResolveReport, Workspace, new_run_id, recorded_run
 from millstream.flows.steps import resolve as resolve_step
 
 

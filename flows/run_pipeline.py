@@ -11,47 +11,41 @@ from prefect.task_runners import ThreadPoolTaskRunner
 
 from millstream.destinations.stopping import settled_on_signal
 from millstream.flows.activate_sync import activate_task
-from millstream.flows.artifacts import publish_pipeline
+from millstream.flows.artifacts.publishing import publish_pipeline
 from millstream.flows.audit_quality import audit_task
-from millstream.flows.choices import SourceName, SyncName, open_project
+from millstream.flows.deploying.choices import SourceName, SyncName, open_project
 from millstream.flows.describe_people import describe_task
-from millstream.flows.failure import RunFailedError, describe_problems, pull_problems, sync_problems
 from millstream.flows.ingest_source import ingest_task
 from millstream.flows.measure_figures import measure_task
 from millstream.flows.resolve_people import resolve_task
 from millstream.flows.select_audiences import select_task
-from millstream.flows.steps import PipelineReport, Workspace, enabled_syncs, new_run_id, recorded_run
+from millstream.flows.steps import PipelineReport, Workspace, new_run_id, recorded_run
+from millstream.flows.steps.failure import RunFailedError, describe_problems, pull_problems, sync_problems
+from millstream.flows.steps.threads import gather
 from millstream.flows.write_report import report_task
-from millstream.state.errors import MillstreamError
-from millstream.state.privacy import redact
 
 ReportT = TypeVar("ReportT")
 
 
-def gather(futures: Mapping[str, PrefectFuture[ReportT]]) -> tuple[list[ReportT], list[str]]:
-    """Wait for tasks that run side by side.
+def settled(report: PipelineReport, problems: list[str], tasks: Mapping[str, PrefectFuture[ReportT]]) -> list[ReportT]:
+    """The reports of tasks, once all are over; of one that ended without a report, the run's report tells."""
+    reports, failed = gather(tasks)
+    problems += failed
+    report.raised += failed
+    return reports
 
-    Returns:
-        The reports of those that came back, and a sentence for each that did not.
-    """
-    reports: list[ReportT] = []
-    problems: list[str] = []
-    for name, future in futures.items():
-        outcome = future.result(raise_on_failure=False)
-        if isinstance(outcome, MillstreamError):
-            problems.append(str(outcome.at(name)))
-        elif isinstance(outcome, BaseException):
-            problems.append(f"{name}: {type(outcome).__name__}: {redact(str(outcome))}")
-        else:
-            reports.append(outcome)
-    return reports, problems
+
+def settled_alone(
+    report: PipelineReport, problems: list[str], step: str, task: PrefectFuture[ReportT]
+) -> ReportT | None:
+    """The report of a step that is one task; None where it ended without one."""
+    reports = settled(report, problems, {step: task})
+    return reports[0] if reports else None
 
 
 def pull(report: PipelineReport, problems: list[str], sources: Iterable[str], *, full: bool) -> None:
     """Pull the sources, side by side."""
-    report.ingested, failed = gather({source: ingest_task.submit(source, full=full) for source in sources})
-    problems += failed
-    report.raised += failed
+    report.ingested = settled(report, problems, {one: ingest_task.submit(one, full=full) for one in sources})
     problems += [problem for one in report.ingested for problem in pull_problems(one)]
 
 
@@ -61,47 +55,35 @@ def know(report: PipelineReport, problems: list[str]) -> bool:
     Returns:
         Whether the audiences are up to date.
     """
-    people, failed = gather({"resolve": resolve_task.submit(run_id=report.run_id)})
-    problems += failed
-    report.raised += failed
-    if not people:
+    resolved = settled_alone(report, problems, "resolve", resolve_task.submit(run_id=report.run_id))
+    if resolved is None:
         return False
-    report.resolved = people[0]
-    described, failed = gather({"describe": describe_task.submit(run_id=report.run_id)})
-    problems += failed
-    report.raised += failed
-    if not described:
+    report.resolved = resolved
+    described = settled_alone(report, problems, "describe", describe_task.submit(run_id=report.run_id))
+    if described is None:
         return False
-    report.described = described[0]
-    problems += describe_problems(report.described)
-    if not report.described.ok:
+    report.described = described
+    problems += describe_problems(described)
+    if not described.ok:
         return False
-    audiences, failed = gather({"select": select_task.submit(run_id=report.run_id)})
-    problems += failed
-    report.raised += failed
-    if not audiences:
+    selected = settled_alone(report, problems, "select", select_task.submit(run_id=report.run_id))
+    if selected is None:
         return False
-    report.selected = audiences[0]
+    report.selected = selected
     return True
 
 
 def push(report: PipelineReport, problems: list[str], syncs: Iterable[str], *, override_guards: bool) -> None:
     """Send the syncs, side by side."""
     sends = {sync: activate_task.submit(sync, run_id=report.run_id, override_guards=override_guards) for sync in syncs}
-    report.activated, failed = gather(sends)
-    problems += failed
-    report.raised += failed
+    report.activated = settled(report, problems, sends)
     problems += [problem for sync in report.activated for problem in sync_problems(sync)]
 
 
 def learn(report: PipelineReport, problems: list[str]) -> None:
     """Measure, and look at the quality of the data. Nothing depends on it, and so it hinders nothing."""
-    measured, failed = gather({"measure": measure_task.submit(run_id=report.run_id)})
-    audited, failed_audit = gather({"audit": audit_task.submit(run_id=report.run_id)})
-    problems += failed + failed_audit
-    report.raised += failed + failed_audit
-    report.measured = measured[0] if measured else None
-    report.audited = audited[0] if audited else None
+    report.measured = settled_alone(report, problems, "measure", measure_task.submit(run_id=report.run_id))
+    report.audited = settled_alone(report, problems, "audit", audit_task.submit(run_id=report.run_id))
 
 
 @flow(name="pipeline", task_runner=ThreadPoolTaskRunner(max_workers=8))  # type: ignore[arg-type]
@@ -131,7 +113,7 @@ def pipeline(
     workspace = Workspace.open(open_project())
     project = workspace.project
     chosen_sources = list(project.sources if sources is None else sources)
-    chosen_syncs = list(enabled_syncs(project) if syncs is None else syncs)
+    chosen_syncs = list(project.enabled_syncs if syncs is None else syncs)
     project.require(sources=chosen_sources, destinations={project.sync(name).destination for name in chosen_syncs})
     report, problems = PipelineReport(new_run_id()), list[str]()
     with recorded_run(workspace, report.run_id, "pipeline", report):

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from prefect import flow, get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 
-from millstream.flows.artifacts import publish_audiences, publish_select_preview
-from millstream.flows.choices import AudienceName, open_project
-from millstream.flows.previewing import SelectPreview, preview_select
+from millstream.flows.artifacts.publishing import publish_audiences, publish_select_preview
+from millstream.flows.deploying.choices import AudienceName, open_project
+from millstream.flows.dry_runs.selecting import SelectPreview, preview_select
 from millstream.flows.steps import PipelineReport, Workspace, new_run_id, recorded_run
 from millstream.flows.steps import select as select_step
 from millstream.state.audiences.select import AudienceReport

@@ -6,10 +6,10 @@ from prefect import flow, get_run_logger
 
 from millstream.flows.alerting import WatchReport
 from millstream.flows.alerting import watch as watch_step
-from millstream.flows.artifacts import publish_alerts
-from millstream.flows.choices import open_project
-from millstream.flows.failure import RunFailedError
+from millstream.flows.artifacts.publishing import publish_alerts
+from millstream.flows.deploying.choices import open_project
 from millstream.flows.steps import Workspace, new_run_id
+from millstream.flows.steps.failure import RunFailedError
 
 
 @flow(name="watch")

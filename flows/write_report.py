@@ -5,7 +5,7 @@ from __future__ import annotations
 from prefect import flow, get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 
-from millstream.flows.choices import open_project
+from millstream.flows.deploying.choices import open_project
 from millstream.flows.report import ReportRun, report_run
 from millstream.flows.steps import Workspace
 

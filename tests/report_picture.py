@@ -12,7 +12,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from millstream.flows import steps
-from millstream.flows.demo import CREDENTIALS, SANDBOX_URL
+from millstream.flows.demo.project import CREDENTIALS, SANDBOX_URL
 from millstream.flows.project import load_project
 from millstream.flows.project.template import project_text
 from millstream.flows.report import report_run

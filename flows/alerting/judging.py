@@ -24,9 +24,9 @@ from millstream.state.errors import (
 from millstream.state.ledger.alerts import AlertKind, Condition
 
 if TYPE_CHECKING:
-    from millstream.flows.auditing import AuditReport
     from millstream.flows.project import Project
     from millstream.flows.project.alerts import AlertRules
+    from millstream.flows.steps.auditing import AuditReport
 
 _CREDENTIALS = (AuthenticationError, PermissionDeniedError)
 _DELIVERED = ("completed", "partial")

@@ -12,8 +12,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from millstream.flows.alerting.clock import missing_runs, stale_syncs
 from millstream.flows.alerting.events import emit
 from millstream.flows.alerting.judging import Judge, of_run, words_of
-from millstream.flows.failure import describe_problems
 from millstream.flows.project.alerts import AlertRules
+from millstream.flows.steps.failure import describe_problems
 from millstream.state.alerts import Channel, ChannelFailure, Message, tell
 from millstream.state.alerts.telling import Told
 from millstream.state.errors import MillstreamError

@@ -150,7 +150,8 @@ def declare_commands() -> typer.Typer:
         "auditing",
         "receiving",
         "steering",
-        "holding",
+        "rejected",
+        "suppressing",
         "reconciling",
         "watching",
         "reporting",
@@ -159,7 +160,7 @@ def declare_commands() -> typer.Typer:
         "tracking",
         "traits",
     ):
-        importlib.import_module(f"millstream.flows.cli.{module}")
+        importlib.import_module(f"millstream.flows.cli.commands.{module}")
     return app
 
 

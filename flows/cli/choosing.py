@@ -13,13 +13,9 @@ def chosen_names(
     Raises:
         ConfigurationError: One that is not in the project.
     """
-    from millstream.state.errors import ConfigurationError
-    from millstream.state.suggestions import did_you_mean
+    from millstream.flows.project.names import named
 
-    known = list(known)
+    there = dict.fromkeys(known)
     for name in names or ():
-        if name not in known:
-            raise ConfigurationError(
-                f"There is no {kind} {name!r} in the project.", allowed=known, remedy=did_you_mean(name, known)
-            )
-    return list(dict.fromkeys(names)) if names else list(known if default is None else default)
+        named(kind, name, there)
+    return list(dict.fromkeys(names)) if names else list(there if default is None else default)

@@ -12,7 +12,8 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-Cell = str | int | float | bool | None
+from millstream.flows.showing.cells import Cell
+
 PIPED_WIDTH = 160
 """Columns of a table that is not shown on a terminal: wide enough that nothing is cut."""
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from millstream.flows.project.connectors import Configured
-from millstream.flows.project.loading import FILE_NAME, Project, find_project_file, load_project
+from millstream.flows.project.loading import FILE_NAME, find_project_file, load_project
 from millstream.flows.project.models import ProjectFile, Schedule
 from millstream.flows.project.problems import Problem, ProjectError
+from millstream.flows.project.project import Project
 
 __all__ = [
     "FILE_NAME",

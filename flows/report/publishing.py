@@ -22,7 +22,7 @@ def publish_report(project: str, report: ReportRun) -> None:
     """Leave the report in Prefect's UI, under keys that each run of it uses again."""
     from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
-    from millstream.flows.artifacts import artifact_key
+    from millstream.flows.artifacts.writing import artifact_key
 
     key = artifact_key(project, "report")
     create_markdown_artifact(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import re
 import sys
 from collections.abc import Iterator
 from functools import cache
@@ -23,7 +22,7 @@ MAY_IMPORT = {
 }
 """The arrows of the design: flows -> {sources, destinations} -> state. The sandbox stands alone."""
 
-STARTS_THE_SANDBOX = ("flows/cli/", "flows/demo", "flows/cli.py")
+STARTS_THE_SANDBOX = ("flows/cli/", "flows/demo/")
 HTTP_LIBRARIES = {
     "requests",
     "httpx",
@@ -75,7 +74,7 @@ def everywhere() -> Iterator[Path]:
 
 def test_there_is_something_to_look_at() -> None:
     assert all(files(package) for package in PACKAGES)
-    assert "millstream.state.store.Store" in set(imports(ROOT / "flows" / "steps.py"))
+    assert "millstream.state.store.Store" in set(imports(ROOT / "flows" / "steps" / "workspace.py"))
 
 
 # Who imports whom
@@ -163,6 +162,19 @@ def test_only_flows_know_prefect() -> None:
     assert wrong == []
 
 
+def test_the_work_of_flows_knows_neither_prefect_nor_the_command_line() -> None:
+    """Flows and commands stand above it, and call the same functions."""
+    wrong = [
+        f"{here(path)}: {name}"
+        for folder in ("steps", "dry_runs", "steering", "looking", "showing")
+        for path in files(f"flows/{folder}")
+        for name in imports(path)
+        if name.startswith(("prefect", "millstream.flows.cli", "millstream.flows.artifacts"))
+        and name != "prefect.futures.PrefectFuture"
+    ]
+    assert wrong == []
+
+
 def test_only_the_store_opens_its_engines() -> None:
     """A scratch database in memory is nobody's store."""
     opened = {
@@ -187,7 +199,7 @@ def test_http_is_spoken_in_one_place() -> None:
             if not any(name == library or name.startswith(f"{library}.") for library in HTTP_LIBRARIES):
                 continue
             is_engine = here(path).startswith(SPEAKS_HTTP)
-            is_local = re.fullmatch(r"flows/(local_prefect|demo\w*)\.py", here(path))
+            is_local = here(path).startswith("flows/demo/")
             if not (is_engine or is_local or name in NAMES_A_TYPE):
                 wrong.append(f"{here(path)}: {name}")
     assert wrong == []
@@ -235,6 +247,16 @@ def test_flow_files_shadow_no_library() -> None:
     ours = {"millstream", "flows", "sources", "destinations", "state", "sandbox", "tests", "benchmarks"}
     stems = {path.stem for path in (ROOT / "flows").iterdir() if path.suffix == ".py" or path.is_dir()}
     assert stems & (taken - ours) - {"__init__", "__pycache__"} == set()
+
+
+def test_at_the_top_of_flows_stand_the_flows_and_nothing_else() -> None:
+    """One a file: who opens the folder sees at once which there are."""
+    flows = {}
+    for path in (ROOT / "flows").glob("*.py"):
+        decorated = [node for node in tree(path).body if isinstance(node, ast.FunctionDef) and node.decorator_list]
+        called = [one.func for node in decorated for one in node.decorator_list if isinstance(one, ast.Call)]
+        flows[path.stem] = sum(isinstance(one, ast.Name) and one.id == "flow" for one in called)
+    assert {name: count for name, count in flows.items() if count != 1} == {"__init__": 0}
 
 
 def test_the_import_name_holds_only_links() -> None:

@@ -35,7 +35,7 @@ LATE = (
     "millstream.destinations.delivery",
     "millstream.destinations.stopping",
     "millstream.flows.cli.engines",
-    "millstream.flows.cli.results",
+    "millstream.flows.cli.views.outcomes",
     "millstream.flows.project",
     "millstream.state.ledger.budgets",
     "millstream.sources.hubspot",

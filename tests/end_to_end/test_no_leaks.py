@@ -23,8 +23,12 @@ import requests
 import sqlalchemy as sa
 
 from millstream.destinations.registry import DESTINATIONS
-from millstream.flows import artifacts, steps
+from millstream.flows import steps
+from millstream.flows.artifacts import writing
+from millstream.flows.artifacts.publishing import publish_sync
 from millstream.flows.project import load_project
+from millstream.flows.showing.markdown import markdown_table
+from millstream.flows.showing.syncs import sync_rows
 from millstream.sandbox import Sandbox
 from millstream.state.ledger.outcomes import unpacked
 from tests.contract.destinations.ground import quick_jobs
@@ -139,13 +143,13 @@ def told_here(project: EveryDestination) -> str:
     told: list[str] = []
     with pytest.MonkeyPatch.context() as patch, logged(told):
         for kind in ("table", "link"):
-            patch.setattr(artifacts, f"create_{kind}_artifact", lambda *given, **facts: told.append(f"{given} {facts}"))
+            patch.setattr(writing, f"create_{kind}_artifact", lambda *given, **facts: told.append(f"{given} {facts}"))
         workspace = steps.Workspace.open(load_project(project.folder))
         reports = steps.activate_all(workspace, DESTINATIONS.names(), run_id=steps.new_run_id())
         workspace.journal.close()
         for report in reports:
-            artifacts.publish_sync("leaks", report, docs_url="https://example.com")
-    told += [artifacts.markdown_table(artifacts.sync_rows(reports)), *(str(one.as_json()) for one in reports)]
+            publish_sync("leaks", report, docs_url="https://example.com")
+    told += [markdown_table(sync_rows(reports)), *(str(one.as_json()) for one in reports)]
     return "\n".join(told)
 
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import pytest
 
 from millstream.flows import steps
-from millstream.flows.reading import explain, status
+from millstream.flows.looking.person import explain
+from millstream.flows.looking.status import status
 from tests.end_to_end.identity import agreement
 from tests.end_to_end.world import TAGS, World, check_destinations, demo_world, expected, listed, statuses, tagged
 from tests.postgres import Server

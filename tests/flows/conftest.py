@@ -5,17 +5,21 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import UUID
 
 import pytest
 
-from millstream.flows.demo import SANDBOX_URL
-from millstream.flows.local_prefect import LocalPrefect
+from millstream.flows.demo.local_prefect import LocalPrefect
+from millstream.flows.demo.project import SANDBOX_URL
+from millstream.flows.project import load_project
 from millstream.flows.project.template import project_text
+from millstream.flows.steps import Workspace
 from millstream.sandbox import Sandbox
+from millstream.state.store import Store
+from tests.engines import Engine
 
 if TYPE_CHECKING:
     from prefect.client.schemas.objects import FlowRun
@@ -56,6 +60,22 @@ def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Write:
         return path
 
     return written
+
+
+@contextmanager
+def own_store(engine: Engine, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
+    """A store in a folder, which the projects of the test work with."""
+    with engine.store(folder) as made:
+        monkeypatch.setenv("MILLSTREAM_STORE", getattr(made, "url", None) or f"duckdb:///{folder / 'store.duckdb'}")
+        yield made
+
+
+@pytest.fixture
+def workspace(store: Store) -> Iterator[Workspace]:
+    """The project of the current folder, on a store that the test's own fixture has filled."""
+    made = Workspace.open(load_project())
+    yield made
+    made.journal.close()
 
 
 @pytest.fixture(scope="session")

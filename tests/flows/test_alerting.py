@@ -9,18 +9,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner
 
 from millstream.destinations.planning import PlanReport
 from millstream.destinations.reconciling import DriftReport
 from millstream.destinations.sync_report import SyncReport
 from millstream.flows.alerting import after_run, watch
 from millstream.flows.alerting.clock import last_due, missing_runs, stale_syncs
-from millstream.flows.cli.application import declare_commands
 from millstream.flows.project import load_project
 from millstream.flows.project.models import Schedule
-from millstream.flows.reconciling import ReconcileReport
 from millstream.flows.steps import PipelineReport, Workspace, recorded_run
+from millstream.flows.steps.reconciling import ReconcileReport
 from millstream.sandbox import Sandbox
 from millstream.sources.ingest import IngestReport
 from millstream.state.errors import (
@@ -33,6 +31,7 @@ from millstream.state.errors import (
     UnavailableError,
 )
 from millstream.state.ledger.alerts import firing, note
+from tests.flows.calling import call
 from tests.receivers import Hooks, web_server
 
 PROJECT = """
@@ -275,7 +274,7 @@ class TestClock:
 
 class TestCommand:
     def call(self, folder: Path, *arguments: str, ok: bool = True) -> Any:
-        result = CliRunner().invoke(declare_commands(), ["watch", *arguments, "-p", str(folder), "--json"])
+        result = call("watch", *arguments, "-p", str(folder), "--json")
         assert (result.exit_code == 0) is ok, result.output
         return json.loads(result.stdout)
 
@@ -289,7 +288,7 @@ class TestCommand:
         assert (report["told"], len(hooks.posted)) == (1, 2)
         hooks.answers = [400]
         ends(shop, sent("offers"))
-        result = CliRunner().invoke(declare_commands(), ["watch", "-p", str(tmp_path)])
+        result = call("watch", "-p", str(tmp_path))
         assert (result.exit_code, "Nothing." in result.output) == (0, True)
 
     def test_channels_can_be_tried(self, shop: Workspace, hooks: Hooks, tmp_path: Path) -> None:
@@ -304,7 +303,7 @@ def test_a_wrong_key_is_told_by_the_run_that_met_it(
 ) -> None:
     def activate(key: str) -> None:
         monkeypatch.setenv("NO_KEY", key)
-        CliRunner().invoke(declare_commands(), ["activate", "letters", "-p", str(tmp_path)])
+        call("activate", "letters", "-p", str(tmp_path))
 
     monkeypatch.setenv("ALERTS_SECRET", "for the signature")
     with Sandbox(people=20, limits=False) as sandbox:

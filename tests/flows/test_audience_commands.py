@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
-from typing import Any
 
 import pytest
-from typer.testing import CliRunner, Result
 
-from millstream.flows.cli.application import declare_commands
 from millstream.flows.project import load_project
 from millstream.flows.steps import Workspace, select
+from tests.flows.calling import call, call_json, documented_keys
 from tests.state.audience_world import AudienceWorld
 
 PROJECT = """
@@ -51,7 +48,6 @@ delivery:
   audience_holdouts: {many: 0.0000001}
   priorities: {letters: [most, many]}
 """
-DOCS = Path(__file__).parents[2] / "docs"
 
 
 @pytest.fixture
@@ -74,17 +70,6 @@ def make_shop(folder: Path) -> Path:
     return folder
 
 
-def call(*arguments: str) -> Result:
-    return CliRunner().invoke(declare_commands(), list(arguments))
-
-
-def call_json(*arguments: str) -> dict[str, Any]:
-    result = call(*arguments, "--json")
-    assert result.exit_code == 0, result.output
-    document: dict[str, Any] = json.loads(result.stdout)
-    return document
-
-
 def change(shop: Path, old: str, new: str) -> None:
     path = shop / "millstream.yaml"
     text = path.read_text()
@@ -104,13 +89,6 @@ def acknowledged(shop: Path, sync: str, people: int) -> None:
                 "acknowledged_at, plan_id) VALUES (?, ?, ?, 'hash', TRUE, now(), 'plan')",
                 [sync, f"{9 - number}@example.com", f"p_{9 - number}"],
             )
-
-
-def documented_keys(command: str) -> set[str]:
-    text = (DOCS / "cli.md").read_text(encoding="utf-8")
-    row = re.search(rf"^\| `{command}` \| (.+) \|$", text, re.MULTILINE)
-    assert row, f"docs/cli.md says nothing of the JSON of {command}"
-    return set(re.findall(r"`(\w+)`", row[1]))
 
 
 def test_a_dry_run_tells_who_moves_and_what_the_syncs_would_send(shop: Path) -> None:

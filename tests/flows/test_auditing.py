@@ -8,19 +8,19 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner, Result
 
 from millstream.flows import steps
 from millstream.flows.alerting import after_run
 from millstream.flows.alerting.watching import watch
-from millstream.flows.auditing import audit
-from millstream.flows.cli.application import declare_commands
 from millstream.flows.project import ProjectError, load_project
 from millstream.flows.steps import PipelineReport, Workspace
+from millstream.flows.steps.auditing import audit
+from millstream.flows.steps.pipeline import attempted
 from millstream.state.ledger.alerts import firing
 from millstream.state.store import Store
 from tests.engines import DuckDBEngine
-from tests.flows.conftest import Write
+from tests.flows.calling import call
+from tests.flows.conftest import Write, own_store
 from tests.state.measured_world import Event, World
 
 NOW = datetime.now(UTC)
@@ -42,8 +42,7 @@ quality:
 def store(tmp_path: Path, write: Write, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
     """People without addresses who view pages every day, up to yesterday, when only one did."""
     write(PROJECT)
-    with DuckDBEngine().store(tmp_path) as made:
-        monkeypatch.setenv("MILLSTREAM_STORE", f"duckdb:///{tmp_path / 'store.duckdb'}")
+    with own_store(DuckDBEngine(), tmp_path, monkeypatch) as made:
         noon = NOW.replace(hour=12, minute=0)
         with made.transaction() as connection:
             world = World(connection)
@@ -58,19 +57,8 @@ def store(tmp_path: Path, write: Write, monkeypatch: pytest.MonkeyPatch) -> Iter
         yield made
 
 
-@pytest.fixture
-def workspace(store: Store) -> Iterator[Workspace]:
-    made = Workspace.open(load_project(None))
-    yield made
-    made.journal.close()
-
-
-def call(*arguments: str) -> Result:
-    return CliRunner().invoke(declare_commands(), ["audit", *arguments])
-
-
 def test_it_tells_dimensions_odd_days_and_thresholds(store: Store) -> None:
-    result = call()
+    result = call("audit")
     assert result.exit_code == 1, "a threshold is not reached"
     assert "addresses" in result.stdout
     assert "BROKEN" in result.stdout
@@ -82,14 +70,14 @@ def test_it_tells_dimensions_odd_days_and_thresholds(store: Store) -> None:
 
 
 def test_one_dimension_in_full(store: Store) -> None:
-    result = call("--dimension", "completeness")
+    result = call("audit", "--dimension", "completeness")
     assert "email" in result.stdout
     assert "0.0%" in result.stdout
     assert "Odd days" not in result.stdout
 
 
 def test_all_of_it_as_a_document(store: Store) -> None:
-    document = json.loads(call("--json").stdout)
+    document = json.loads(call("audit", "--json").stdout)
     assert document["ok"] is False
     assert [one["name"] for one in document["thresholds"] if not one["ok"]] == ["addresses"]
     assert document["odd_yesterday"][0]["source"] == document["odd_days"][0]["source"]
@@ -98,14 +86,14 @@ def test_all_of_it_as_a_document(store: Store) -> None:
 
 
 def test_an_unknown_dimension_is_said(store: Store) -> None:
-    result = call("--dimension", "completenes")
+    result = call("audit", "--dimension", "completenes")
     assert result.exit_code == 2
     assert "did you mean 'completeness'" in result.stderr
 
 
 def test_an_empty_store_has_nothing_to_look_at(tmp_path: Path, write: Write) -> None:
     write("quality: {}")
-    result = call()
+    result = call("audit")
     assert (result.exit_code, result.stdout) == (0, "")
     assert "nothing to look at yet" in result.stderr
 
@@ -157,7 +145,7 @@ class TestAlerts:
 
 def test_a_run_tells_of_it_in_brief_and_does_not_fail(workspace: Workspace) -> None:
     report = PipelineReport("run")
-    report.audited = steps.attempted(report, "audit", lambda: steps.audit(workspace, run_id="run"))
+    report.audited = attempted(report, "audit", lambda: steps.audit(workspace, run_id="run"))
     assert report.ok
     brief = report.as_json()["audited"]
     assert brief["ok"] is False

@@ -16,16 +16,18 @@ from typing import Any
 import pytest
 import requests
 from requests.adapters import HTTPAdapter
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 from urllib3.util import Retry
 
-from millstream.flows import reference
-from millstream.flows.cli.application import declare_commands
-from millstream.flows.local_prefect import LocalPrefect
+from millstream.flows.demo.local_prefect import LocalPrefect
+from millstream.flows.demo.project import CREDENTIALS, SANDBOX_URL
 from millstream.flows.project import load_project
 from millstream.flows.project.template import project_text
+from millstream.flows.reference import __main__ as reference
 from millstream.sandbox import Sandbox
 from millstream.state.errors import ConfigurationError
+from tests.flows import calling
+from tests.flows.calling import documented_keys
 
 AUDIENCES = {"customers", "promoters", "cart_abandoners", "detractors", "high_value_at_risk"}
 COMMANDS = (
@@ -56,15 +58,7 @@ SOURCES = (
     "zendesk",
     "zoho_crm",
 )
-SECRETS = {
-    "HUBSPOT_ACCESS_TOKEN": "pat-sandbox-hubspot",
-    "GA4_CLIENT_SECRET": "sandbox-secret",
-    "GA4_REFRESH_TOKEN": "sandbox-refresh",
-    "SURVEYMONKEY_ACCESS_TOKEN": "sandbox-surveymonkey",
-    "MAILCHIMP_API_KEY": "sandbox-mailchimp-us1",
-}
 HEAVY = ("prefect", "dlt", "duckdb", "sqlalchemy", "pyarrow", "requests", "numpy", "pydantic")
-DOCS = Path(__file__).parents[2] / "docs"
 
 
 @pytest.fixture(scope="module")
@@ -75,14 +69,14 @@ def sandbox() -> Iterator[Sandbox]:
 
 @pytest.fixture(autouse=True)
 def _environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    for name, value in SECRETS.items():
+    for name, value in CREDENTIALS.items():
         monkeypatch.setenv(name, value)
     monkeypatch.chdir(tmp_path)
 
 
 def write_project(folder: Path, sandbox: Sandbox) -> Path:
     path = folder / "millstream.yaml"
-    path.write_text(project_text(sandbox=True).replace("http://127.0.0.1:8790", sandbox.url), encoding="utf-8")
+    path.write_text(project_text(sandbox=True).replace(SANDBOX_URL, sandbox.url), encoding="utf-8")
     return path
 
 
@@ -98,7 +92,7 @@ def ran(tmp_path_factory: pytest.TempPathFactory, sandbox: Sandbox) -> Path:
     path = write_project(tmp_path_factory.mktemp("ran"), sandbox)
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("PREFECT_API_URL", raising=False)
-        for name, value in SECRETS.items():
+        for name, value in CREDENTIALS.items():
             patch.setenv(name, value)
         result = call("run", "-p", str(path))
     assert result.exit_code == 0, result.output
@@ -106,8 +100,8 @@ def ran(tmp_path_factory: pytest.TempPathFactory, sandbox: Sandbox) -> Path:
 
 
 def call(*arguments: str) -> Result:
-    result = CliRunner().invoke(declare_commands(), list(arguments))
-    for secret in SECRETS.values():
+    result = calling.call(*arguments)
+    for secret in CREDENTIALS.values():
         assert secret not in result.output
     return result
 
@@ -115,14 +109,6 @@ def call(*arguments: str) -> Result:
 def call_json(*arguments: str) -> dict[str, Any]:
     document: dict[str, Any] = json.loads(call(*arguments, "--json").stdout)
     return document
-
-
-def documented_keys(command: str) -> set[str]:
-    """The keys that the docs promise for a command's JSON document."""
-    text = (DOCS / "cli.md").read_text(encoding="utf-8")
-    row = re.search(rf"^\| `{command}` \| (.+) \|$", text, re.MULTILINE)
-    assert row, f"docs/cli.md says nothing of the JSON of {command}"
-    return set(re.findall(r"`(\w+)`", row[1]))
 
 
 class TestHelp:
@@ -222,7 +208,7 @@ class TestWrongUse:
             ]
 
     def test_a_command_asks_only_for_the_secrets_it_needs(self, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        for name in SECRETS:
+        for name in CREDENTIALS:
             if not name.startswith("SURVEYMONKEY"):
                 monkeypatch.delenv(name)
         assert call("ingest", "surveymonkey").exit_code == 0

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from millstream.flows.demo import CREDENTIALS, main
+from millstream.flows.demo.__main__ import main
+from millstream.flows.demo.project import CREDENTIALS
 from millstream.flows.project import load_project
 from tests.flows.conftest import write_project
 

@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from millstream.flows.deploy import deploy_project
-from millstream.flows.deployments import WORK_POOL, checkout, deployments_folder, deployments_of, render
-from millstream.flows.local_prefect import LocalPrefect
+from millstream.flows.demo.local_prefect import LocalPrefect
+from millstream.flows.deploying.deployments import WORK_POOL, deployments_of
+from millstream.flows.deploying.prefect_yaml import checkout, deployments_folder, render
+from millstream.flows.deploying.registering import deploy_project
 from millstream.flows.project import Project, load_project
 from millstream.state.errors import ConfigurationError
 from tests.flows.conftest import end, start, write_project

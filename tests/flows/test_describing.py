@@ -2,33 +2,30 @@
 
 from __future__ import annotations
 
-import json
 import re
 import subprocess
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
-from typer.testing import CliRunner, Result
 
 from millstream.flows import steps
-from millstream.flows.artifacts import card_text, trait_rows
-from millstream.flows.cli.application import declare_commands
-from millstream.flows.failure import describe_problems
-from millstream.flows.local_prefect import LocalPrefect
+from millstream.flows.demo.local_prefect import LocalPrefect
 from millstream.flows.project import ProjectError, load_project
+from millstream.flows.showing.traits import card_text, trait_rows
+from millstream.flows.steps.failure import describe_problems
 from millstream.state.ledger.alerts import firing
 from millstream.state.model.tables import create_tables
 from millstream.state.store import Store
 from millstream.state.traits.contract import Calibration, ModelCard
 from millstream.state.traits.report import DescribeReport, SetState
 from tests.engines import Engine
+from tests.flows.calling import call, call_json, documented_keys
+from tests.flows.conftest import own_store
 from tests.state.conftest import Customers
 
-CLI_DOCS = Path(__file__).parents[2] / "docs" / "cli.md"
 PROJECT = """
 name: shop
 traits:
@@ -59,9 +56,7 @@ def store(engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> It
     monkeypatch.chdir(tmp_path)
     (tmp_path / "traits").mkdir()
     (tmp_path / "millstream.yaml").write_text(PROJECT.format(without=SHIPPED), encoding="utf-8")
-    with engine.store(tmp_path) as made:
-        url = getattr(made, "url", None) or f"duckdb:///{tmp_path / 'store.duckdb'}"
-        monkeypatch.setenv("MILLSTREAM_STORE", url)
+    with own_store(engine, tmp_path, monkeypatch) as made:
         with made.transaction() as connection:
             create_tables(connection)
             customers = Customers(connection)
@@ -79,22 +74,6 @@ def write_trait(folder: Path, text: str, name: str = "own.sql") -> None:
 
 def workspace(folder: Path | None = None) -> steps.Workspace:
     return steps.Workspace.open(load_project(folder))
-
-
-def call(*arguments: str) -> Result:
-    return CliRunner().invoke(declare_commands(), list(arguments))
-
-
-def promised(command: str) -> set[str]:
-    """The keys that the docs promise for a command's JSON document."""
-    row = re.search(rf"^\| `{command}` \| (.+) \|$", CLI_DOCS.read_text(encoding="utf-8"), re.MULTILINE)
-    assert row, command
-    return set(re.findall(r"`(\w+)`", row[1]))
-
-
-def document(*arguments: str) -> Any:
-    result = call(*arguments, "--json")
-    return json.loads(result.stdout)
 
 
 def members(store: Store) -> int:
@@ -139,8 +118,8 @@ def test_the_command_computes_and_shows(store: Store, tmp_path: Path) -> None:
     shown = call("describe")
     assert shown.exit_code == 0, shown.output
     assert re.search(r"purchases\s+computed\s+7", shown.stdout)
-    found = document("describe", "--full")
-    assert set(found) == promised("describe")
+    found = call_json("describe", "--full")
+    assert set(found) == documented_keys("describe")
     assert found["described"]["sets"][0]["status"] == "computed"
 
 
@@ -157,10 +136,10 @@ def test_a_wrong_file_is_told_with_its_line(store: Store, tmp_path: Path) -> Non
     result = call("describe")
     assert result.exit_code == 2
     assert "traits/own.sql:3: imputs: this key is not known" in " ".join(result.stderr.split())
-    [found] = [one for one in document("check")["checks"] if one["kind"] == "traits"]
+    [found] = [one for one in call_json("check", ok=False)["checks"] if one["kind"] == "traits"]
     assert (found["name"], found["ok"]) == ("traits/own.sql:3", False)
     write_trait(tmp_path, OWN)
-    assert [one["name"] for one in document("check")["checks"]] == ["store", "journal"]
+    assert [one["name"] for one in call_json("check")["checks"]] == ["store", "journal"]
 
 
 def test_traits_are_listed_also_before_anything_is_computed(store: Store, tmp_path: Path) -> None:
@@ -170,7 +149,7 @@ def test_traits_are_listed_also_before_anything_is_computed(store: Store, tmp_pa
     assert "Nothing is computed yet" in before.stderr
     steps.resolve(workspace(), run_id="r")
     call("describe")
-    found = {one["trait"]: one for one in document("traits")["traits"]}
+    found = {one["trait"]: one for one in call_json("traits")["traits"]}
     assert (found["mine"]["people"], found["mine"]["share"], found["mine"]["status"]) == (7, 1.0, "computed")
     assert (found["revenue"]["people"], found["revenue"]["trait_set"]) == (3, "purchases")
 
@@ -179,12 +158,12 @@ def test_a_trait_is_told_with_its_code_and_how_its_values_are_spread(store: Stor
     write_trait(tmp_path, OWN)
     steps.resolve(workspace(), run_id="r")
     call("describe")
-    number = document("traits", "revenue")
-    assert set(number) == promised("traits TRAIT")
+    number = call_json("traits", "revenue")
+    assert set(number) == documented_keys("traits TRAIT")
     assert number["quantiles"]["50%"] == pytest.approx(20.0)
-    moment = document("traits", "last_order_at")
+    moment = call_json("traits", "last_order_at")
     assert moment["quantiles"]["50%"] == f"{datetime.now(UTC) - timedelta(days=2):%Y-%m-%d}"
-    group = document("traits", "mine")
+    group = call_json("traits", "mine")
     assert (group["groups"], group["others"]) == ([{"value": "same", "people": 7}], 0)
     shown = call("traits", "mine").stdout
     assert "Always the same." in shown
@@ -196,7 +175,7 @@ def test_text_that_few_people_share_is_not_told(store: Store, tmp_path: Path) ->
     write_trait(tmp_path, OWN.replace("'same' AS mine", select).replace(", allowed: [same]", ""))
     steps.resolve(workspace(), run_id="r")
     call("describe")
-    group = document("traits", "mine")
+    group = call_json("traits", "mine")
     assert (group["groups"], group["others"]) == ([{"value": "known", "people": 6}], 1)
     assert "secret" not in call("traits", "mine").output.replace("'secret'", "")
 
@@ -211,7 +190,7 @@ def test_computed_traits_are_part_of_a_persons_story(store: Store) -> None:
     steps.resolve(workspace(), run_id="r")
     call("describe")
     call("select")
-    [person] = document("explain", "u0")["people"]
+    [person] = call_json("explain", "u0")["people"]
     told = {one["name"]: one["value"] for one in person["traits"]}
     assert told["orders"] == "1.0"
     assert person["audiences"][0]["member"] is True
@@ -240,7 +219,7 @@ def test_the_section_of_the_project_file_is_checked(tmp_path: Path, text: str, e
 
 FLOWS = """
 from millstream.flows.describe_people import describe
-from millstream.flows.failure import RunFailedError
+from millstream.flows.steps.failure import RunFailedError
 from millstream.flows.run_pipeline import pipeline
 
 for flow in (describe, pipeline):

@@ -11,17 +11,17 @@ from typing import TYPE_CHECKING
 import duckdb
 import pytest
 
-from millstream.flows.artifacts import artifact_key, markdown_table
+from millstream.flows.artifacts.writing import artifact_key
 from millstream.flows.backfill_source import parts_of
-from millstream.flows.choices import choice_of, project_of_deployments
-from millstream.flows.demo import CREDENTIALS
-from millstream.flows.deploy import deploy_project
-from millstream.flows.deployments import WORK_POOL
-from millstream.flows.failure import RunFailedError, pull_problems, sync_problems
-from millstream.flows.ingest_source import window_of
-from millstream.flows.local_prefect import LocalPrefect
+from millstream.flows.demo.local_prefect import LocalPrefect
+from millstream.flows.demo.project import CREDENTIALS
+from millstream.flows.deploying.choices import choice_of, project_of_deployments
+from millstream.flows.deploying.deployments import WORK_POOL
+from millstream.flows.deploying.registering import deploy_project
 from millstream.flows.project import Project, load_project
-from millstream.flows.steps import Workspace
+from millstream.flows.showing.markdown import markdown_table
+from millstream.flows.steps import Workspace, window_of
+from millstream.flows.steps.failure import RunFailedError, pull_problems, sync_problems
 from millstream.sandbox import Sandbox
 from millstream.state.errors import ConfigurationError
 from tests.flows.conftest import end, start, write_project

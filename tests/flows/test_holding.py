@@ -9,13 +9,12 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
-from typer.testing import CliRunner
 
-from millstream.flows.cli.application import declare_commands
 from millstream.flows.project import load_project
 from millstream.flows.steps import Workspace
 from millstream.state.ledger.journal import now
 from millstream.state.ledger.suppressions import value_hash
+from tests.flows.calling import call_json
 
 PROJECT = """
 name: shop
@@ -35,9 +34,7 @@ def project(tmp_path: Path) -> Path:
 
 
 def call(project: Path, *arguments: str, ok: bool = True) -> Any:
-    result = CliRunner().invoke(declare_commands(), [*arguments, "-p", str(project), "--json"])
-    assert (result.exit_code == 0) is ok, result.output
-    return json.loads(result.stdout)
+    return call_json(*arguments, "-p", str(project), ok=ok)
 
 
 @pytest.fixture

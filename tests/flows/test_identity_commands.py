@@ -16,14 +16,13 @@ from typing import Any
 import duckdb
 import pytest
 import yaml
-from typer.testing import CliRunner, Result
 
-from millstream.flows.cli.application import declare_commands
-from millstream.flows.demo import CREDENTIALS, SANDBOX_URL
-from millstream.flows.local_prefect import LocalPrefect
+from millstream.flows.demo.local_prefect import LocalPrefect
+from millstream.flows.demo.project import CREDENTIALS, SANDBOX_URL
 from millstream.flows.project.template import project_text
 from millstream.sandbox import Sandbox
 from millstream.state.identity import IdentityRules
+from tests.flows.calling import call, call_json, documented_keys
 
 DOCS = Path(__file__).parents[2] / "docs"
 STRICTER = "identity:\n  kinds:\n    email: {max_records: 3}\n    phone: {agree_on: null}\n"
@@ -61,25 +60,6 @@ def answers(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
         monkeypatch.setattr("typer.confirm", lambda *_, **__: answer == "y")
 
     return say
-
-
-def call(*arguments: str) -> Result:
-    return CliRunner().invoke(declare_commands(), list(arguments))
-
-
-def call_json(*arguments: str) -> dict[str, Any]:
-    result = call(*arguments, "--json")
-    assert result.exit_code == 0, result.output
-    document: dict[str, Any] = json.loads(result.stdout)
-    return document
-
-
-def documented_keys(command: str) -> set[str]:
-    """The keys that the docs promise for a command's JSON document."""
-    text = (DOCS / "cli.md").read_text(encoding="utf-8")
-    row = re.search(rf"^\| `{command}` \| (.+) \|$", text, re.MULTILINE)
-    assert row, f"docs/cli.md says nothing of the JSON of {command}"
-    return set(re.findall(r"`(\w+)`", row[1]))
 
 
 @contextmanager

@@ -14,7 +14,7 @@ import pytest
 
 from millstream.destinations.contract import DeliveryRow
 from millstream.flows import steps
-from millstream.flows.local_prefect import LocalPrefect
+from millstream.flows.demo.local_prefect import LocalPrefect
 from millstream.flows.project import load_project
 from millstream.flows.steps import Workspace
 from millstream.sandbox import Sandbox
@@ -49,7 +49,7 @@ def shop(prefect_server: LocalPrefect, tmp_path: Path, monkeypatch: pytest.Monke
 
 
 FLOWS = """
-from millstream.flows.failure import RunFailedError
+from millstream.flows.steps.failure import RunFailedError
 from millstream.flows.reconcile_sync import reconcile
 from millstream.flows.watch_project import watch
 

@@ -10,16 +10,15 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
-from typer.testing import CliRunner, Result
 
 from millstream.destinations.planning.eligible import in_holdout
 from millstream.destinations.rules import Holdout
-from millstream.flows import steps
-from millstream.flows.cli.application import declare_commands
-from millstream.flows.describing import trait_sets_of
-from millstream.flows.measuring import comparisons, measure
 from millstream.flows.project import ProjectError, load_project
 from millstream.flows.steps import PipelineReport, Workspace
+from millstream.flows.steps.comparing import comparisons
+from millstream.flows.steps.describing import trait_sets_of
+from millstream.flows.steps.measuring import measure
+from millstream.flows.steps.pipeline import attempted
 from millstream.state.errors import ConfigurationError
 from millstream.state.ledger.suppressions import salt
 from millstream.state.measurement.experiments import variant_of
@@ -27,7 +26,8 @@ from millstream.state.measurement.lift import ADDRESSED, HELD_OUT
 from millstream.state.store import Store
 from millstream.state.traits.compute import describe
 from tests.engines import DuckDBEngine
-from tests.flows.conftest import Write
+from tests.flows.calling import call
+from tests.flows.conftest import Write, own_store
 from tests.state.measured_world import Event, World
 
 CLI_DOCS = Path(__file__).parents[2] / "docs" / "cli.md"
@@ -66,8 +66,7 @@ measurement:
 def store(tmp_path: Path, write: Write, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
     """A store of its own, and a project that uses it."""
     write(PROJECT)
-    with DuckDBEngine().store(tmp_path) as made:
-        monkeypatch.setenv("MILLSTREAM_STORE", f"duckdb:///{tmp_path / 'store.duckdb'}")
+    with own_store(DuckDBEngine(), tmp_path, monkeypatch) as made:
         yield made
 
 
@@ -89,19 +88,8 @@ def told(store: Store) -> Store:
     return store
 
 
-@pytest.fixture
-def workspace(store: Store) -> Iterator[Workspace]:
-    made = Workspace.open(load_project(None))
-    yield made
-    made.journal.close()
-
-
-def call(*arguments: str) -> Result:
-    return CliRunner().invoke(declare_commands(), ["measure", *arguments])
-
-
 def test_all_of_it_is_one_document(told: Store) -> None:
-    result = call("--json")
+    result = call("measure", "--json")
     assert result.exit_code == 0, result.output
     document = json.loads(result.stdout)
     row = re.search(r"^\| `measure` \| (.+) \|$", CLI_DOCS.read_text(encoding="utf-8"), re.MULTILINE)
@@ -124,31 +112,33 @@ def test_all_of_it_is_one_document(told: Store) -> None:
 
 
 def test_tables_tell_it_to_people(told: Store) -> None:
-    shown = call().stdout
+    shown = call("measure").stdout
     assert "* views" in shown
     assert "Who comes back" in shown
     assert "Page Viewed > Order Completed" in shown
     assert "Too few people for a comparison: 0 of those addressed" in shown  # nobody is a buyer by a run of select
-    by_day = call("--figure", "orders", "--figure", "revenue", "--since", f"{NOW - timedelta(days=30):%Y-%m-%d}").stdout
+    by_day = call(
+        "measure", "--figure", "orders", "--figure", "revenue", "--since", f"{NOW - timedelta(days=30):%Y-%m-%d}"
+    ).stdout
     assert "800.00" in by_day
     assert "Who comes back" not in by_day
 
 
 def test_an_unknown_figure_is_said(told: Store) -> None:
-    result = call("--figure", "order")
+    result = call("measure", "--figure", "order")
     assert result.exit_code == 2
     assert "did you mean 'orders'" in result.stderr
-    as_document = call("--figure", "order", "--json")
+    as_document = call("measure", "--figure", "order", "--json")
     assert (as_document.exit_code, json.loads(as_document.stdout)["ok"]) == (2, False)
-    chosen = json.loads(call("--figure", "orders", "--json").stdout)
+    chosen = json.loads(call("measure", "--figure", "orders", "--json").stdout)
     assert [one["figure"] for one in chosen["figures"]] == ["orders"]
 
 
 def test_an_empty_store_has_nothing_to_measure(store: Store) -> None:
-    result = call()
+    result = call("measure")
     assert (result.exit_code, result.stdout) == (0, "")
     assert "nothing to measure yet" in result.stderr
-    document = json.loads(call("--json").stdout)
+    document = json.loads(call("measure", "--json").stdout)
     assert (document["first"], document["figures"], document["lifts"]) == (None, [], [])
 
 
@@ -190,8 +180,8 @@ def test_measuring_hinders_nothing(workspace: Workspace) -> None:
     def fail() -> None:
         raise ConfigurationError("The figure cannot be computed.")
 
-    assert steps.attempted(report, "measure", fail) is None
-    assert steps.attempted(report, "report", lambda: {}["missing"]) is None
+    assert attempted(report, "measure", fail) is None
+    assert attempted(report, "report", lambda: {}["missing"]) is None
     assert report.raised == ["measure: The figure cannot be computed.", "report: KeyError: 'missing'"]
     assert not report.ok
 

@@ -9,14 +9,13 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner, Result
 
-from millstream.flows.cli.application import declare_commands
 from millstream.flows.project import ProjectError, load_project
 from millstream.state.model.tables import create_tables
 from millstream.state.store import Store, count_rows
 from tests.engines import Engine
-from tests.flows.conftest import Write
+from tests.flows.calling import call
+from tests.flows.conftest import Write, own_store
 from tests.state.event_world import START, EventWorld
 
 CLI_DOCS = Path(__file__).parents[2] / "docs" / "cli.md"
@@ -41,9 +40,7 @@ def store(engine: Engine, tmp_path: Path, write: Write, monkeypatch: pytest.Monk
     """A store of its own, and a project that uses it."""
     write(PLAN)
     (tmp_path / "rates.csv").write_text("date,currency,rate\n2026-03-01,USD,0.9\n")
-    with engine.store(tmp_path) as made:
-        url = getattr(made, "url", None) or f"duckdb:///{tmp_path / 'store.duckdb'}"
-        monkeypatch.setenv("MILLSTREAM_STORE", url)
+    with own_store(engine, tmp_path, monkeypatch) as made:
         yield made
 
 
@@ -61,10 +58,6 @@ def stored(store: Store) -> list[tuple[object, ...]]:
         return EventWorld(connection).stored()
 
 
-def call(*arguments: str) -> Result:
-    return CliRunner().invoke(declare_commands(), ["plan-events", *arguments])
-
-
 def problems(write: Write, text: str) -> list[str]:
     with pytest.raises(ProjectError) as caught:
         load_project(write(text))
@@ -73,7 +66,7 @@ def problems(write: Write, text: str) -> list[str]:
 
 class TestCommand:
     def test_an_empty_store_has_nothing_wrong(self, store: Store) -> None:
-        result = call("--check")
+        result = call("plan-events", "--check")
         assert result.exit_code == 0, result.output
         assert "There are no events yet" in result.output
 
@@ -81,7 +74,7 @@ class TestCommand:
         whole = {"order_id": "1", "total": 1}
         tell(store, ("order_completed", whole), ("Order Completed", {"total": "free"}), ("Order Compelted", whole))
         before = stored(store)
-        result = call()
+        result = call("plan-events")
         assert stored(store) == before, "looking changes nothing"
         assert result.exit_code == 0, result.output
         shown = " ".join(result.stdout.split())
@@ -92,19 +85,19 @@ class TestCommand:
 
     def test_check_fails_where_something_is_off(self, store: Store) -> None:
         tell(store, ("Order Completed", {"order_id": "1"}))
-        assert call("--check").exit_code == 0
+        assert call("plan-events", "--check").exit_code == 0
         tell(store, ("mystery", {}))
-        assert (call().exit_code, call("--check").exit_code) == (0, 1)
+        assert (call("plan-events").exit_code, call("plan-events", "--check").exit_code) == (0, 1)
 
     def test_check_fails_for_a_value_without_a_rate(self, store: Store) -> None:
         tell(store, ("Order Completed", {"order_id": "1"}), currency="JPY")
-        result = call("--check")
+        result = call("plan-events", "--check")
         assert result.exit_code == 1
         assert "JPY" in result.stdout
 
     def test_its_json_is_as_documented(self, store: Store) -> None:
         tell(store, ("mystery", {"email": "ana@example.com"}), ("Order Completed", {}))
-        result = call("--json")
+        result = call("plan-events", "--json")
         document = json.loads(result.stdout)
         row = re.search(r"^\| `plan-events` \| (.+) \|$", CLI_DOCS.read_text(encoding="utf-8"), re.MULTILINE)
         assert row
@@ -118,7 +111,7 @@ class TestCommand:
         tell(store, ("new", {}), at=now)
 
         def names(*options: str) -> set[str]:
-            return {one["name"] for one in json.loads(call("--json", *options).stdout)["unknown"]}
+            return {one["name"] for one in json.loads(call("plan-events", "--json", *options).stdout)["unknown"]}
 
         assert names("--days", "2") == {"new"}
         assert names("--since", f"{now - timedelta(days=20):%Y-%m-%d}") == {"old", "new"}
@@ -126,14 +119,14 @@ class TestCommand:
 
     def test_a_source_that_is_not_there_and_two_ways_of_a_time_are_wrong_use(self, write: Write) -> None:
         write(PLAN)
-        result = call("--source", "ap")
+        result = call("plan-events", "--source", "ap")
         assert result.exit_code == 2
         assert "did you mean 'app'?" in result.output
-        assert call("--days", "1", "--since", "2026-01-01").exit_code == 2
+        assert call("plan-events", "--days", "1", "--since", "2026-01-01").exit_code == 2
 
     def test_rates_that_are_not_there_are_wrong_use(self, write: Write) -> None:
         write(PLAN)
-        result = call()
+        result = call("plan-events")
         assert result.exit_code == 2
         assert "rates.csv cannot be read" in " ".join(result.output.split())
 

@@ -8,7 +8,8 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from millstream.flows import artifacts
+from millstream.flows.artifacts import progress as artifacts_progress
+from millstream.flows.artifacts.progress import PullProgress
 from millstream.flows.steps import Progress
 from millstream.sources.forecast import Forecast
 
@@ -29,18 +30,18 @@ def bars(monkeypatch: pytest.MonkeyPatch) -> list[tuple[float, str]]:
     def update(_: UUID, percent: float, *, description: str) -> None:
         drawn.append((percent, description))
 
-    monkeypatch.setattr(artifacts, "get_run_logger", lambda: logging.getLogger("a run"))
-    monkeypatch.setattr(artifacts, "create_progress_artifact", create)
-    monkeypatch.setattr(artifacts, "update_progress_artifact", update)
-    monkeypatch.setattr(artifacts, "_UPDATE_SECONDS", 0.0)
-    monkeypatch.setattr(artifacts, "_LONG_PULL_SECONDS", 0.0)
+    monkeypatch.setattr(artifacts_progress, "get_run_logger", lambda: logging.getLogger("a run"))
+    monkeypatch.setattr(artifacts_progress, "create_progress_artifact", create)
+    monkeypatch.setattr(artifacts_progress, "update_progress_artifact", update)
+    monkeypatch.setattr(artifacts_progress, "_UPDATE_SECONDS", 0.0)
+    monkeypatch.setattr(artifacts_progress, "_LONG_PULL_SECONDS", 0.0)
     return drawn
 
 
 def test_a_pull_says_when_it_will_be_finished_where_the_vendor_said_how_many_rows(
     bars: list[tuple[float, str]], caplog: pytest.LogCaptureFixture
 ) -> None:
-    progress = artifacts.PullProgress("shop", "key", ["products", "orders"])
+    progress = PullProgress("shop", "key", ["products", "orders"])
     with caplog.at_level(logging.INFO, logger="a run"):
         progress("shop", "products", 10)
         progress.foretell("shop", "orders", left(200))
@@ -55,7 +56,7 @@ def test_a_pull_says_when_it_will_be_finished_where_the_vendor_said_how_many_row
 
 
 def test_the_bar_counts_streams_where_nobody_knows_how_many_rows_there_are(bars: list[tuple[float, str]]) -> None:
-    progress = artifacts.PullProgress("shop", "key", ["products", "orders"])
+    progress = PullProgress("shop", "key", ["products", "orders"])
     progress.foretell("shop", "orders", left(200, expected=None))
     progress("shop", "orders", 200)
     assert bars[0][0] == 50.0

@@ -17,12 +17,11 @@ from typing import IO
 
 import pytest
 import requests
-from typer.testing import CliRunner
 
-from millstream.flows.cli.application import declare_commands
 from millstream.flows.project import load_project
 from millstream.flows.steps import Workspace, ingest
 from millstream.state.errors import ConfigurationError
+from tests.flows.calling import call
 
 KEY = "wk-web-1"
 PROJECT = """name: shop
@@ -193,7 +192,7 @@ def test_a_disk_that_takes_no_more_is_told_and_loses_nothing(project: Path) -> N
 def test_an_address_that_is_taken_is_one_message(project: Path) -> None:
     with receiving(project) as receiver:
         port = receiver.url.rpartition(":")[2]
-        result = CliRunner().invoke(declare_commands(), ["receive", "--port", port])
+        result = call("receive", "--port", port)
     assert result.exit_code == 2
     assert f"Cannot listen on 127.0.0.1 port {port}" in result.stderr
 
@@ -214,7 +213,7 @@ def test_what_is_wrong_is_said_before_it_starts(
 ) -> None:
     project.write_text(PROJECT.replace(*change) if change[0] else PROJECT, encoding="utf-8")
     with suppress(ConfigurationError):
-        result = CliRunner().invoke(declare_commands(), ["receive", "--port", "0", *arguments])
+        result = call("receive", "--port", "0", *arguments)
     assert result.exit_code == 2
     assert said in result.stderr.replace("\n", " ")
     assert not (project.parent / ".millstream").exists()

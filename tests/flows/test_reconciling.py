@@ -9,13 +9,12 @@ from typing import Any
 
 import pytest
 import requests
-from typer.testing import CliRunner
 
-from millstream.flows.cli.application import declare_commands
 from millstream.flows.project import load_project
-from millstream.flows.reconciling import beside
 from millstream.flows.steps import Workspace
+from millstream.flows.steps.reconciling import beside
 from millstream.sandbox import Sandbox
+from tests.flows.calling import call_json
 
 PROJECT = """
 name: shop
@@ -57,10 +56,9 @@ def want(folder: Path, people: list[str]) -> None:
 
 
 def call(folder: Path, *arguments: str, ok: bool = True) -> Any:
-    result = CliRunner().invoke(declare_commands(), [*arguments, "-p", str(folder), "--json"])
-    assert (result.exit_code == 0) is ok, result.output
-    assert "@example.com" not in result.output, "counts only"
-    return json.loads(result.stdout)
+    found = call_json(*arguments, "-p", str(folder), ok=ok)
+    assert "@example.com" not in json.dumps(found), "counts only"
+    return found
 
 
 def counts(found: Any) -> dict[str, tuple[str, int, int, int]]:

@@ -10,11 +10,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
 
 import millstream.flows.report
 from millstream.flows.cli.application import declare_commands
-from millstream.flows.deployments import deployments_of
+from millstream.flows.deploying.deployments import deployments_of
 from millstream.flows.project import load_project
 from millstream.flows.project.models import Schedule
 from millstream.flows.report import ReportRun, report_run, write_report
@@ -32,6 +31,7 @@ from millstream.state.ledger.journal import Journal
 from millstream.state.model.tables import create_tables
 from millstream.state.store import Store
 from tests.engines import Engine
+from tests.flows.calling import call
 from tests.report_world import AS_OF, AUDIENCES, SCRIPT, fill, write_project
 
 PEOPLE = 400
@@ -407,9 +407,7 @@ class TestWriting:
         return write_project(tmp_path)
 
     def test_the_command_writes_one_file_and_keeps_the_run(self, project: Path) -> None:
-        result = CliRunner().invoke(
-            declare_commands(), ["report", "--output", str(project.parent / "r.html"), "--json"]
-        )
+        result = call("report", "--output", str(project.parent / "r.html"), "--json")
         assert result.exit_code == 0, result.output
         told = json.loads(result.stdout)
         page = Path(told["file"]).read_text()
@@ -440,7 +438,7 @@ class TestWriting:
         assert any("report" in problem and "cannot be written" in problem for problem in report.raised)
 
     def test_a_place_that_cannot_be_written_to_is_said(self, project: Path) -> None:
-        result = CliRunner().invoke(declare_commands(), ["report", "-o", str(project / "r.html")])
+        result = call("report", "-o", str(project / "r.html"))
         assert result.exit_code == 2
         assert "cannot be written" in result.stderr
 

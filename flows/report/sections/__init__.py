@@ -5,11 +5,13 @@ from __future__ import annotations
 from millstream.flows.report.blocks import Section
 from millstream.flows.report.gather import ReportData
 from millstream.flows.report.sections.audiences import audiences_section
+from millstream.flows.report.sections.campaigns import campaigns_section
 from millstream.flows.report.sections.deliveries import deliveries_section
+from millstream.flows.report.sections.figures import figures_section
 from millstream.flows.report.sections.headline import headline
 from millstream.flows.report.sections.people import people_section
 from millstream.flows.report.sections.quality import quality_section
-from millstream.flows.report.sections.results import campaigns_section, figures_section, returning_section
+from millstream.flows.report.sections.returning import returning_section
 from millstream.flows.report.sections.traits import traits_section
 
 

@@ -1,0 +1,1 @@
+"""What runs leave in Prefect's UI for people to read."""

@@ -1,0 +1,1 @@
+"""The commands, in modules by what people want to do; importing one declares its commands."""

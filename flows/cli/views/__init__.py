@@ -1,0 +1,1 @@
+"""Reports as commands show them to people, and to programs with ``--json``."""

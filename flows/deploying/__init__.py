@@ -1,0 +1,1 @@
+"""A project's flows as Prefect deployments: their forms, their schedules, ``prefect.yaml``."""

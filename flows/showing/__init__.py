@@ -1,0 +1,1 @@
+"""Reports as rows of tables: commands print them, flows leave them as artifacts."""

@@ -1,0 +1,74 @@
+"""The suppression list: people who must not be addressed."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from millstream.state.errors import ConfigurationError
+from millstream.state.ledger import suppressions
+
+if TYPE_CHECKING:
+    from millstream.flows.steps import Workspace
+
+
+def suppress(
+    workspace: Workspace, who: Iterable[str], *, reason: str, channel: str = suppressions.EVERY_CHANNEL
+) -> int:
+    """Put identifiers or profile ids on the suppression list, and say how many are new.
+
+    Each is written down in every spelling under which the store may know it; only hashes are kept.
+    """
+    return suppressions.suppress(workspace.journal, _spelled(workspace, who), reason=reason, channel=channel)
+
+
+def release(workspace: Workspace, who: Iterable[str], *, channel: str = suppressions.EVERY_CHANNEL) -> int:
+    """Take identifiers off the list, and say how many were on it."""
+    return suppressions.release(workspace.journal, _spelled(workspace, who), channel=channel)
+
+
+def _spelled(workspace: Workspace, who: Iterable[str]) -> set[str]:
+    from millstream.state.identity.normalise import spell
+
+    rules = workspace.project.identity
+    values = {value.strip() for value in who if value.strip()}
+    spelled = [spell(rules, kind, value) for value in values for kind in ("email", "phone")]
+    return values | {each.value for each in spelled if each}
+
+
+@dataclass(frozen=True)
+class SuppressionCount:
+    """Entries of the suppression list that are alike."""
+
+    channel: str
+    reason: str
+    entries: int
+    latest: datetime
+
+
+def suppression_list(workspace: Workspace) -> list[SuppressionCount]:
+    """How many entries there are, by channel and reason."""
+    counted: dict[tuple[str, str], list[datetime]] = {}
+    for row in suppressions.all_suppressions(workspace.journal):
+        counted.setdefault((row["channel"], row["reason"]), []).append(row["since"])
+    return [
+        SuppressionCount(channel or "all", reason, len(times), max(times).astimezone(UTC))
+        for (channel, reason), times in sorted(counted.items())
+    ]
+
+
+def lines_of(path: Path) -> list[str]:
+    """Values in a text file, one a line; the first column of a CSV.
+
+    Raises:
+        ConfigurationError: It cannot be read.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"{path} cannot be read: {error}", where="--file") from error
+    return [row[0].strip() for row in csv.reader(text.splitlines()) if row and row[0].strip()]

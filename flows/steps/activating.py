@@ -1,0 +1,59 @@
+"""Activate: bring destinations in step; and plan, which only tells what that would do."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from millstream.flows.steps.threads import side_by_side
+
+if TYPE_CHECKING:
+    from millstream.destinations.preview import Look, PlanPreview, SavedPlan
+    from millstream.destinations.sync_report import SyncReport
+    from millstream.flows.steps.progress import Progress
+    from millstream.flows.steps.workspace import Workspace
+
+
+def plan(workspace: Workspace, sync: str, *, run_id: str, look: Look | None = None) -> PlanPreview:
+    """What an activation of a sync would do; nothing is sent."""
+    return workspace.delivery(sync).plan(run_id, look)
+
+
+def activate(
+    workspace: Workspace,
+    sync: str,
+    *,
+    run_id: str,
+    override_guards: bool = False,
+    saved: SavedPlan | None = None,
+    progress: Progress | None = None,
+) -> SyncReport:
+    """Bring a destination in step with a sync's people.
+
+    What goes wrong at the vendor is in the report; only a wrong configuration is raised, or that there is something
+    else to send by now than in ``saved``.
+    """
+    from millstream.destinations.stopping import settled_on_signal
+
+    with settled_on_signal():
+        return workspace.delivery(sync).activate(
+            run_id, override_guards=override_guards, saved=saved, progress=progress.sent if progress else None
+        )
+
+
+def activate_all(
+    workspace: Workspace,
+    syncs: Sequence[str],
+    *,
+    run_id: str,
+    override_guards: bool = False,
+    progress: Progress | None = None,
+) -> list[SyncReport]:
+    """Bring destinations in step, side by side; SIGTERM lets what is in flight end and be settled."""
+    from millstream.destinations.stopping import settled_on_signal
+
+    def one(sync: str) -> SyncReport:
+        return activate(workspace, sync, run_id=run_id, override_guards=override_guards, progress=progress)
+
+    with settled_on_signal():
+        return side_by_side(one, syncs)

@@ -1,0 +1,65 @@
+"""Check: whether databases, sources and destinations can be used, and what is wrong with traits and audiences."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from millstream.flows.project.names import named
+from millstream.flows.steps.describing import trait_sets_of
+from millstream.state.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from millstream.flows.steps.workspace import Workspace
+    from millstream.state.checks import CheckResult
+
+
+def check(workspace: Workspace, names: Sequence[str] | None = None) -> list[CheckResult]:
+    """Try the store, the journal, and every source and destination (or those named), without moving data."""
+    from millstream.sources.check import check_source
+    from millstream.state.checks import run_check
+
+    project = workspace.project
+    for name in names or ():
+        named("source or destination", name, {**project.sources, **project.destinations})
+
+    def open_store() -> None:
+        with workspace.store.open() as connection:
+            connection.execute("SELECT 1")
+
+    results = [
+        run_check("store", "store", open_store),
+        run_check("journal", "journal", lambda: workspace.journal.last_runs(1)),
+    ]
+    for name in project.sources:
+        if names is None or name in names:
+            results += check_source(project.source(name), name=name)
+    for name in project.destinations:
+        if names is None or name in names:
+            results.append(run_check(name, "destination", project.destination(name).probe))
+    if names is None:
+        results += _check_traits(workspace)
+    return results + _check_audiences(workspace) if names is None and results[0].ok else results
+
+
+def _check_traits(workspace: Workspace) -> list[CheckResult]:
+    """What is wrong with trait files; nothing is told of those that are right."""
+    from millstream.state.checks import CheckResult
+
+    try:
+        trait_sets_of(workspace)
+    except ConfigurationError as error:
+        where, told = error.where or "traits", error.what
+        return [CheckResult(name=where, kind="traits", ok=False, problem="other", detail=told, remedy=error.remedy)]
+    return []
+
+
+def _check_audiences(workspace: Workspace) -> list[CheckResult]:
+    """What is off with audiences, by what the store knows of people so far."""
+    from millstream.state.audiences.checking import check_audiences
+    from millstream.state.model.standard_events import whole_plan
+
+    project = workspace.project
+    planned = whole_plan(project.tracking_plan).events
+    with workspace.store.open() as connection:
+        return check_audiences(connection, project.audiences, planned=planned, rules=project.traits)

@@ -1,0 +1,51 @@
+"""How a run fails: one sentence for each thing that went wrong, and the report of what was done."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+from millstream.state.errors import FatalError
+
+if TYPE_CHECKING:
+    from millstream.destinations.sync_report import SyncReport
+    from millstream.sources.ingest import IngestReport
+    from millstream.state.traits.report import DescribeReport
+
+ReportT = TypeVar("ReportT")
+
+
+class RunFailedError(FatalError, Generic[ReportT]):
+    """A run that did what it could and did not reach all it was asked for.
+
+    Attributes:
+        report: What was done, as the flow would have returned it.
+        problems: One sentence each.
+    """
+
+    def __init__(self, problems: Sequence[str], *, report: ReportT) -> None:
+        count = f"{len(problems)} problems: " if len(problems) > 1 else ""
+        super().__init__(count + "; ".join(problem.rstrip(".") for problem in problems) + ".")
+        self.problems = tuple(problems)
+        self.report = report
+
+
+def pull_problems(report: IngestReport) -> list[str]:
+    """One sentence for each stream that was not read whole."""
+    return [str(error) for error in report.errors] or ([] if report.ok else [f"{report.source} is incomplete"])
+
+
+def describe_problems(report: DescribeReport) -> list[str]:
+    """One sentence for each set of traits that failed."""
+    return [f"traits {one.name}: {one.message}" for one in report.failed]
+
+
+def sync_problems(report: SyncReport) -> list[str]:
+    """What keeps a sync from having worked, in one sentence."""
+    if report.ok:
+        return []
+    if report.error:
+        return [str(report.error.at(f"sync {report.sync}"))]
+    counts = {"rejected": report.rejected, "to try again": report.retry_later, "unknown": report.unknown}
+    rows = ", ".join(f"{count:,} {what}" for what, count in counts.items() if count)
+    return [f"sync {report.sync} ended {report.status}: {rows or 'no rows'}. What to do: see `millstream rejected`."]

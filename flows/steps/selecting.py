@@ -1,0 +1,31 @@
+"""Select: who is in which audience."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from millstream.flows.project import Project
+    from millstream.flows.steps.workspace import Workspace
+    from millstream.state.audiences.select import AudienceReport
+    from millstream.state.store import Connection
+
+
+def select(workspace: Workspace, audiences: Iterable[str] | None = None, *, run_id: str) -> list[AudienceReport]:
+    """Work out who is in each audience now, and keep who entered and left."""
+    project, wanted = workspace.project, None if audiences is None else list(audiences)
+    for name in wanted or ():
+        project.audience(name)
+    with workspace.store.transaction() as connection:
+        return select_on(connection, project, only=wanted, run_id=run_id, now=datetime.now(UTC))
+
+
+def select_on(
+    connection: Connection, project: Project, *, run_id: str, now: datetime, only: Sequence[str] | None = None
+) -> list[AudienceReport]:
+    """The same on an open store, also for dry runs and decisions by hand."""
+    from millstream.state.audiences.select import select_audiences
+
+    return select_audiences(connection, project.audiences, only=only, run_id=run_id, as_of=now, rules=project.traits)
