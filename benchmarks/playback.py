@@ -23,6 +23,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import orjson
 
+from millstream.sandbox.company import MAX_PEOPLE
 from millstream.sandbox.server import build_app
 from millstream.sandbox.system import SandboxOptions, System
 from millstream.sources.hubspot import HubSpotSettings
@@ -161,7 +162,8 @@ def recorded(name: str, rows: int) -> Recording:
         RuntimeError: The sandbox has fewer.
     """
     recording = RECORDINGS[name]()
-    app = build_app(SandboxOptions(people=int(rows * recording.people_a_row) + 1000, seed=_SEED, limits=False))
+    people = min(int(rows * recording.people_a_row) + 1000, MAX_PEOPLE)
+    app = build_app(SandboxOptions(people=people, seed=_SEED, limits=False))
     asyncio.run(recording.record(app.state.systems[name], rows))
     return recording
 

@@ -14,7 +14,7 @@ What has no API (files, databases) is a ``TableSource``: its streams' readers yi
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeVar
@@ -37,6 +37,9 @@ Row = dict[str, Any]
 """One record as a connector shapes it: declared columns by name; nested values stay Python lists and dicts."""
 
 Page = list[Row]
+Columns = dict[str, Sequence[Any]]
+"""Rows by column: the values of each, in the rows' order. A column that no row has is left out."""
+
 ColumnType = Literal["text", "bigint", "double", "bool", "timestamp", "date", "json"]
 
 
@@ -122,6 +125,8 @@ class Stream:
         resumable: The reader brings ``pull.state`` in step with a page or table before it yields it. A pull may
             then be loaded in parts while it is read, and one that was killed goes on after the last part.
         shape: Turns one vendor row into a row of the declared columns; None keeps it as it is.
+        shape_columns: Turns many vendor rows into declared columns, in place of ``shape``: much quicker, where a stream
+            is long. The vendor rows are its own to change.
         people: What the rows say about people.
         scope: The vendor's name of the permission that the stream needs.
         follows: A stream whose rows decide what this one reads; if this one fails, the other's cursor stays.
@@ -137,6 +142,7 @@ class Stream:
     read: Callable[[Pull], Iterable[list[Any] | pa.Table]] | None = None
     resumable: bool = False
     shape: Callable[[Any], Row] | None = None
+    shape_columns: Callable[[list[Any]], Columns] | None = None
     people: People | None = None
     scope: str | None = None
     follows: str | None = None

@@ -287,7 +287,7 @@ class SourcePull:
             if not isinstance(rows, list):
                 table = reader.given(rows)
             elif rows:
-                table = reader.table([stream.shape(row) for row in rows] if stream.shape else rows)
+                table = _as_table(reader, rows)
             reading.notes = notes
             if table is not None:
                 yield table
@@ -411,6 +411,13 @@ def _in_chunks(pages: Iterable[list[Any] | pa.Table], pull: Pull, *, most: int) 
         raise error
     if chunk:
         yield chunk, notes
+
+
+def _as_table(reader: PageReader, rows: list[Any]) -> pa.Table:
+    stream = reader.stream
+    if stream.shape_columns:
+        return reader.table_of_columns(stream.shape_columns(rows))
+    return reader.table([stream.shape(row) for row in rows] if stream.shape else rows)
 
 
 def _notes_of(pull: Pull) -> Mapping[str, Any]:

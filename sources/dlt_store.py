@@ -12,7 +12,8 @@ from millstream.state.store import DuckDBStore, PostgresStore, Store
 
 if TYPE_CHECKING:
     import pyarrow as pa
-    from dlt.common.destination import Destination, TLoaderFileFormat
+    from dlt.common.destination import Destination, DestinationCapabilitiesContext, TLoaderFileFormat
+    from dlt.common.normalizers.naming import NamingConvention
     from dlt.extract import DltSource
 
 _NUL = "\x00"
@@ -24,10 +25,30 @@ def dlt_destination(store: Store) -> Destination[Any, Any]:
     import dlt
 
     if isinstance(store, PostgresStore):
-        return dlt.destinations.postgres(store.whole_url())
+        return _asked_once(dlt.destinations.postgres(store.whole_url()))
     assert isinstance(store, DuckDBStore)
     store.path.parent.mkdir(parents=True, exist_ok=True)
-    return dlt.destinations.duckdb(str(store.path))
+    return _asked_once(dlt.destinations.duckdb(str(store.path)))
+
+
+def _asked_once(destination: Destination[Any, Any]) -> Destination[Any, Any]:
+    """The destination, which works out once what it is capable of.
+
+    dlt asks some thirty times a pull, and each time reads the configuration of all of it from every place there is.
+    """
+    known: dict[type[NamingConvention] | None, DestinationCapabilitiesContext] = {}
+    work_out = destination.capabilities
+
+    def capabilities(config: Any = None, naming: NamingConvention | None = None) -> DestinationCapabilitiesContext:
+        if config is not None:
+            return work_out(config, naming)
+        kind = None if naming is None else type(naming)
+        if kind not in known:
+            known[kind] = work_out(None, naming)
+        return known[kind].copy()
+
+    destination.capabilities = capabilities  # type: ignore[method-assign]
+    return destination
 
 
 def file_format(store: Store) -> TLoaderFileFormat:

@@ -92,25 +92,29 @@ def ingest(pull: SourcePull, store: Store, *, name: str, pipelines: Path) -> Ing
     pipeline = _pipeline(name, store, pipelines)
     pull.stored, pull.name = StoredRows(store, name), name
     firsts, streams = FirstLoads(store, name, Path(pipeline.working_dir)), pull.source.selected_streams()
-    with _dlt_errors(name), store.exclusive():
+    # The store stays open while dlt works with it, or each of its many connections would open the file anew.
+    with _dlt_errors(name), store.open():
         pipeline.sync_destination()
         if pipeline.has_pending_data:
             pipeline.normalize()
             pipeline.load()
-        firsts.end(pull.source.streams())
+        firsts.mend(pull.source.streams())
+        pull.appended = firsts.begin(streams)
     more = True
     try:
         while more:
-            pull.appended = firsts.begin(streams)
             with _dlt_errors(name):
                 source = fit_to_store(pull.dlt_source(), streams, store)
                 pipeline.extract(source, loader_file_format=file_format(store))
                 pipeline.normalize()
-                with store.exclusive():
+                with store.open():
                     pipeline.load()
-                    firsts.end(streams, twice=[one.stream for one in pull.reports.values() if one.rows > one.distinct])
-            _reconcile(pull, store, name)
-            more = pull.next_part()
+                    twice = [one.stream for one in pull.reports.values() if one.rows > one.distinct]
+                    firsts.end(streams, since=pull.pulled_at, twice=twice)
+                    _reconcile(pull, store, name)
+                    more = pull.next_part()
+                    if more:
+                        pull.appended = firsts.begin(streams)
     finally:
         pull.close_part()
     return IngestReport(name, list(pull.reports.values()), time.monotonic() - started)

@@ -10,7 +10,7 @@ import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from millstream.sources.contract import Column, ColumnType, Page, Stream
+from millstream.sources.contract import Column, Columns, ColumnType, Page, Stream
 from millstream.state.errors import SchemaError
 from millstream.state.privacy import redact
 
@@ -152,6 +152,7 @@ class PageReader:
 
     def __init__(self, stream: Stream, pulled_at: datetime, *, stored: Mapping[str, pa.DataType] | None = None) -> None:
         self.stream = stream
+        self._schema = arrow_schema(stream)
         self._types = dict(stored or {})
         self.rows = 0
         self.keys: list[pa.Array] = []
@@ -167,11 +168,27 @@ class PageReader:
             SchemaError: A required value is missing, or a value does not fit its column's type.
         """
         self._notice_names(page)
-        arrays = {column.name: self._array(column, page) for column in self.stream.columns}
+        return self._table(lambda name: [row.get(name) for row in page], len(page))
+
+    def table_of_columns(self, columns: Columns) -> pa.Table:
+        """The same of rows that came by column.
+
+        Raises:
+            SchemaError: As ``table``.
+        """
+        self._missing -= columns.keys()
+        if self._missing:
+            self._unknown.update(columns.keys() - {column.name for column in self.stream.columns})
+        rows = len(next(iter(columns.values()), ()))
+        absent = [None] * rows
+        return self._table(lambda name: columns.get(name, absent), rows)
+
+    def _table(self, values_of: Callable[[str], Sequence[Any]], rows: int) -> pa.Table:
+        arrays = {column.name: self._array(column, values_of(column.name)) for column in self.stream.columns}
         first = _microseconds(self._pulled_at) + self.rows
-        pulled = pa.array(range(first, first + len(page)), pa.int64()).cast(TIMESTAMP)
-        table = pa.table({**arrays, PULLED_AT: pulled}, schema=arrow_schema(self.stream))
-        self.rows += len(page)
+        pulled = pa.array(range(first, first + rows), pa.int64()).cast(TIMESTAMP)
+        table = pa.table({**arrays, PULLED_AT: pulled}, schema=self._schema)
+        self.rows += rows
         self._keep_keys(table)
         self._keep_cursor(table)
         return table
@@ -243,16 +260,14 @@ class PageReader:
             declared = {column.name for column in self.stream.columns}
             self._unknown.update(name for name in page[0] if name not in declared)
 
-    def _array(self, column: Column, page: Page) -> pa.Array:
-        name = column.name
-        values = [row.get(name) for row in page]
+    def _array(self, column: Column, values: Sequence[Any]) -> pa.Array:
         try:
             array = _AT_ONCE[column.type](values)
         except _MISFITS:
             array = self._one_by_one(column, values)  # says which value does not fit, if one does not
         if column.required and array.null_count:
             raise SchemaError(
-                f"Required field {name!r} is missing in {array.null_count} of {len(page)} rows of a page.",
+                f"Required field {column.name!r} is missing in {array.null_count} of {len(values)} rows of a page.",
                 remedy="the API may have changed or renamed it; nothing of this stream was loaded past this page.",
             )
         return array

@@ -13,7 +13,7 @@ from functools import cached_property, partial
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
-from millstream.sources.contract import Column, ColumnType, Cursor, Endpoint, Row
+from millstream.sources.contract import Column, Columns, ColumnType, Cursor, Endpoint, Row
 from millstream.sources.hubspot.stretches import ALONE, NotByIdError, SideBySide, cursor_of, goes_by_id
 from millstream.sources.pull import records_at
 from millstream.state.errors import IncompleteError, SchemaError
@@ -34,6 +34,7 @@ SEARCH_LAG = timedelta(minutes=15)
 """Search finds a changed record only after a while, so each pull reads that much again."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_OF_RECORD = (("id", "id"), ("created_at", "createdAt"), ("deleted", "archived"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,12 +100,32 @@ class CrmObject:
         row: Row = {column: values[name] for name, column in self._columns_of if name in values}
         if self.modified in values:
             row["modified_at"] = values[self.modified] or record.get("updatedAt")
-        for column, name in (("id", "id"), ("created_at", "createdAt"), ("deleted", "archived")):
+        for column, name in _OF_RECORD:
             if name in record:
                 row[column] = record[name]
         if record.get("archived"):
             row["archived_at"] = record.get("archivedAt")
         return row
+
+    def shape_columns(self, records: Sequence[Mapping[str, Any]]) -> Columns:
+        """The same of many records, by column: of long lists, in half the time."""
+        values: list[Mapping[str, Any]] = [record.get("properties") or {} for record in records]
+        columns: Columns = {
+            column: [one.get(name) for one in values]
+            for name, column in self._columns_of
+            if any(name in one for one in values)
+        }
+        changed, updated = self.modified, "updatedAt"
+        if any(changed in one for one in values):
+            columns["modified_at"] = [
+                (one[changed] or record.get(updated)) if changed in one else None
+                for one, record in zip(values, records, strict=True)
+            ]
+        for column, name in _OF_RECORD:
+            if any(name in record for record in records):
+                columns[column] = [record.get(name) for record in records]
+        archived = [record.get("archivedAt") if record.get("archived") else None for record in records]
+        return {**columns, "archived_at": archived}
 
 
 def by_after() -> BasePaginator:

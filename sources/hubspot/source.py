@@ -96,7 +96,7 @@ class HubSpot(Source[HubSpotSettings]):
             columns=self._contact.columns,
             cursor=self._contact.cursor,
             read=self._read_contacts,
-            shape=self._contact.shape,
+            shape_columns=self._contact.shape_columns,
             people=contact_people(self.settings),
             scope="crm.objects.contacts.read",
         )
@@ -133,7 +133,7 @@ class HubSpot(Source[HubSpotSettings]):
             columns=deals.COMPANY.columns,
             cursor=deals.COMPANY.cursor,
             read=partial(read_object, crm=deals.COMPANY, searches=self._searches, at_once=at_once),
-            shape=deals.COMPANY.shape,
+            shape_columns=deals.COMPANY.shape_columns,
             scope="crm.objects.companies.read",
         )
 

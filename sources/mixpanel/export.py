@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from datetime import time as time_of_day
 from typing import TYPE_CHECKING, Any
 
-from millstream.sources.contract import Page
 from millstream.sources.mixpanel.events import EventShape
 from millstream.sources.mixpanel.whole_files import WholeFile
 from millstream.sources.parallel import in_order
@@ -22,7 +21,6 @@ if TYPE_CHECKING:
     from millstream.sources.mixpanel.settings import MixpanelSettings
     from millstream.sources.pull import Pull
 
-EVENTS_A_PAGE = 5_000
 EVENTS_A_PART = 250_000
 SECONDS_A_PART = 300.0
 """What was read is stored after so many events or so much time: so much is read again after a kill."""
@@ -40,16 +38,20 @@ class Days:
 
 
 class Exports:
-    """Reads exports at the pace that the project has for all of them together."""
+    """Reads exports at the pace that the project has for all of them together.
+
+    Attributes:
+        shape: Makes columns of events.
+    """
 
     def __init__(self, settings: MixpanelSettings) -> None:
         self._settings = settings
-        self._shape = EventShape(settings)
+        self.shape = EventShape(settings)
         self._pace = Pacer(
             RateLimit(requests=settings.exports_per_hour, seconds=3600.0, concurrency=settings.exports_at_once)
         )
 
-    def read(self, pull: Pull) -> Iterator[Page]:
+    def read(self, pull: Pull) -> Iterator[list[Any]]:
         """Pages of events, the days in order; moves the day to begin with in the notes.
 
         Raises:
@@ -124,22 +126,16 @@ class Exports:
         with self._pace:
             return pull.read_large(self._settings.export_url, WholeFile, params=params, headers=headers)
 
-    def _pages(self, pull: Pull, file: WholeFile) -> Iterator[Page]:
-        page: Page = []
-        for event in file.events():
-            row = self._shape.row(event)
-            if pull.is_backfill and not _is_in_window(pull, row["time"]):
-                continue
-            page.append(row)
-            if len(page) >= EVENTS_A_PAGE:
-                yield page
-                page = []
-        if page:
-            yield page
+    def _pages(self, pull: Pull, file: WholeFile) -> Iterator[list[Any]]:
+        for events in file.events():
+            yield [event for event in events if self._is_in_window(pull, event)] if pull.is_backfill else events
 
-
-def _is_in_window(pull: Pull, at: datetime) -> bool:
-    return (pull.since is None or pull.since <= at) and (pull.until is None or at < pull.until)
+    def _is_in_window(self, pull: Pull, event: Mapping[str, Any]) -> bool:
+        time = event["properties"].get("time")
+        if isinstance(time, bool) or not isinstance(time, int | float):
+            return True  # its shape complains
+        at = self.shape.moment(time)
+        return (pull.since is None or pull.since <= at) and (pull.until is None or at < pull.until)
 
 
 def _stretches(first: date, last: date, days: int) -> Iterator[Days]:

@@ -7,10 +7,10 @@ which ids belong together. Exports name the chosen one also in events that were 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from millstream.sources.contract import Column, Row
+from millstream.sources.contract import Column, Columns
 from millstream.state.model.declarations import Identifier
 
 if TYPE_CHECKING:
@@ -41,9 +41,12 @@ COLUMNS = (
     Column("other_distinct_ids", description="Further ids of the same person, a line each.", optional=True),
 )
 
+_NAMES = tuple(column.name for column in COLUMNS)
+_NONE = (None,) * len(COLUMNS)
 _DEVICE = "$device:"
 _FAILURES = ("$identity_failure_reason", "$failure_reason")
 _BEFORE = ("$distinct_id_before_identity", "$anon_distinct_id")
+_RARE = frozenset({*_FAILURES, *_BEFORE})
 _LINKED = ("$identified_id", "$anon_id", "alias")
 
 
@@ -63,26 +66,24 @@ class Ids:
     def __init__(self, settings: MixpanelSettings) -> None:
         self._is_simplified = settings.id_merge == "simplified"
 
-    def of_event(self, name: str, properties: Mapping[str, Any]) -> Row:
-        """The columns for an event."""
+    def of_events(self, names: Iterable[str], known: Iterable[Mapping[str, Any]]) -> Columns:
+        """The columns for events."""
+        rows = map(self._of_event, names, known)
+        return dict(zip(_NAMES, zip(*rows, strict=True), strict=True))
+
+    def _of_event(self, name: str, properties: Mapping[str, Any]) -> tuple[str | None, ...]:
         if name == CROWDED:
-            return dict.fromkeys(column.name for column in COLUMNS)
+            return _NONE
         distinct = id_of(properties.get("distinct_id"))
         user, device = self.parts(distinct)
         user = id_of(properties.get("$user_id")) or user
         device = id_of(properties.get("$device_id")) or device
-        failed = not properties.keys().isdisjoint(_FAILURES) and any(properties.get(name) for name in _FAILURES)
+        if name not in LINKS and _RARE.isdisjoint(properties):
+            return distinct, user, device, device, None
+        failed = any(properties.get(name) for name in _FAILURES)
         links = name in LINKS and not self._is_simplified
-        # Most events have none of these.
-        may_have_more = links or not properties.keys().isdisjoint(_BEFORE)
-        others = tuple(_others(properties, distinct, links=links)) if may_have_more and not failed else ()
-        return {
-            "distinct_id": distinct,
-            "user_id": user,
-            "device_id": device,
-            "linked_device_id": None if failed and user else device,
-            "other_distinct_ids": "\n".join(others) or None,
-        }
+        others = () if failed else _others(properties, distinct, links=links)
+        return distinct, user, device, None if failed and user else device, "\n".join(others) or None
 
     def parts(self, distinct: str | None) -> tuple[str | None, str | None]:
         """User and device that a distinct id stands for; in original projects it may be either."""

@@ -62,6 +62,7 @@ class Mixpanel(Source[MixpanelSettings]):
                 primary_key=("event_id",),
                 columns=events.event_columns(settings),
                 read=self._exports.read,
+                shape_columns=self._exports.shape.columns,
                 resumable=True,
                 people=events.event_people(settings),
             ),

@@ -55,10 +55,15 @@ class WholeFile:
     ) -> None:
         self._close()
 
-    def events(self) -> Iterator[Mapping[str, Any]]:
-        """The events, one a line."""
-        with self._opened() as lines:
-            yield from (_event(line) for line in lines if line.strip())
+    def events(self) -> Iterator[list[Mapping[str, Any]]]:
+        """The events, one a line, some hundred at a time."""
+        rest = b""
+        with self._opened() as body:
+            while block := body.read(_BLOCK):
+                *lines, rest = (rest + block).split(b"\n")
+                yield [_event(line) for line in lines if line.strip()]
+        if rest.strip():
+            yield [_event(rest)]
 
     def _opened(self) -> IO[bytes]:
         self._file.seek(0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Self
 
@@ -110,7 +111,7 @@ class ZendeskSettings(TokenOrOAuthSettings, SourceSettings):
             raise ValueError(f"{wrong[0]!r} is not the key of a user field; Zendesk shows it beside the field's name")
         return self
 
-    @property
+    @cached_property
     def user_fields(self) -> tuple[str, ...]:
         """Every user field that the settings name, once."""
         return tuple(dict.fromkeys((*self.identifiers, *self.traits)))

@@ -75,4 +75,7 @@ def read(pull: Pull) -> list[Row]:
     stream = pull.stream
     pages = stream.read(pull) if stream.read else pull.pages()
     rows = list(iter_rows(pages))
+    if stream.shape_columns:
+        columns = stream.shape_columns(rows) if rows else {}
+        return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
     return [stream.shape(row) for row in rows] if stream.shape else rows

@@ -13,13 +13,13 @@ import dlt
 import pytest
 import requests
 import responses
-from pydantic import ValidationError
+from pydantic import SecretStr, ValidationError
 
 from millstream.sandbox import Sandbox
 from millstream.sources.contract import Row, Stream
 from millstream.sources.dlt_source import SourcePull
 from millstream.sources.hubspot import HubSpot, HubSpotSettings
-from millstream.sources.hubspot.contacts import column_of
+from millstream.sources.hubspot.contacts import column_of, contact_object
 from millstream.sources.hubspot.deals import shape_deal
 from millstream.sources.hubspot.email import shape_email_event, shape_status
 from millstream.sources.pull import Pull, Window, client_of
@@ -59,8 +59,25 @@ def pull_of(source: HubSpot, name: str, **window: Any) -> Pull:
 def rows_of(source: HubSpot, name: str, **window: Any) -> list[Row]:
     pull = pull_of(source, name, **window)
     pages = pull.stream.read(pull) if pull.stream.read else pull.pages()
-    shape = pull.stream.shape or dict
-    return [shape(record) for page in pages for record in page]
+    records = [record for page in pages for record in page]
+    if pull.stream.shape_columns:
+        columns = pull.stream.shape_columns(records)
+        return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
+    return [pull.stream.shape(record) for record in records] if pull.stream.shape else records
+
+
+def test_records_by_column_are_the_same_as_one_by_one() -> None:
+    crm = contact_object(HubSpotSettings(access_token=SecretStr("x")))
+    gone = {**contact(3, city=None), "archived": True, "archivedAt": "2026-03-01T00:00:00Z"}
+    records = [contact(1, city="Lyon"), {"id": "2"}, gone, contact(4, lastmodifieddate="")]
+    columns = crm.shape_columns(records)
+    assert "job_title" not in columns, "a property that no record has stays out, so that a renamed one is noticed"
+    for number, record in enumerate(records):
+        row = crm.shape(record)
+        found = {name: values[number] for name, values in columns.items()}
+        assert {name: value for name, value in found.items() if value is not None} == {
+            name: value for name, value in row.items() if value is not None
+        }
 
 
 def contact(number: int, **properties: str | None) -> dict[str, Any]:

@@ -105,6 +105,22 @@ def test_what_was_read_before_an_error_is_not_read_again(tmp_path: Path) -> None
     assert report.rows == 2, "the torn one is tried again, and what follows"
 
 
+def test_a_key_that_comes_again_in_a_later_part_of_the_first_load_is_one_row(tmp_path: Path) -> None:
+    words = [["a", "b", "b2"], ["c"], ["a2", "c2", "c3", "d"]]
+    parts = [[{"id": ord(word[0]), "word": word} for word in part] for part in words]
+    source = Shelf(*parts, columns=(ID, Column("word")))
+    store = DuckDBStore(tmp_path / "store.duckdb")
+    one = SourcePull(source, part_rows=1)
+    report = ingest(one, store, name="shelf", pipelines=tmp_path / "dlt")
+    assert report.ok
+    assert one.appended == frozenset({"things"}), "to the last part, since none of them had a table to merge with"
+    assert [word for (word,) in rows(store, "word")] == ["a2", "b2", "c3", "d"]
+    assert [(stream.rows, stream.loaded) for stream in report.streams] == [(8, 6)]
+    assert not list(tmp_path.rglob("first_loads.json"))
+    assert pull(tmp_path, Shelf([], [], [], [{"id": ord("b"), "word": "b3"}], columns=(ID, Column("word")))).ok
+    assert [word for (word,) in rows(store, "word")] == ["a2", "b3", "c3", "d"]
+
+
 def test_a_reader_that_cannot_go_on_is_loaded_in_one_piece(tmp_path: Path) -> None:
     source = Shelf(pa.table({"id": [1]}), [{"id": 2}], pa.table({"id": [3]}), resumable=False)
     [report] = pull(tmp_path, source, part_rows=1).streams
