@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import gc
 import os
+import sys
 from collections import Counter
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.engines import DuckDBEngine, Engine, PostgresEngine
 from tests.postgres import Server, missing, running_server
+
+# How long an example takes depends on what else the machine does, and fails no test; max_examples bounds them all.
+settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("unhurried")
 
 
 @pytest.fixture(scope="session")
@@ -51,6 +57,9 @@ def unsteered(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -
 def pytest_configure() -> None:
     """Collecting makes much that stays; looking for garbage meanwhile, and in it later on, takes minutes."""
     gc.disable()
+    # Images of Python often say so. Then each worker, and each of the commands that tests start, compiles all anew.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    sys.dont_write_bytecode = False
 
 
 def pytest_collection_finish() -> None:

@@ -24,6 +24,7 @@ from millstream.state.model.standard_events import whole_plan
 from millstream.state.model.tables import create_tables
 from millstream.state.model.tracking_plan import TrackingPlan
 from millstream.state.sql import case, identifier, literal, replaced
+from millstream.state.store import column_types
 
 if TYPE_CHECKING:
     from millstream.state.identity.rules import IdentityRules
@@ -139,11 +140,7 @@ class _StreamModel:
     # -- which rows ------------------------------------------------------------------------------------------
 
     def _raw_columns(self) -> set[str]:
-        found = self.connection.execute(
-            "SELECT column_name FROM information_schema.columns WHERE table_schema = ? AND table_name = ?",
-            [f"raw_{self.source}", self.stream.name],
-        ).fetchall()
-        return {name for (name,) in found}
+        return set(column_types(self.connection, f"raw_{self.source}", self.stream.name))
 
     def _fingerprint(self) -> str:
         """Changes when the stream says something else than before, so that it is modelled anew."""

@@ -15,6 +15,8 @@ from tests.state.audience_world import AS_OF, AudienceWorld, Did
 if TYPE_CHECKING:
     from tests.state.conftest import Customers
 
+pytestmark = pytest.mark.slow
+
 STAGES, CHANNELS, COLOURS = ["lead", "customer", "leader"], ["email", "sms"], ["red", "blue"]
 MIDNIGHT = AS_OF - timedelta(days=10)
 Person = dict[str, Any]

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
@@ -23,6 +24,8 @@ from millstream.state.identity.tables import create_identity_tables
 from tests.state.conftest import START, Customers, open_customers
 from tests.state.identity_promises import Change, check_households, check_ids, hold, parts_of
 from tests.state.identity_reference import Known, Outcome, most_borne, read, work_out
+
+pytestmark = pytest.mark.slow
 
 TOWNS = 10
 """So many histories run side by side in one store, so that each run of resolve serves them all. They share no record

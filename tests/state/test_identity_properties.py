@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -12,6 +13,8 @@ from millstream.state.identity import IdentityRules, KindRule
 
 if TYPE_CHECKING:
     from tests.state.conftest import Customers
+
+pytestmark = pytest.mark.slow
 
 RULES = IdentityRules(
     kinds={

@@ -139,6 +139,30 @@ def test_a_rehearsal_leaves_nothing(store: Store) -> None:
         assert column_types(connection, "shop", "kept") == {}
 
 
+def test_columns_are_told_by_the_types_they_were_declared_with(store: Store) -> None:
+    declared = {
+        "a b": "TEXT", "many": "TEXT[]", "part": "DOUBLE", "whole": "BIGINT", "flag": "BOOLEAN", "day": "DATE",
+        "at": "TIMESTAMPTZ", "said": "JSON",
+    }  # fmt: skip
+    columns = ", ".join(f'"{name}" {kind}' for name, kind in declared.items())
+    with store.open() as connection:
+        connection.execute(f"CREATE SCHEMA shop; CREATE TABLE shop.kept ({columns})")
+        connection.execute("CREATE VIEW shop.seen AS SELECT * FROM shop.kept")
+        assert column_types(connection, "shop", "kept") == declared
+        assert column_types(connection, "shop", "seen") == declared
+        assert column_types(connection, "shop", "nowhere") == {}
+        assert column_types(connection, "nowhere", "kept") == {}
+
+
+def test_asking_for_a_table_that_is_not_there_ends_no_transaction(store: Store) -> None:
+    with store.transaction() as connection:
+        connection.execute("CREATE SCHEMA shop; CREATE TABLE shop.kept (n INTEGER); INSERT INTO shop.kept VALUES (1)")
+        assert column_types(connection, "shop", "nowhere") == {}
+        connection.execute("INSERT INTO shop.kept VALUES (2)")
+    with store.open() as connection:
+        assert connection.execute("SELECT count(*) FROM shop.kept").fetchone() == (2,)
+
+
 def test_one_thread_may_hold_it_twice(store: Store) -> None:
     entered = threading.Event()
 
