@@ -8,6 +8,9 @@ for F1 minds people fused as much as people missed, where a store of customers m
 from __future__ import annotations
 
 import argparse
+import csv
+import io
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +18,6 @@ from pathlib import Path
 import numpy as np
 import orjson
 import pyarrow as pa
-import pyarrow.csv
 import pyarrow.parquet
 import yaml
 
@@ -61,8 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if given.truth not in columns:
         raise SystemExit(f"{given.data}: no column {given.truth!r}. There are: {', '.join(columns)}.")
     truth = columns.pop(given.truth)
-    mapping = yaml.safe_load(given.mapping.read_text()) if given.mapping else {}
-    kinds = detect_kinds(columns, {str(name): str(kind) for name, kind in mapping.items()})
+    kinds = _kinds(columns, given.mapping)
     meter = Meter()
     with meter.phase("link") as phase:
         labels = _link(columns, kinds, LinkageRules(merge_at=given.merge_at, suggest_at=given.merge_at), len(truth))
@@ -82,19 +83,61 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def read_columns(path: Path) -> Columns:
-    """The columns of a CSV or Parquet file, as text; empty fields are None."""
-    if path.suffix.lower() in (".parquet", ".pq"):
-        table = pyarrow.parquet.read_table(path)
-    else:
-        names = pyarrow.csv.open_csv(path).schema.names
-        options = pyarrow.csv.ConvertOptions(
-            column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=True, null_values=[""]
-        )
-        table = pyarrow.csv.read_csv(path, convert_options=options)
-    return {
-        name: [None if value is None or value == "" else str(value) for value in table[position].to_pylist()]
-        for position, name in enumerate(table.column_names)
-    }
+    """The columns of a CSV or Parquet file, as text; empty fields are None.
+
+    A CSV file may be UTF-8 with or without a mark, UTF-16 or Windows' Latin, parted by comma, semicolon, tab or bar.
+
+    Raises:
+        SystemExit: It is not there, or no such file.
+    """
+    try:
+        if path.suffix.lower() in (".parquet", ".pq"):
+            table = pyarrow.parquet.read_table(path)
+            names, columns = table.column_names, [column.to_pylist() for column in table.columns]
+        else:
+            names, columns = _read_csv(_decoded(path.read_bytes()))
+    except (OSError, csv.Error, pa.ArrowException, ValueError) as error:
+        raise SystemExit(f"{path}: {error}") from None
+    return {name: [_as_text(value) for value in values] for name, values in zip(_distinct(names), columns, strict=True)}
+
+
+def _decoded(content: bytes) -> str:
+    if content.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return content.decode("utf-16")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return content.decode("cp1252", errors="replace")
+
+
+def _read_csv(text: str) -> tuple[list[str], list[list[str]]]:
+    head = text.lstrip().partition("\n")[0]
+    delimiter = max(",;\t|", key=head.count)
+    lines = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+    names = next((line for line in lines if line), None)
+    if names is None:
+        raise ValueError("the file is empty.")
+    rows = [line for line in lines if line]
+    longest = max((len(line) for line in rows), default=0)
+    if longest > len(names):
+        raise ValueError(f"a row has {longest} fields, the header {len(names)}.")
+    rows = [line + [""] * (len(names) - len(line)) for line in rows]
+    return names, [[line[place] for line in rows] for place in range(len(names))]
+
+
+def _as_text(value: object) -> str | None:
+    if value is None or value == "" or (isinstance(value, float) and math.isnan(value)):
+        return None
+    # Whole numbers become fractions where a column of them has gaps.
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+
+
+def _distinct(names: Sequence[str]) -> list[str]:
+    found: list[str] = []
+    for number, name in enumerate(names, 1):
+        plain = name.strip() or f"column {number}"
+        found.append(plain if plain not in found else f"{plain} {number}")
+    return found
 
 
 def measure(truth: Sequence[str | None], labels: Sequence[int]) -> Quality:
@@ -109,6 +152,19 @@ def measure(truth: Sequence[str | None], labels: Sequence[int]) -> Quality:
 def _pairs(numbers: np.ndarray) -> int:
     sizes = np.bincount(numbers) if len(numbers) else np.zeros(1, np.int64)
     return int((sizes * (sizes - 1) // 2).sum())
+
+
+def _kinds(columns: Columns, mapping: Path | None) -> dict[str, Kind]:
+    try:
+        said = (yaml.safe_load(mapping.read_text(encoding="utf-8")) or {}) if mapping else {}
+        if not isinstance(said, dict):
+            raise ValueError("not a mapping of columns to kinds.")
+        unknown = [str(name) for name in said if str(name) not in columns]
+        if unknown:
+            raise ValueError(f"no column {', '.join(unknown)}. There are: {', '.join(columns)}.")
+        return detect_kinds(columns, {str(name): str(kind) for name, kind in said.items()})
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise SystemExit(f"{mapping}: {error}") from None
 
 
 def _link(columns: Columns, kinds: Mapping[str, Kind], rules: LinkageRules, rows: int) -> list[int]:
@@ -129,6 +185,13 @@ def _told(facts: Mapping[str, object]) -> str:
     )
 
 
+def _probability(text: str) -> float:
+    value = float(text)
+    if not 0.5 <= value < 1:
+        raise argparse.ArgumentTypeError("must be at least 0.5 and less than 1")
+    return value
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.linkage",
@@ -137,7 +200,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--data", type=Path, required=True, help="CSV with a header, or Parquet")
     parser.add_argument("--truth", required=True, help="the column that says which rows are one person")
     parser.add_argument("--mapping", type=Path, help="YAML or JSON: column to kind, where it is not recognised")
-    parser.add_argument("--merge-at", type=float, default=_MERGE_AT, help="probability from which rows become one")
+    parser.add_argument("--merge-at", type=_probability, default=_MERGE_AT, help="from 0.5: when rows become one")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     return parser
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+from datetime import date
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
-from benchmarks.linkage import main, measure
+from benchmarks.linkage import main, measure, read_columns
 from millstream.state.identity.linkage.kinds import detect_kinds
 
 PEOPLE = """id,Vorname,Nachname,Geburtsdatum,PLZ,kunde
@@ -48,6 +51,52 @@ def test_files_that_say_little_are_no_error(tmp_path: Path, capsys: pytest.Captu
     assert run(tmp_path, capsys, text)["found_pairs"] == 0
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        PEOPLE.encode("utf-8-sig"),
+        PEOPLE.encode("utf-16"),
+        PEOPLE.encode("cp1252"),
+        PEOPLE.replace(",", ";").replace("\n", "\r\n").encode(),
+        PEOPLE.replace(",", "\t").replace("6\t\t\t\t\t", "6").encode(),
+    ],
+)
+def test_a_file_may_be_written_in_other_ways(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], content: bytes
+) -> None:
+    (tmp_path / "people.csv").write_bytes(content)
+    main(["--data", str(tmp_path / "people.csv"), "--truth", "kunde", "--json"])
+    assert json.loads(capsys.readouterr().out)["f1"] == 1
+
+
+def test_parquet_may_hold_dates_and_numbers_with_gaps(tmp_path: Path) -> None:
+    born = pa.array([date(1980, 1, 2), None])
+    pq.write_table(pa.table({"born": born, "zip": [12345.0, None], "id": [1, 2]}), tmp_path / "people.parquet")
+    assert read_columns(tmp_path / "people.parquet") == {
+        "born": ["1980-01-02", None],
+        "zip": ["12345", None],
+        "id": ["1", "2"],
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "options", "message"),
+    [
+        ("people.csv", b"", [], "empty"),
+        ("people.csv", b"a,kunde\n1,2,3\n", [], "3 fields"),
+        ("people.csv", b"a,b\n1,2\n", [], "no column 'kunde'"),
+        ("people.parquet", b"no", [], "people.parquet"),
+        ("people.csv", b"a,kunde\n1,2\n", ["--mapping", "absent.yaml"], "absent.yaml"),
+    ],
+)
+def test_what_cannot_be_read_is_one_clear_error(
+    tmp_path: Path, name: str, content: bytes, options: list[str], message: str
+) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(SystemExit, match=message):
+        main(["--data", str(tmp_path / name), "--truth", "kunde", *options])
+
+
 def test_a_mapping_says_what_a_column_holds(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "mapping.yaml").write_text("v1: full_name\nv2: birth_date\n", encoding="utf-8")
     text = "v1,v2,kunde\nAnn Lee,1980-01-02,a\nAnn Lee,1980-01-02,a\nBob Ray,1970-05-06,b\n"
@@ -71,6 +120,7 @@ def test_columns_are_known_by_name_or_content_and_keys_are_no_evidence() -> None
         "c7": ["ann@example.com", "bo@example.com"],
         "Telefonnummer": ["030 1234567", None],
         "loyalty_points": ["17", "3"],
+        "Geb.-Datum": ["1.1.80", None],
     }
     assert detect_kinds(columns) == {
         "rec_id": "ignore",
@@ -80,4 +130,10 @@ def test_columns_are_known_by_name_or_content_and_keys_are_no_evidence() -> None
         "c7": "email",
         "Telefonnummer": "phone",
         "loyalty_points": "ignore",
+        "Geb.-Datum": "birth_date",
     }
+
+
+def test_a_column_of_whole_names_is_known_by_whom_it_names_unless_it_numbers_them() -> None:
+    assert detect_kinds({"patient": ["Ann Lee", "Bo Ray"]}) == {"patient": "full_name"}
+    assert detect_kinds({"patient": ["P-1001", "P-1002"]}) == {"patient": "ignore"}

@@ -13,14 +13,18 @@ from pydantic import SecretStr
 
 from millstream.state.errors import ConfigurationError
 from millstream.state.identity.linkage import spelling
-from millstream.state.identity.linkage.blocking import block_keys
+from millstream.state.identity.linkage.blocking import find_pairs
 from millstream.state.identity.linkage.clusters import FORBIDDEN, cluster
 from millstream.state.identity.linkage.comparisons import comparisons_for
 from millstream.state.identity.linkage.engine import open_backend, splink_settings
+from millstream.state.identity.linkage.kinds import Kind
 from millstream.state.identity.linkage.linker import link_people
 from millstream.state.identity.linkage.people import put_in_place, read_people
 from millstream.state.identity.linkage.rules import LinkageRules
+from millstream.state.identity.linkage.short_names import root
 from tests.postgres import Server
+
+Columns = Mapping[str, Sequence[str | None]]
 
 
 @pytest.mark.parametrize(
@@ -60,11 +64,54 @@ def test_names_are_put_in_place_where_most_rows_say_so() -> None:
     assert put_in_place(firsts, lasts) == (["anna", "anna", "ben", "ben", "anna"], ["lee", "ray", "lee", "ray", "lee"])
 
 
+def test_who_gives_one_name_alone_gives_it_in_the_first_field() -> None:
+    firsts: list[str | None] = ["anna", "ben", "anna", "ben", "anna", "ben", "anna", "ben", "lee", "ray"]
+    lasts: list[str | None] = ["lee", "ray", "ray", "lee", "lee", "ray", "lee", "ray", None, None]
+    assert put_in_place(firsts, lasts) == ([*firsts[:8], None, None], [*lasts[:8], "lee", "ray"])
+
+
+def test_short_forms_stand_for_one_name() -> None:
+    assert root("bob") == root("robert") != root("bill")
+    assert root("xanthippe") == "xanthippe"
+
+
+def test_letters_of_other_scripts_compare_with_latin_ones() -> None:
+    assert spelling.given_name("Наталья") == "natalya"
+    assert spelling.given_name("Γιώργος") == spelling.given_name("Giorgos")
+
+
+def pairs_of(
+    columns: Columns, kinds: dict[str, Kind], most: int, fresh: list[bool] | None = None
+) -> list[tuple[int, int]]:
+    left, right = find_pairs(read_people(columns, kinds), most, fresh)
+    return list(zip(left.tolist(), right.tolist(), strict=True))
+
+
 def test_hot_values_make_no_block() -> None:
-    columns: Mapping[str, Sequence[str | None]] = {"email": ["one@example.com"] * 3000 + ["two@example.com"] * 2}
-    people = read_people(columns, {"email": "email"})
-    for keys in block_keys(people, 1_000_000):
-        assert sum(key is not None for key in keys) <= 2
+    columns: Columns = {"email": ["one@example.com"] * 3000 + ["two@example.com"] * 2}
+    assert pairs_of(columns, {"email": "email"}, 1_000_000) == [(3000, 3001)]
+
+
+def test_a_pair_counts_once_however_many_keys_find_it() -> None:
+    names = [f"{letter}{other}" for letter in "bcdfghjklm" for other in "aeiouwxyzq"]
+    columns: Columns = {
+        "first": [f"{name}na" for name in names for _ in range(20)],
+        "last": [f"{name}sen" for name in names for _ in range(20)],
+        "mail": [f"{name}{number}@example.com" for name in names for number in range(20)],
+    }
+    kinds: dict[str, Kind] = {"first": "first_name", "last": "last_name", "mail": "email"}
+    wanted = {
+        (low, high) for start in range(0, 2000, 20) for high in range(start, start + 20) for low in range(start, high)
+    }
+    found = pairs_of(columns, kinds, len(wanted) + 1000)
+    assert len(found) == len(set(found)) <= len(wanted) + 1000
+    assert wanted <= set(found)
+
+
+def test_of_pairs_one_row_is_fresh() -> None:
+    columns: Columns = {"email": [f"{number % 1000}@example.com" for number in range(3000)]}
+    fresh = [number == 1500 for number in range(3000)]
+    assert {500, 1500, 2500} == {row for pair in pairs_of(columns, {"email": "email"}, 10_000, fresh) for row in pair}
 
 
 def grouped(pairs: Mapping[tuple[int, int], float], rows: int, *, most: int = 10, at: float = 1.0) -> list[int]:
@@ -104,7 +151,7 @@ def test_each_backend_gets_conditions_it_understands(dialect: str) -> None:
     people = read_people(
         {"first": ["Ann", "Bo"], "dob": ["1980-01-01", None]}, {"first": "first_name", "dob": "birth_date"}
     )
-    settings = str(splink_settings(comparisons_for(people, dialect), []))  # type: ignore[arg-type]
+    settings = str(splink_settings(comparisons_for(people, dialect)))  # type: ignore[arg-type]
     assert ("jaro" in settings) == (dialect != "postgres")
 
 

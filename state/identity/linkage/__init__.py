@@ -1,8 +1,8 @@
 """Probabilistic linkage: profiles that share no identifier, yet by all that is known of them are one person.
 
-Rows are spelled alike (``spelling``, ``people``), pairs are found (``blocking``) and compared (``comparisons``,
-``engine``: Splink), a model is trained on them without labels (``model``), pairs are scored (``scoring``) and grouped
-(``clusters``); ``linker`` does all of that on rows from anywhere, ``linking`` on the store.
+Rows are spelled alike (``spelling``, ``short_names``, ``people``), pairs are found (``blocking``) and compared
+(``comparisons``, ``engine``: Splink), a model is trained on them without labels (``model``), pairs are scored
+(``scoring``) and grouped (``clusters``); ``linker`` does all of that on rows from anywhere, ``linking`` on the store.
 """
 
 from __future__ import annotations

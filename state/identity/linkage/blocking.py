@@ -1,14 +1,18 @@
 """Which pairs are worth comparing: those that share one of several keys.
 
-All pairs are compared where there are few. Else keys are taken from the most telling to the least, each with its
-smallest blocks first, until the pairs reach the limit. So neither a hot value nor a large file makes the number of
-pairs explode.
+All pairs are compared where there are few. Else small blocks come before large ones, whatever their key, and keys from
+the most telling to the least within a size, until the pairs reach the limit. Each pair counts once, however many keys
+find it. So neither a hot value nor a large file makes the number of pairs explode, and a file in which some person
+has many rows, who share many keys, still has room for those who share few.
 """
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
 
 from millstream.state.identity.linkage.people import People, Values
 
@@ -17,10 +21,13 @@ _SOUNDS = str.maketrans({
     "y": "i",
     **dict.fromkeys("aeiouh"),
 })  # fmt: skip
-_LARGEST_BLOCK = 2000
-_ROW = Callable[..., str | None]
+_BLOCK_SIZES = (12, 30, 80, 250, 2000)
+"""Blocks are taken in these steps, and no larger ones at all."""
+_FEW_PAIRS = 1_500_000
+"""Up to so many, all pairs are compared."""
 
 
+@lru_cache(maxsize=100_000)
 def sound(name: str) -> str:
     """A rough key of how a name sounds in European languages; equal for most misspellings."""
     plain = name.replace("ph", "f").replace("sch", "s").replace("ch", "k").replace("th", "t").replace("ck", "k")
@@ -30,32 +37,79 @@ def sound(name: str) -> str:
     return head + "".join(kept).replace("i", "")[:4]
 
 
-def block_keys(people: People, most_pairs: int) -> list[Values]:
-    """Keys by which pairs are found, one list for each, with None where a row has no key or its block is too large."""
-    taken: list[Values] = []
-    left = most_pairs
-    for keys in _candidates(people):
-        kept, pairs = _smallest_blocks(keys, left)
-        if pairs:
-            taken.append(kept)
-            left -= pairs
-        if left <= 0:
-            break
-    return taken
+def find_pairs(people: People, most: int, fresh: Sequence[bool] | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """Pairs of rows to compare, each once, the smaller row on the left.
+
+    Args:
+        people: The rows.
+        most: About how many pairs at most, unless all pairs are few.
+        fresh: Rows of which one must be in each pair; None means all.
+    """
+    rows = people.size
+    is_fresh = np.ones(rows, dtype=bool) if fresh is None else np.asarray(fresh, dtype=bool)
+    if rows * (rows - 1) // 2 <= _FEW_PAIRS:
+        left, right = np.triu_indices(rows, 1)
+        kept = is_fresh[left] | is_fresh[right]
+        return left[kept], right[kept]
+    keys = [_Blocks.of(values, is_fresh) for values in _keys(people)]
+    found: list[np.ndarray] = []
+    waiting = 0
+    for smaller, size in zip((1, *_BLOCK_SIZES), _BLOCK_SIZES, strict=False):
+        for blocks in keys:
+            left, right = blocks.pairs(smaller, size, most)
+            kept = is_fresh[left] | is_fresh[right]
+            found.append(left[kept] * rows + right[kept])
+            waiting += len(found[-1])
+            if waiting > most:
+                found = [_first_distinct(np.concatenate(found), most)]
+                waiting = 0
+                if len(found[0]) >= most:
+                    return found[0] // rows, found[0] % rows
+    pairs = np.unique(np.concatenate(found))
+    return pairs // rows, pairs % rows
 
 
-def _smallest_blocks(keys: Values, left: int) -> tuple[Values, int]:
-    sizes = Counter(key for key in keys if key is not None)
-    largest, pairs = 1, 0
-    for size, blocks in sorted(Counter(sizes.values()).items()):
-        more = blocks * size * (size - 1) // 2
-        if pairs + more > left or size > _LARGEST_BLOCK:
-            break
-        largest, pairs = size, pairs + more
-    return [key if key is not None and 1 < sizes[key] <= largest else None for key in keys], pairs
+def _first_distinct(pairs: np.ndarray, most: int) -> np.ndarray:
+    """Each pair once; those that came first, where there are too many."""
+    distinct, first = np.unique(pairs, return_index=True)
+    return pairs[np.sort(first)[:most]] if len(distinct) > most else distinct
 
 
-def _candidates(people: People) -> Iterator[Values]:
+@dataclass
+class _Blocks:
+    """Rows that share the value of one key: those of a block side by side, each block's smallest row first."""
+
+    rows: np.ndarray
+    starts: np.ndarray
+    sizes: np.ndarray
+
+    @classmethod
+    def of(cls, values: Values, is_fresh: np.ndarray) -> _Blocks:
+        numbers: dict[str, int] = {}
+        codes = np.array([-1 if value is None else numbers.setdefault(value, len(numbers)) for value in values])
+        sizes = np.bincount(codes + 1, minlength=len(numbers) + 1)[1:]
+        news = np.bincount(codes + 1, weights=is_fresh, minlength=len(numbers) + 1)[1:]
+        rows = np.argsort(codes, kind="stable")[np.count_nonzero(codes < 0) :]
+        starts = np.cumsum(sizes) - sizes
+        kept = (sizes > 1) & (news > 0)
+        return cls(rows, starts[kept], sizes[kept])
+
+    def pairs(self, above: int, up_to: int, most: int) -> tuple[np.ndarray, np.ndarray]:
+        """The pairs within blocks of some sizes, smaller blocks first, until there are more than enough."""
+        left, right = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
+        for size in np.unique(self.sizes[(self.sizes > above) & (self.sizes <= up_to)]).tolist():
+            starts = self.starts[self.sizes == size][: 1 + 2 * most // (size * (size - 1))]
+            block = self.rows[starts[:, None] + np.arange(size)]
+            one, other = np.triu_indices(size, 1)
+            left.append(block[:, one].ravel())
+            right.append(block[:, other].ravel())
+            most -= len(left[-1])
+            if most <= 0:
+                break
+        return np.concatenate(left), np.concatenate(right)
+
+
+def _keys(people: People) -> Iterator[Values]:
     """Keys from the most telling to the least."""
     for names, make in _KEYS:
         if people.has(*names):
@@ -86,6 +140,9 @@ _KEYS: tuple[tuple[tuple[str, ...], Callable[..., str | None]], ...] = (
     (("first", "last"), _either_way),
     (("street", "house", "first"), lambda street, house, first: f"{street[:8]}{house}{first[:2]}"),
     (("street", "last"), lambda street, last: street[:8] + sound(last)),
+    (("first_root", "last"), _either_way),
+    (("first_root", "birth"), _same),
+    (("first_root", "postcode"), _same),
     (("postcode", "last"), lambda postcode, last: postcode + sound(last)),
     (("postcode", "first"), lambda postcode, first: postcode + sound(first)),
     (("email_local",), _same),
@@ -115,7 +172,12 @@ _KEYS: tuple[tuple[tuple[str, ...], Callable[..., str | None]], ...] = (
     (("last",), sound),
     (("birth",), lambda birth: birth[:7]),
     (("first",), sound),
+    (("first", "last"), lambda first, last: _either_way(first[-3:], last[-3:])),
     (("other_1", "first"), _same),
     (("other_1", "last"), _same),
+    (("other_1", "birth_year"), _same),
+    (("other_2", "first"), _same),
+    (("other_2", "last"), _same),
+    (("other_1", "other_2"), _same),
     (("city",), _same),
 )

@@ -1,7 +1,7 @@
 """From scored pairs to people: average linkage with guards.
 
 Joining whatever a chain of pairs connects lets one wrong pair fuse two people. Here two groups of rows become one only
-if their pairs, taken together, say so: each pair counts with its weight, for or against, cut off at a limit, and pairs
+if their pairs, taken together, say so: each pair counts with its weight, for or against, cut off at limits, and pairs
 that were not worth comparing count against. So a bridge of one good pair between two groups that else disagree does
 not hold, and a row about which little is said goes where most of a group wants it.
 """
@@ -13,15 +13,16 @@ import heapq
 import numpy as np
 
 _LIMIT = 6.0
-"""No pair says more than this, for or against: beyond it, weights tell of rare values, not of certainty."""
+"""No pair says more than this for one person: beyond it, weights tell of rare values, not of certainty."""
+_AGAINST = 3.0
+"""No pair says more against, and one that was not compared says so much: two rows of one person often disagree, where
+something is misspelled or missing, but rarely do strangers agree on all."""
 
 FORBIDDEN = -1e12
 """The weight of a pair that must not become one person, nor any groups it would join."""
 
 
-def cluster(
-    rows: int, left: np.ndarray, right: np.ndarray, weight: np.ndarray, *, at: float, most: int, limit: float = _LIMIT
-) -> np.ndarray:
+def cluster(rows: int, left: np.ndarray, right: np.ndarray, weight: np.ndarray, *, at: float, most: int) -> np.ndarray:
     """Group rows.
 
     Args:
@@ -31,14 +32,14 @@ def cluster(
         weight: Binary logarithm of the odds that both are one person.
         at: The mean weight from which two groups become one; no more than the limit is asked.
         most: No group becomes larger than this.
-        limit: No pair counts for more.
 
     Returns:
         The smallest row of each row's group.
     """
-    cut = np.where(weight <= FORBIDDEN, FORBIDDEN, np.clip(weight, -limit, limit))
-    groups = _Groups(rows, left, right, cut, limit)
-    groups.join(min(at, limit), most)
+    said = np.flatnonzero((weight > -_AGAINST) | (weight <= FORBIDDEN))
+    cut = np.where(weight[said] <= FORBIDDEN, FORBIDDEN, np.minimum(weight[said], _LIMIT))
+    groups = _Groups(rows, left[said], right[said], cut, _AGAINST)
+    groups.join(min(at, _LIMIT), most)
     return groups.labels()
 
 

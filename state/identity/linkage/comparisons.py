@@ -148,6 +148,7 @@ def _first(write: _Writer, people: People) -> Comparison | None:
         (
             Level("same", write.equal("first"), 0.8, 0.01, "first"),
             *exchanged,
+            Level("forms of one name", write.equal("first_root"), 0.04, 0.002),
             Level("initial", f"({write.begins('first')} AND NOT {write.begins('first', 2)})", 0.01, 0.005),
             Level("close or shortened", f"{write.close('first')} OR {write.begins('first', 2)}", 0.1, 0.01),
             Level("similar", write.similar("first"), 0.03, 0.02),

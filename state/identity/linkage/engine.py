@@ -1,4 +1,4 @@
-"""Splink: finding the pairs and comparing them, in DuckDB, PostgreSQL or Spark."""
+"""Splink: comparing pairs, in DuckDB, PostgreSQL or Spark."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from millstream.state.errors import ConfigurationError
 from millstream.state.identity.linkage import postgres
-from millstream.state.identity.linkage.blocking import block_keys
+from millstream.state.identity.linkage.blocking import find_pairs
 from millstream.state.identity.linkage.comparisons import Comparison, Dialect
 from millstream.state.identity.linkage.people import People
 
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from splink.internals.splink_dataframe import SplinkDataFrame
 
 _SAMPLED_PAIRS = 400_000
-_ALL_PAIRS = 1_500_000
-"""Up to so many, all pairs are compared."""
 
 
 @dataclass
@@ -78,10 +76,7 @@ class Engine:
 
     def candidates(self, most_pairs: int) -> Pairs:
         """Pairs that share a key, compared; all pairs where there are few."""
-        rows = self.people.size
-        if rows * (rows - 1) // 2 <= _ALL_PAIRS:
-            return self._compare([], everything=True)
-        return self._compare(block_keys(self.people, most_pairs))
+        return self._compare(*find_pairs(self.people, most_pairs, self._fresh))
 
     def random_pairs(self, count: int = _SAMPLED_PAIRS) -> Pairs:
         """Pairs drawn at random, compared."""
@@ -92,31 +87,19 @@ class Engine:
     def compare(self, left: np.ndarray, right: np.ndarray) -> Pairs:
         """These pairs, each once, compared."""
         keys = np.unique(left[left != right].astype(np.int64) * self.people.size + right[left != right])
-        pairs = pa.table(
-            {
-                "match_key": pa.array(["0"] * len(keys)),
-                "join_key_l": pa.array(keys // self.people.size),
-                "join_key_r": pa.array(keys % self.people.size),
-            }
-        )
-        return self._compare([], pairs=pairs)
+        return self._compare(keys // self.people.size, keys % self.people.size)
 
-    def _compare(
-        self, keys: Sequence[Sequence[str | None]], *, everything: bool = False, pairs: pa.Table | None = None
-    ) -> Pairs:
+    def _compare(self, left: np.ndarray, right: np.ndarray) -> Pairs:
         from splink import Linker, SettingsCreator
 
-        rules: list[dict[str, Any]] = [{"blocking_rule": self._rule(f"block_{n}")} for n in range(len(keys))]
-        if everything or pairs is not None:
-            rules = [{"blocking_rule": self._rule(None)}]
-        if not rules or (pairs is not None and not len(pairs)):
+        if not len(left):
             return Pairs(np.empty(0, np.int64), np.empty(0, np.int64), np.empty((0, len(self.comparisons)), np.int8))
         with quiet():
-            table = self._register(self._table(keys))
-            settings = SettingsCreator.from_path_or_dict(splink_settings(self.comparisons, rules, numbered=True))
+            table = self._register(self._table())
+            settings = SettingsCreator.from_path_or_dict(splink_settings(self.comparisons, numbered=True))
             linker = Linker(table, settings, log_level=None, validate_settings=False)
-            if pairs is not None:
-                linker.table_management.register_blocked_pairs_for_predict(self._register(pairs))
+            pairs = {"match_key": pa.repeat("0", len(left)), "join_key_l": left, "join_key_r": right}
+            linker.table_management.register_blocked_pairs_for_predict(self._register(pa.table(pairs)))
             predicted: Any = linker.inference.predict(warning_mode="never")
             found: pa.Table = predicted.as_pyarrow_table()
             management: Any = linker.table_management
@@ -138,21 +121,12 @@ class Engine:
             postgres.drop(self._database, self._loaded)
             self._loaded = []
 
-    def _rule(self, key: str | None) -> str:
-        rule = f'l."{key}" = r."{key}"' if key else "1 = 1"
-        return f'{rule} AND (l."fresh" + r."fresh" > 0)' if self._fresh is not None else rule
-
-    def _table(self, keys: Sequence[Sequence[str | None]]) -> pa.Table:
+    def _table(self) -> pa.Table:
         people = self.people
         columns: dict[str, pa.Array] = {"unique_id": pa.array(range(people.size), pa.int64())}
         for name, values in people.fields.items():
             columns[name] = pa.array(values, pa.string())
         columns["birth_days"] = pa.array(people.birth_days, pa.int64())
-        for number, key in enumerate(keys):
-            # Numbers in place of words: quicker to join, and nothing of a person in them.
-            columns[f"block_{number}"] = pa.array(key, pa.string()).dictionary_encode().indices
-        if self._fresh is not None:
-            columns["fresh"] = pa.array([int(value) for value in self._fresh], pa.int32())
         return pa.table(columns)
 
     def _read(self, found: pa.Table) -> Pairs:
@@ -164,14 +138,11 @@ class Engine:
         return Pairs(low, high, levels)
 
 
-def splink_settings(
-    comparisons: Sequence[Comparison], rules: Sequence[dict[str, Any]], *, numbered: bool = False
-) -> dict[str, Any]:
+def splink_settings(comparisons: Sequence[Comparison], *, numbered: bool = False) -> dict[str, Any]:
     """Splink's settings for these comparisons.
 
     Args:
         comparisons: What is compared, with the probabilities that the levels bear.
-        rules: Blocking rules.
         numbered: Let the weight of each level be its number, from 1, and 0 where nothing can be said. Splink returns
             levels only along with the values compared, but weights without.
     """
@@ -180,7 +151,7 @@ def splink_settings(
         "unique_id_column_name": "unique_id",
         "retain_matching_columns": False,
         "retain_intermediate_calculation_columns": True,
-        "blocking_rules_to_generate_predictions": list(rules),
+        "blocking_rules_to_generate_predictions": [{"blocking_rule": "1 = 1"}] if numbered else [],
         "comparisons": [_splink_comparison(number, each, numbered) for number, each in enumerate(comparisons)],
     }
 

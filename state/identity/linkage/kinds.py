@@ -11,6 +11,8 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Literal, get_args
 
+from millstream.state.identity.linkage.spelling import birth_date, date_order
+
 Kind = Literal[
     "first_name", "middle_name", "last_name", "full_name", "sex",
     "birth_date", "birth_year", "birth_month", "birth_day",
@@ -26,35 +28,40 @@ _NAMES: tuple[tuple[Kind, str], ...] = (
               r"|электроннаяпочта"),
     ("phone", r".*phone.*|.*telefon.*|tel|tel(no|nr|number|ephone)|mobile?(no|nr|number|num)?|cell(ular)?(no|number)?"
               r"|handy(nummer)?|movil|portable|cellulare|msisdn|gsm|телефон.*|komorka"),
-    ("full_name", r"(full|complete|display|contact|customer|person|patient|client|whole)names?|names?|firstandsurname"
+    ("full_name", r"(full|complete|display|contact|customer|person|patient|client|whole|member|employee|guest"
+                  r"|voter)?names?|patient|person|customer|client|employee|guest|kunde|cliente|klient|firstandsurname"
                   r"|nom(bre)?complet[oe]?|nombreyapellidos|vollername|kundenname|imieinazwisko|фио|полноеимя"),
-    ("first_name", r"(first|given|fore|christian)names?\d?|f(irst)?names?(c?1)?|given|first|fname|vornamen?|prenoms?"
-                   r"|nombres?|nome|imie|имя|etunimi|fornavn|fornamn|voornaam|roepnaam|keresztnev|jmeno|adi|ad\u0131"),
-    ("middle_name", r"middle(names?|initial)?|mi|mname|second(given)?name|(first|f)name?c2|отчество|zweitername"),
-    ("last_name", r"(last|family|sur|second)names?\d?|l(ast)?names?(c?[12])?|surname|family|last|lname|nachnamen?"
-                  r"|familiennamen?|nom(defamille)?|apellidos?|cognome|nazwisko|фамилия|sukunimi|etternavn|efternamn"
+    ("first_name", r"(first|given|fore|christian)names?\d?|per(son)?name1|f(irst)?names?(c?1)?|given|first|fname"
+                   r"|vornamen?|prenoms?|nombres?|nome|imie|имя|etunimi|fornavn|fornamn|voornaam|roepnaam|keresztnev|jmeno|adi|ad\u0131"),
+    ("middle_name", r"(middle|mid|midl)(names?|initial)?|mi|mname|second(given)?name|(first|f)name?c2|отчество"
+                    r"|zweitername"),
+    ("last_name", r"(last|family|sur|second)names?\d?|per(son)?name2|l(ast)?names?(c?[12])?|surname|family|last|lname"
+                  r"|nachnamen?|familiennamen?|nom(defamille)?|apellidos?|cognome|nazwisko|фамилия|sukunimi|etternavn|efternamn"
                   r"|achternaam|vezeteknev|prijmeni|soyadi?|soyad\u0131"),
     ("birth_year", r"(birth|dob)y(ear|r)?|y(ear|r)?(of)?birth|by|yob|geburtsjahr|anneenaissance|rok(urodzenia)?"),
-    ("birth_month", r"(birth|dob)m(onth)?|month(of)?birth|bm|mob|geburtsmonat"),
+    ("birth_month", r"(birth|dob)m(on(th)?)?|month(of)?birth|bm|mob|geburtsmonat"),
     ("birth_day", r"birthdayofmonth|(dob)d(ay)?|day(of)?birth|bd|geburtstagtag"),
-    ("birth_date", r".*birth(day|date|dt|d)?|.*date.*birth.*|dobs?|dateofbirth|.*geburts?(datum|tag).*|datedenaissance"
-                   r"|naissance|.*nacimiento.*|.*nascita.*|dataurodzenia|.*датарождения.*|bdate|bday|geboortedatum|fodselsdato"
+    ("birth_date", r".*birth(day|date|dt|d)?|.*date.*birth.*|dobs?|dateofbirth|.*geb(urts?)?(datum|tag|dat).*"
+                   r"|datedenaissance|naissance|.*nacimiento.*|.*nascita.*|dataurodzenia|.*датарождения.*|bdate|bday|geboortedatum"
+                   r"|fodselsdato|fodelse(datum|dag)"
                    r"|syntymaaika|dtnasc.*|.*nascimento.*|dogumtarihi"),
     ("national_id", r".*(social|soc)(ial)?sec.*|ssn\d?|sin|nino?|nhs(no|number|id)?|medicare.*|.*nationalid.*"
                     r"|.*national(number|insurance).*"
                     r"|passport.*|taxid|tin|pesel|bsn|cpf|dni|nif|nie|codicefiscale|steuer(id|nummer)|personnummer"
                     r"|(drivers?|driving)licen[cs]e.*|aadhaar|curp|rut|снилс|инн|idcard.*|socsecid"),
-    ("sex", r"sex|gender|geschlecht|sexe|sexo|sesso|plec|пол|genero"),
+    ("sex", r"(sex|gender)(code|cd)?|geschlecht|sexe|sexo|sesso|plec|пол|genero"),
     ("house_number", r"(house|street|building|home)(no|nr|num|number)|hausnummer|hausnr|numerodecalle|civico|stno"
                      r"|nrdomu"),
     ("postcode", r".*post(al)?code.*|.*postcode.*|zip(code)?\d?|plz|postleitzahl|cp|codepostal|codigopostal|cap"
                  r"|kodpocztowy|индекс|postnummer|pincode|postal|postnr|cep"),
-    ("city", r".*\bcity|(home|mail|res)?city(name)?|town|suburb|locality|place|ort|stadt|wohnort|ville|commune|comune"
+    ("city", r"(home|mail|mailing|res|residential|billing|shipping|current)?(city|town)(name|desc)?"
+             r"|town|suburb|locality|place|ort|stadt|wohnort|ville|commune|comune"
              r"|ciudad|municipio|localidad|miasto|miejscowosc|город|gemeinde|plaats|citta|kommune|woonplaats"),
     ("region", r"state|province|region|county|bundesland|departement|provincia|wojewodztwo|область|territory"
-               r"|statecode"),
+               r"|state(code|cd|abbr)"),
     ("street", r"street(name)?\d?|strasse|str|rue|calle|via|ulica|улица|straat|road"),
-    ("address", r".*addr(ess)?(line)?.*|adresse?|anschrift|direccion|indirizzo|domicilio|адрес|adres"),
+    ("address", r".*addr(ess)?(line)?.*|.*adresse?|strasse.*(nr|nummer)"
+                r"|anschrift|direccion|indirizzo|domicilio|адрес|adres"),
 )  # fmt: skip
 _NAME_PATTERNS = tuple((kind, re.compile(pattern)) for kind, pattern in _NAMES)
 # Keys, bookkeeping and places on the net: never evidence.
@@ -66,6 +73,7 @@ _KEYS = re.compile(
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[a-zA-Z]{2,}")
 _DATE = re.compile(r"(\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.]\d{2,4}|(19|20)\d{6})([T ].*)?")
 _PHONE = re.compile(r"[+(0][\d\s()/.+-]{7,20}")
+_NUMBERED = re.compile(r".*\d.*")
 _SAMPLE = 500
 
 
@@ -105,7 +113,8 @@ def _find_birth_date(
         sample = [value.strip() for value in values if value is not None and value.strip()][:_SAMPLE]
         if found[name] not in ("ignore", "other") or name in given or _share(_DATE, sample) < 0.8:
             continue
-        years = sorted(int(year) for value in sample for year in re.findall(r"(?:19|20)\d\d", value)[:1])
+        order = date_order(sample)
+        years = sorted(int(year) for year in (birth_date(value, order)[:4] for value in sample) if year.isdigit())
         if len(years) > len(sample) / 2 and years[len(years) // 10] < 1965:
             found[name] = "birth_date"
             return
@@ -140,6 +149,8 @@ def _by_values(kind: Kind, present: Sequence[str]) -> Kind:
     sample = present[:_SAMPLE]
     if kind in ("email", "phone") and not any(re.search(r"[@\d]", value) for value in sample):
         return "ignore"
+    if kind == "full_name" and _share(_NUMBERED, sample) > 0.5:
+        return "ignore"  # customer numbers
     if kind == "birth_day" and any(_DATE.fullmatch(value) for value in sample):
         return "birth_date"
     return kind

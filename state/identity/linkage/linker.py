@@ -24,6 +24,8 @@ _NEAR = -3.0
 """Weight from which a pair draws the two rows' neighbours into one component."""
 _MOST_COMPLETED = 2_000_000
 _HOPELESS = -20.0
+_UNRELATED = 1e-6
+"""Pairs that are related with no more of a chance do not count in fitting."""
 
 
 @dataclass
@@ -77,18 +79,21 @@ def link_people(
     url = rules.url.get_secret_value() if rules.url else None
     engine = Engine(people, comparisons, backend=rules.backend, url=url, fresh=fresh)
     pairs = engine.candidates(rules.pairs(people.size))
-    labels = np.arange(people.size)
+    pairs = _joined(pairs, engine.compare(*_unknown(people.size, pairs, np.array(together, np.int64).reshape(-1, 2))))
+    trained = model is None
     if model is None:
         whole = len(pairs) == people.size * (people.size - 1) // 2
         sample = None if whole else engine.random_pairs()
         model = train(start(comparisons, people.size), pairs, sample, people.size)
-        pairs = promising(model, pairs, _HOPELESS)
-        model, labels = _settle(model, people, pairs, rules)
-    else:
-        pairs = promising(model, pairs, _HOPELESS)
-    frequencies = Frequencies(people, model, labels)
-    pairs = _complete(engine, pairs, score(model, pairs, frequencies), people.size, together)
-    scores = score(model, pairs, frequencies)
+    pairs = promising(model, pairs, _HOPELESS)
+    scores = score(model, pairs)
+    for _ in range(_ROUNDS):
+        labels = _likely(people.size, pairs, scores, rules)
+        pairs = _complete(engine, pairs, scores, labels)
+        frequencies = Frequencies(people, model, labels)
+        if trained:
+            model = _fitted(model, pairs, frequencies, people.size)
+        scores = score(model, pairs, frequencies)
     kept = np.flatnonzero(scores.weight > _HOPELESS)
     left, right, weight = pairs.left[kept], pairs.right[kept], scores.weight[kept].copy()
     if apart is not None:
@@ -97,20 +102,14 @@ def link_people(
     return Linked(groups, left, right, weight, pairs.levels[kept], scores.parts[kept], model)
 
 
-def _settle(model: Model, people: People, pairs: Pairs, rules: LinkageRules) -> tuple[Model, np.ndarray]:
-    """Count values by person instead of by row, as far as rows are grouped, and fit the model to it."""
-    rows = people.size
+def _fitted(model: Model, pairs: Pairs, frequencies: Frequencies, rows: int) -> Model:
+    """The model fitted anew, with values counted by person instead of by row as far as rows are grouped."""
     all_pairs = max(1.0, rows * (rows - 1) / 2)
-    labels = np.arange(rows)
-    scores = score(model, pairs)
-    for _ in range(_ROUNDS):
-        labels = _likely(rows, pairs, scores, rules)
-        frequencies = Frequencies(people, model, labels)
-        for _ in range(_STEPS):
-            scores = score(model, pairs, frequencies)
-            related = scores.chances[:, 1] < 1 - 1e-5
-            model = fit_related(model, pairs.levels[related], np.delete(scores.chances[related], 1, axis=1), all_pairs)
-    return model, _likely(rows, pairs, score(model, pairs, frequencies), rules)
+    related = _taken(pairs, score(model, pairs, frequencies).chances[:, 1] < 1 - _UNRELATED)
+    for _ in range(_STEPS):
+        chances = np.delete(score(model, related, frequencies).chances, 1, axis=1)
+        model = fit_related(model, related.levels, chances, all_pairs)
+    return model
 
 
 def _likely(rows: int, pairs: Pairs, scores: Scores, rules: LinkageRules) -> np.ndarray:
@@ -119,44 +118,34 @@ def _likely(rows: int, pairs: Pairs, scores: Scores, rules: LinkageRules) -> np.
     return cluster(rows, pairs.left[kept], pairs.right[kept], weight, at=_LIKELY, most=rules.max_cluster)
 
 
-def _complete(engine: Engine, pairs: Pairs, scores: Scores, rows: int, together: Sequence[tuple[int, int]]) -> Pairs:
-    """Compare also those pairs within a component that share no key, so that none is judged unseen."""
+def _complete(engine: Engine, pairs: Pairs, scores: Scores, labels: np.ndarray) -> Pairs:
+    """Compare also the pairs that share no key within a group, and between groups that may be one."""
+    rows = len(labels)
     near = scores.weight > _NEAR
-    wanted = _missing_pairs(rows, pairs, near, together)
-    return _joined(pairs, engine.compare(wanted[:, 0], wanted[:, 1])) if len(wanted) else pairs
+    one, other = labels[pairs.left[near]], labels[pairs.right[near]]
+    between = np.unique(np.minimum(one, other) * rows + np.maximum(one, other))
+    sizes = np.bincount(labels, minlength=rows)
+    products = sizes[between // rows] * sizes[between % rows]
+    order = np.argsort(products, kind="stable")
+    order = order[(np.cumsum(products[order]) <= _MOST_COMPLETED) & (products[order] > 1)]
+    members = np.split(np.argsort(labels, kind="stable"), np.cumsum(sizes)[:-1])
+    wanted = [np.empty((0, 2), np.int64)]
+    for code in between[order].tolist():
+        ours, theirs = members[code // rows], members[code % rows]
+        wanted.append(np.stack([np.repeat(ours, len(theirs)), np.tile(theirs, len(ours))], axis=1))
+    return _joined(pairs, engine.compare(*_unknown(rows, pairs, np.concatenate(wanted))))
 
 
-def _missing_pairs(rows: int, pairs: Pairs, near: np.ndarray, together: Sequence[tuple[int, int]]) -> np.ndarray:
-    extra = np.array(together, dtype=np.int64).reshape(-1, 2)
-    ends = np.concatenate([np.stack([pairs.left[near], pairs.right[near]], axis=1), extra])
-    wanted, left = [np.sort(extra, axis=1)], _MOST_COMPLETED
-    for members in sorted(_components(ends), key=len):
-        left -= len(members) * (len(members) - 1) // 2
-        if left < 0:
-            break
-        one, other = np.triu_indices(len(members), 1)
-        wanted.append(np.stack([members[one], members[other]], axis=1))
-    all_wanted = np.concatenate(wanted)
-    known = pairs.left * rows + pairs.right
-    return all_wanted[~np.isin(all_wanted[:, 0] * rows + all_wanted[:, 1], known)]
+def _unknown(rows: int, pairs: Pairs, wanted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Those of the pairs wanted that were not compared."""
+    low, high = wanted.min(axis=1), wanted.max(axis=1)
+    codes = np.unique((low * rows + high)[low != high])
+    codes = codes[~np.isin(codes, pairs.left * rows + pairs.right)]
+    return codes // rows, codes % rows
 
 
-def _components(ends: np.ndarray) -> list[np.ndarray]:
-    """The rows of each component of three or more, in order."""
-    parent: dict[int, int] = {}
-
-    def root(row: int) -> int:
-        while parent.setdefault(row, row) != row:
-            parent[row] = parent[parent[row]]
-            row = parent[row]
-        return row
-
-    for one, other in ends.tolist():
-        parent[root(one)] = root(other)
-    found: dict[int, list[int]] = {}
-    for row in list(parent):
-        found.setdefault(root(row), []).append(row)
-    return [np.array(sorted(members)) for members in found.values() if len(members) > 2]
+def _taken(pairs: Pairs, kept: np.ndarray) -> Pairs:
+    return Pairs(pairs.left[kept], pairs.right[kept], pairs.levels[kept])
 
 
 def _joined(one: Pairs, other: Pairs) -> Pairs:

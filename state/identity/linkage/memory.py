@@ -86,7 +86,7 @@ def write(
     before = connection.execute("SELECT trained_at, settings FROM customers.linkage_model").fetchone()
     if trained_at is None and before is not None:
         trained_at, rows = before[0], json.loads(before[1])["millstream"]["rows"]
-    settings = splink_settings([_trained(model, place) for place in range(len(model.comparisons))], [])
+    settings = splink_settings([_trained(model, place) for place in range(len(model.comparisons))])
     settings["probability_two_random_records_match"] = model.match
     settings["millstream"] = {
         "watermark": watermark.astimezone(UTC).isoformat(),

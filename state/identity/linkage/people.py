@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 from millstream.state.identity.linkage import spelling
 from millstream.state.identity.linkage.kinds import Kind
+from millstream.state.identity.linkage.short_names import root
 
 Values = list[str | None]
 _MOST_OTHERS = 6
@@ -26,9 +27,9 @@ class People:
 
     Attributes:
         size: How many rows.
-        fields: ``first``, ``middle``, ``last``, ``sex``, ``birth`` (``YYYY-MM-DD``), ``birth_year``, ``email``,
-            ``email_local``, ``phone``, ``nid``, ``street``, ``house``, ``postcode``, ``city``, ``region``, ``other_1``
-            and so on: those that any row has.
+        fields: ``first``, ``first_root`` (of which it may be a short form), ``middle``, ``last``, ``sex``, ``birth``
+            (``YYYY-MM-DD``), ``birth_year``, ``email``, ``email_local``, ``phone``, ``nid``, ``street``, ``house``,
+            ``postcode``, ``city``, ``region``, ``other_1`` and so on: those that any row has.
         birth_days: The day of birth as a number, for differences.
     """
 
@@ -67,6 +68,8 @@ def read_people(columns: Mapping[str, Sequence[str | None]], kinds: Mapping[str,
         fields[f"other_{number}"] = _spelled(values, spelling.fold)
     if "first" in fields and "last" in fields:
         fields["first"], fields["last"] = put_in_place(fields["first"], fields["last"])
+    if "first" in fields:
+        fields["first_root"] = _spelled(fields["first"], root)
     known = {name: values for name, values in fields.items() if any(value is not None for value in values)}
     days = {value: spelling.days(value) for value in set(fields["birth"]) if value}
     return People(size, known, [days.get(value) if value else None for value in fields["birth"]])
@@ -165,11 +168,16 @@ def put_in_place(firsts: Values, lasts: Values) -> tuple[Values, Values]:
     pairs = Counter(zip(firsts, lasts, strict=True))
     pairs.pop((None, None), None)
     chances = dict.fromkeys(pairs, 0.0)
-    share = _FIRST_SHARE
+    # A row with one name alone is wrong more often than one with both: who gives one name gives it in the first field.
+    sorts = [[pair for pair in pairs if (None in pair) == single] for single in (False, True)]
+    shares = [_FIRST_SHARE, _FIRST_SHARE]
     for _ in range(_SWAP_ROUNDS):
         given, family = _places(pairs, chances)
-        chances = {pair: _turned(pair, chances[pair], given, family, share) for pair in pairs}
-        share = min(0.45, max(1e-4, sum(chances[pair] * pairs[pair] for pair in pairs) / sum(pairs.values())))
+        for number, sort in enumerate(sorts):
+            for pair in sort:
+                chances[pair] = _turned(pair, chances[pair], given, family, shares[number])
+            turned = sum(chances[pair] * pairs[pair] for pair in sort)
+            shares[number] = min(0.45, max(1e-4, turned / max(1, sum(pairs[pair] for pair in sort))))
     placed = [pair[::-1] if chances.get(pair, 0) > 0.5 else pair for pair in zip(firsts, lasts, strict=True)]
     return [pair[0] for pair in placed], [pair[1] for pair in placed]
 

@@ -13,20 +13,15 @@ from datetime import date
 from typing import NamedTuple
 
 _APOSTROPHES = "'\u2019\u02bc`\u00b4"
-_LETTERS = str.maketrans(
-    {
-        "ß": "ss",
-        "ł": "l",
-        "ø": "o",
-        "æ": "ae",
-        "œ": "oe",
-        "đ": "d",
-        "ð": "d",
-        "þ": "th",
-        "\u0131": "i",
-        "\u0451": "\u0435",
-    }
-)
+_LETTERS = str.maketrans({
+    "ß": "ss", "ł": "l", "ø": "o", "æ": "ae", "œ": "oe", "đ": "d", "ð": "d", "þ": "th", "\u0131": "i",
+    # Cyrillic and Greek as they are written in Latin letters, in passports and addresses, so that both compare.
+    **dict(zip("абвгдезиклмнопрстуфыэіїґў", "abvgdeziklmnoprstufyeiigu", strict=True)),
+    "ё": "e", "ж": "zh", "й": "y", "\u0445": "kh", "ц": "ts", "ч": "ch", "ш": "sh", "щ": "shch", "ъ": "", "ь": "",
+    "ю": "yu", "я": "ya", "є": "ye", "ђ": "dj", "\u0458": "j", "љ": "lj", "њ": "nj", "ћ": "c", "џ": "dz",
+    **dict(zip("αβγδεζηικλμνξοπρστυφωςάέήίόύώ", "avgdeziiklmnxoprstyfosaeiioyo", strict=True)),
+    "θ": "th", "χ": "ch", "ψ": "ps",
+})  # fmt: skip
 _NOTHING = frozenset(
     {"", "na", "n a", "nan", "none", "null", "nil", "unknown", "not known", "not available", "missing", "nichts"}
 )
