@@ -27,7 +27,7 @@ from millstream.state.errors import ConfigurationError, MillstreamError
 from millstream.state.ledger.acknowledged import forget_old, keep_run
 from millstream.state.ledger.journal import Journal, PlanEntry, now
 from millstream.state.ledger.suppressions import salt, suppressions_for
-from millstream.state.store import Connection, Store
+from millstream.state.store import Connection, Store, in_little_memory
 
 Progress = Callable[[str, int, int], None]
 """Called with the sync's name, the rows that have an outcome, and all rows of the plan."""
@@ -261,12 +261,16 @@ class Delivery:
     def _plan(self, run_id: str, report: SyncReport, *, override_guards: bool) -> PlanReport:
         """Plan; a run that has nothing to send is in the audit with it, for one look at the store."""
         request = self._request(run_id, folder=self.plans, override_guards=override_guards)
-        with self.store.transaction() as connection:
+
+        def planned(connection: Connection) -> PlanReport:
             plan = make_plan(connection, request)
             report.suppressed = plan.suppressed
             if not plan.operations:
                 report.planned = plan
                 keep_run(connection, report.as_row(run_id, self.sync, started_at=request.now, finished_at=now()))
+            return plan
+
+        plan = in_little_memory(self.store, planned)
         if plan.plan_id and plan.path:
             self.journal.add_plan(plan.plan_id, sync=self.name, run_id=run_id, path=plan.path, counts=plan.counts)
         return plan

@@ -1,7 +1,7 @@
 """Plan: what a destination should hold, compared with what it has acknowledged, as numbered operations.
 
-First ``desired`` is made (the sync's rows, mapped), and those who may not be addressed are taken out of it; then
-``operations`` (the difference to what was acknowledged); the guards look at it, and it becomes a Parquet file.
+First ``desired`` is made (the sync's rows, mapped), and those who may not be addressed are taken out of it; then the
+operations, the difference to what was acknowledged, are written to a Parquet file, and the guards look at them.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from millstream.destinations.planning.source_rows import make_desired
 from millstream.destinations.rules import Restraints
 from millstream.destinations.sync import Sync
 from millstream.state.ledger.acknowledged import create_tables
-from millstream.state.store import count, write_parquet
+from millstream.state.store import count
 
 if TYPE_CHECKING:
     from millstream.state.store import Connection
@@ -71,24 +71,19 @@ def make_plan(connection: Connection, request: PlanRequest) -> PlanReport:
     report.held = hold_back(connection, name, sync, request.restraints, run_id=request.run_id, now=request.now)
     report.wanted = count(connection, "SELECT count(*) FROM desired")
     still = [row for row in request.waiting if row["next_try_at"] is None or row["next_try_at"] > request.now]
-    make_operations(connection, name, sync, still, report)
+    plan_id = f"plan_{uuid.uuid4().hex[:16]}"
+    part = request.folder / f"{name}.{plan_id}.part" if request.folder else None
+    make_operations(connection, name, sync, still, report, path=part)
     look_at_guards(connection, sync, report, report.columns, request.required)
-    if report.operations and request.folder:
-        _write(connection, request.folder, report)
+    if part and report.operations:
+        report.plan_id, report.path = plan_id, part.with_suffix(".parquet")
+        part.rename(report.path)
+    elif part:
+        part.unlink()
     if report.ok or request.override_guards:
         _remember(connection, name, report.columns)
-    connection.execute("DROP TABLE desired; DROP TABLE operations")
+    connection.execute("DROP TABLE desired")
     return report
-
-
-def _write(connection: Connection, folder: Path, report: PlanReport) -> None:
-    """The plan's file, put in place whole."""
-    report.plan_id = f"plan_{uuid.uuid4().hex[:16]}"
-    report.path = folder / f"{report.sync}.{report.plan_id}.parquet"
-    folder.mkdir(parents=True, exist_ok=True)
-    part = report.path.with_suffix(".part")
-    write_parquet(connection, "SELECT * FROM operations", part)
-    part.rename(report.path)
 
 
 def _remember(connection: Connection, name: str, columns: Mapping[str, str]) -> None:

@@ -1,17 +1,20 @@
-"""``operations``: what differs between ``desired`` and what the destination acknowledged, one numbered row each."""
+"""The operations: what differs between ``desired`` and what the destination acknowledged, one numbered row each."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from millstream.destinations.modes import SyncMode
 from millstream.destinations.planning.report import PlanReport
 from millstream.destinations.sync import Sync
 from millstream.state.sql import json_path, literal, quoted, union_all
-from millstream.state.store import column_types, count, write_arrow
+from millstream.state.store import column_types, count, write_arrow, write_parquet
 
 if TYPE_CHECKING:
     from millstream.state.store import Connection
@@ -33,8 +36,12 @@ def make_operations(
     sync: Sync,
     still: Sequence[Mapping[str, Any]],
     report: PlanReport,
+    *,
+    path: Path | None,
 ) -> None:
-    """Make ``operations``: the differences, less the rows whose refusal still stands. Their numbers go to the report.
+    """Write the differences, less the rows whose refusal still stands. How many there are goes to the report.
+
+    They go from the join into the file: whoever has everything to send would hold it all once more otherwise.
 
     Args:
         connection: Open on the store, with ``desired``.
@@ -42,6 +49,7 @@ def make_operations(
         sync: What it is.
         still: The journal's rejected rows that are not to be tried again yet.
         report: Counts go here.
+        path: A Parquet file; None only counts.
     """
     takes_out = _look_for_merged(connection, name, sync, report)
     differences = f"""
@@ -52,11 +60,14 @@ def make_operations(
         connection.execute(f"CREATE OR REPLACE TEMP TABLE differences AS {differences}")
         left_out = _leave_out(connection, still)
         differences = "SELECT * FROM differences"
-    _number(connection, sync, differences)
-    counted = dict(connection.execute("SELECT operation, count(*) FROM operations GROUP BY operation").fetchall())
+    if path:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_parquet(connection, _numbered(sync, differences), path)
+        counted = _counted(path)
+    else:
+        query = f"SELECT operation, count(*) FROM ({differences}) AS differences GROUP BY operation"
+        counted = dict(connection.execute(query).fetchall())
     counted.pop("keep", None)
-    if sync.mode is SyncMode.REPLACE and not counted:
-        connection.execute("DELETE FROM operations")
     report.adds, report.updates = counted.get("add", 0), counted.get("update", 0)
     report.removes = counted.get("remove", 0)
     report.waiting = sum(left_out.values())
@@ -144,16 +155,17 @@ def _leave_out(connection: Connection, still: Sequence[Mapping[str, Any]]) -> di
     return {str(operation): int(rows) for operation, rows in counted}
 
 
-def _number(connection: Connection, sync: Sync, differences: str) -> None:
-    """``operations``: numbered, with the hash of each field; in the order of their numbers."""
-    connection.execute(
-        f"""
-        CREATE OR REPLACE TEMP TABLE operations AS
-        SELECT CAST(row_number() OVER (ORDER BY operation, match_value) - 1 AS INTEGER) AS number, *,
-            {_field_hashes(sync)} AS field_hashes
-        FROM ({differences}) AS differences
-        """
-    )
+def _numbered(sync: Sync, differences: str) -> str:
+    """The operations with numbers, in the order in which they come, and with the hash of each field."""
+    return f"""
+        SELECT CAST(row_number() OVER () - 1 AS INTEGER) AS number, *, {_field_hashes(sync)} AS field_hashes
+        FROM ({differences}) AS differences"""
+
+
+def _counted(path: Path) -> dict[str, int]:
+    """How many rows of each operation the file has."""
+    operations = pq.read_table(path, columns=["operation"])["operation"]
+    return {entry["values"]: entry["counts"] for entry in pc.value_counts(operations).to_pylist()}
 
 
 def _field_hashes(sync: Sync) -> str:

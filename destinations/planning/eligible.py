@@ -52,7 +52,7 @@ def hold_back(
         FROM held GROUP BY why ORDER BY why
         """
     ).fetchall()
-    connection.execute("DROP TABLE held; DROP TABLE IF EXISTS suppressed_rows; DROP TABLE IF EXISTS consents")
+    connection.execute("DROP TABLE held; DROP TABLE IF EXISTS suppressed_rows")
     return {str(why): int(rows) for why, rows in counted}
 
 
@@ -63,7 +63,6 @@ def _reasons(connection: Connection, name: str, sync: Sync, restraints: Restrain
         find_suppressed(connection, "desired", restraints.suppressions)
         reasons.append(("suppressed_rows.reason IS NOT NULL", "'suppression list: ' || suppressed_rows.reason"))
     if sync.consent != "not_needed":
-        load_consents(connection, sync.consent)
         status = "coalesce(consents.status, 'no consent record')"
         reasons.append((f"{status} <> 'granted'", f"'consent: ' || {status}"))
     if sync.has_holdouts:
@@ -77,18 +76,17 @@ def _joins(sync: Sync, restraints: Restraints) -> str:
     if restraints.suppressions:
         joins.append("LEFT JOIN suppressed_rows ON suppressed_rows.match_value = desired.match_value")
     if sync.consent != "not_needed":
-        joins.append("LEFT JOIN consents ON consents.profile_id = desired.profile_id")
+        joins.append(
+            f"LEFT JOIN ({consents_for(sync.consent)}) AS consents ON consents.profile_id = desired.profile_id"
+        )
     return " ".join(joins)
 
 
-def load_consents(connection: Connection, consent: ConsentRequirement) -> None:
-    """Make the temporary table ``consents``: what each profile said, for one channel and topic."""
-    connection.execute(
-        """
-        CREATE OR REPLACE TEMP TABLE consents AS
-        SELECT profile_id, status FROM customers.profile_consents WHERE channel = ? AND topic = ?
-        """,
-        [consent.channel, consent.topic],
+def consents_for(consent: ConsentRequirement) -> str:
+    """A select of what each profile said, for one channel and topic."""
+    return (
+        "SELECT profile_id, status FROM customers.profile_consents "
+        f"WHERE channel = {literal(consent.channel)} AND topic = {literal(consent.topic)}"
     )
 
 

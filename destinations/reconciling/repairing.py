@@ -11,17 +11,13 @@ from typing import TYPE_CHECKING
 from millstream.destinations.modes import Leaving, SyncMode
 from millstream.destinations.reconciling.report import DriftReport
 from millstream.destinations.sync import Sync
-from millstream.state.ledger.acknowledged import REPLACE_ACKNOWLEDGED
+from millstream.state.ledger.acknowledged import acknowledge
+from millstream.state.sql import literal
 from millstream.state.store import count
 
 if TYPE_CHECKING:
     from millstream.state.ledger.journal import Journal
     from millstream.state.store import Connection
-
-_ANEW = """
-INSERT INTO delivery.acknowledged
-    (sync, match_value, profile_id, payload_hash, external_id, present, acknowledged_at, plan_id, field_hashes)
-"""
 
 
 def repair(connection: Connection, report: DriftReport, sync: Sync, *, run_id: str, now: datetime) -> list[str]:
@@ -38,11 +34,11 @@ def repair(connection: Connection, report: DriftReport, sync: Sync, *, run_id: s
         Hashes of the match values that were sent without an answer, of which is known now whether they are there.
     """
     facts = {"sync": report.sync, "run": run_id, "now": now}
-    _put_in_again(connection, facts)
+    _know_nothing_of(connection, report, "missing", run_id, now)
     repaired = report.missing + report.uncertain
     kinds = "'missing', 'uncertain'"
     if sync.mode is SyncMode.REMOVE or sync.leaving is Leaving.LEAVE_AUDIENCE:
-        _take_out_again(connection, facts)
+        _know_nothing_of(connection, report, "extra", run_id, now)
         repaired += report.extra
         kinds += ", 'extra'"
     elif report.extra:
@@ -57,35 +53,24 @@ def repair(connection: Connection, report: DriftReport, sync: Sync, *, run_id: s
         ).fetchall()
     ]
     _know_what_is_there(connection, facts)
+    if sync.mode is not SyncMode.REMOVE and sync.leaving is Leaving.LEAVE_AUDIENCE:
+        _forget_who_is_not_there(connection, report)
     connection.execute(f"UPDATE delivery.drift SET repaired_at = ? WHERE sync = ? AND kind IN ({kinds})",
                        [now, report.sync])  # fmt: skip
     report.repaired = repaired
     return answered
 
 
-def _put_in_again(connection: Connection, facts: dict[str, object]) -> None:
-    """Who is missing may have been deleted there: the vendor's id of the person is not relied on."""
-    connection.execute(
-        f"""
-        {_ANEW}
-        SELECT $sync, match_value, min(profile_id), '', NULL, CAST(NULL AS BOOLEAN), $now, $run, NULL
-        FROM drift WHERE kind = 'missing' GROUP BY match_value
-        {REPLACE_ACKNOWLEDGED}
-        """,
-        facts,
-    )
+def _know_nothing_of(connection: Connection, report: DriftReport, kind: str, run_id: str, now: datetime) -> None:
+    """The next plan puts them in again, or takes them out.
 
-
-def _take_out_again(connection: Connection, facts: dict[str, object]) -> None:
-    connection.execute(
-        f"""
-        {_ANEW}
-        SELECT $sync, match_value, min(profile_id), '', NULL, CAST(NULL AS BOOLEAN), $now, $run, NULL
-        FROM drift WHERE kind = 'extra' GROUP BY match_value
-        {REPLACE_ACKNOWLEDGED}
-        """,
-        facts,
-    )
+    Who is missing may have been deleted there: the vendor's id of the person is not relied on.
+    """
+    people = f"""
+        SELECT match_value, min(profile_id) AS profile_id, '' AS payload_hash, CAST(NULL AS TEXT) AS external_id,
+            CAST(NULL AS BOOLEAN) AS present, CAST(NULL AS TEXT) AS field_hashes
+        FROM drift WHERE kind = {literal(kind)} GROUP BY match_value"""
+    acknowledge(connection, report.sync, run_id, now, people)
 
 
 def _know_what_is_there(connection: Connection, facts: dict[str, object]) -> None:
@@ -98,6 +83,17 @@ def _know_what_is_there(connection: Connection, facts: dict[str, object]) -> Non
         WHERE sync = $sync AND match_value IN (SELECT match_value FROM drift WHERE kind = 'uncertain' AND there)
         """,
         facts,
+    )
+
+
+def _forget_who_is_not_there(connection: Connection, report: DriftReport) -> None:
+    """Sent without an answer, and not there: there is nothing that had to be taken out again."""
+    connection.execute(
+        """
+        DELETE FROM delivery.acknowledged WHERE sync = $sync
+            AND match_value IN (SELECT match_value FROM drift WHERE kind = 'uncertain' AND NOT there)
+        """,
+        {"sync": report.sync},
     )
 
 

@@ -43,7 +43,7 @@ class PlanRows:
     """The rows of one plan.
 
     Args:
-        path: The plan's file; its rows are ordered by operation.
+        path: The plan's file.
         sync: What is sent.
         destination: Where to.
     """

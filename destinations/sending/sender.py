@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from millstream.destinations.contract import DeliveryRow, Outcome, rejected, suppressed
@@ -74,6 +75,7 @@ class Sender:
         self._halted = threading.Event()
         self._done = 0
         self._lock = threading.Lock()
+        self._taking = threading.Lock()
         self._rows = PlanRows(self.path, self.sync, self.destination)
         self._performer = Performer(self.destination, self.sync, self.audience_id)
         self._enrolments = Enrolments(self.destination.membership_batch_size, self.destination.enrolment_delay)
@@ -94,22 +96,35 @@ class Sender:
         if self.sync.mode is SyncMode.REPLACE:
             self._replace()
             return
-        most = 2 * self.destination.rate_limit.concurrency
-        allowed = 1
-        running: set[Future[None]] = set()
-        with ThreadPoolExecutor(self.destination.rate_limit.concurrency) as threads:
-            for batch in self._rows.batches():
-                if self._is_over():
-                    break
-                running.add(threads.submit(self._send, batch))
-                running |= {threads.submit(self._enrol, rows) for rows in self._enrolments.batches(rest=False)}
-                if len(running) >= allowed:
-                    running, allowed = _wait_for_one(running), most
-            for ended in running:
-                ended.result()
+        at_once = self.destination.rate_limit.concurrency
+        batches = self._rows.batches()
+        with ThreadPoolExecutor(at_once) as threads:
+            threads.submit(self._send_next, batches).result()
+            for worker in [threads.submit(self._send_all, batches) for _ in range(at_once)]:
+                worker.result()
             self._wait_for_early_ones()
             # Also when asked to stop: people who are half in are in flight.
             list(threads.map(self._enrol, self._enrolments.batches(rest=True)))
+
+    def _send_all(self, batches: Iterator[Batch]) -> None:
+        while self._send_next(batches):
+            pass
+
+    def _send_next(self, batches: Iterator[Batch]) -> bool:
+        """Send the next batch, and enrol whoever fills a batch of memberships by now; False where none is left."""
+        if self._is_over():
+            return False
+        try:
+            with self._taking:
+                batch = next(batches, None)
+            if batch is not None:
+                self._send(batch)
+            for rows in self._enrolments.batches(rest=False):
+                self._enrol(rows)
+        except BaseException:
+            self._halted.set()
+            raise
+        return batch is not None
 
     def _wait_for_early_ones(self) -> None:
         """Wait until all can become members; who cannot yet when asked to stop is left to the next run."""
@@ -205,14 +220,10 @@ class Sender:
         if self._is_over():
             return
         batch = self.journal.start_batch(self.plan_id, operation.value, [row.number for row in rows])
-        halves = self._keep(batch, rows, lambda: self._perform(operation, rows))
-        for half in halves:
+        apart = self._performer.enrols_apart(operation)
+        work = self._performer.write if apart else partial(self._performer.perform, operation)
+        for half in self._keep(batch, rows, lambda: work(rows), enrols_apart=apart):
             self._send_rows(operation, half)
-
-    def _perform(self, operation: Operation, rows: Sequence[DeliveryRow]) -> list[Outcome]:
-        if not self._performer.enrols_apart(operation):
-            return self._performer.perform(operation, rows)
-        return self._enrolments.put_off(rows, self._performer.checked(self._performer.write(rows), rows))
 
     def _enrol(self, rows: Sequence[DeliveryRow]) -> None:
         """Put people into the audience whose fields were taken; see ``Enrolments``."""
@@ -235,12 +246,19 @@ class Sender:
             self._send_job(operation, half)
 
     def _keep(
-        self, batch: int, rows: Sequence[DeliveryRow], work: Callable[[], list[Outcome]]
+        self,
+        batch: int,
+        rows: Sequence[DeliveryRow],
+        work: Callable[[], list[Outcome]],
+        *,
+        enrols_apart: bool = False,
     ) -> list[Sequence[DeliveryRow]]:
         """Do a batch's work and keep what became of its rows; gives the halves of one that was refused whole."""
         numbers, calls = [row.number for row in rows], self.destination.calls
         try:
             outcomes = self._named_nobody(work, rows)
+            if enrols_apart:
+                outcomes = self._enrolments.put_off(rows, outcomes)
         except RefusedError as error:
             if len(rows) > 1:
                 self._finish(batch, [], [])
@@ -291,10 +309,3 @@ class Sender:
         with self._lock:
             self.error = self.error or error
         self._halted.set()
-
-
-def _wait_for_one(running: set[Future[None]]) -> set[Future[None]]:
-    ended, rest = wait(running, return_when=FIRST_COMPLETED)
-    for one in ended:
-        one.result()
-    return rest

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from millstream.destinations.planning.eligible import find_suppressed, load_consents
+from millstream.destinations.planning.eligible import consents_for, find_suppressed
 from millstream.destinations.rules import Suppression
 from millstream.destinations.sync import Sync
 from millstream.state.store import Store, load_parquet
@@ -67,8 +67,8 @@ class Withdrawals:
             joins = "LEFT JOIN suppressed_rows AS listed ON listed.match_value = planned.match_value"
             reasons = "WHEN listed.reason IS NOT NULL THEN 'suppression list: ' || listed.reason"
             if self.sync.consent != "not_needed":
-                load_consents(connection, self.sync.consent)
-                joins += " LEFT JOIN consents ON consents.profile_id = planned.profile_id"
+                said = consents_for(self.sync.consent)
+                joins += f" LEFT JOIN ({said}) AS consents ON consents.profile_id = planned.profile_id"
                 status = "coalesce(consents.status, 'no consent record')"
                 reasons += f" WHEN {status} <> 'granted' THEN 'consent: ' || {status}"
             rows = connection.execute(

@@ -20,10 +20,11 @@ from millstream.destinations.sending.enrolments import NOT_ENROLLED
 from millstream.destinations.settling.rejected import list_rejected
 from millstream.destinations.sync import Sync
 from millstream.state.errors import FatalError
-from millstream.state.ledger.acknowledged import REPLACE_ACKNOWLEDGED, create_tables
+from millstream.state.ledger.acknowledged import acknowledge, create_tables
 from millstream.state.ledger.journal import BatchEntry, Journal, PlanEntry
 from millstream.state.ledger.outcomes import Outcomes
-from millstream.state.store import Store, count, parquet_rows, write_arrow
+from millstream.state.sql import literal
+from millstream.state.store import Store, count, in_little_memory, parquet_rows, write_arrow
 
 if TYPE_CHECKING:
     from millstream.state.store import Connection
@@ -91,11 +92,17 @@ def settle(
                 remedy="put the file back; without it nobody knows which people its outcomes belong to.",
             )
         listed = journal.rejected_rows(plan.sync)
-        with store.transaction() as connection:
-            settled = _merge(connection, plan, sent, keeps_removed=sync.mode is SyncMode.REMOVE, now=now)
+
+        def merged(connection: Connection) -> tuple[Settled, list[dict[str, Any]], bool]:
+            create_tables(connection)
+            _make_settling(connection, plan, sent, with_fields=rules.keep_rejected_values)
+            counted = _merge(connection, plan, keeps_removed=sync.mode is SyncMode.REMOVE, now=now)
             rows = _rows_to_list(connection, listed, in_clear=rules.keep_rejected_values)
             told = _tells_people(connection)
             connection.execute("DROP TABLE settling")
+            return counted, rows, told
+
+        settled, rows, told = in_little_memory(store, merged)
         list_rejected(journal, plan, listed, rows, rules=rules, now=now, forgets_ids=told)
     else:
         journal.plan_settled(plan.plan_id)
@@ -203,16 +210,12 @@ def _as_table(outcomes: Outcomes, statuses: Sequence[str]) -> pa.Table:
 def _merge(
     connection: Connection,
     plan: PlanEntry,
-    sent: Sent,
     *,
     keeps_removed: bool,
     now: datetime,
 ) -> Settled:
-    """Write the acknowledged state and the outcomes, and leave ``settling`` for whoever lists the rejected."""
-    create_tables(connection)
-    _make_settling(connection, plan, sent)
-    facts = {"sync": plan.sync, "plan": plan.plan_id, "now": now}
-    _acknowledge(connection, facts, keeps_removed=keeps_removed)
+    """Write the acknowledged state and the outcomes of ``settling``."""
+    _acknowledge(connection, plan, now, keeps_removed=keeps_removed)
     connection.execute("DELETE FROM delivery.outcomes WHERE plan_id = ?", [plan.plan_id])
     connection.execute(
         """
@@ -220,22 +223,23 @@ def _merge(
             (sync, plan_id, operation, match_value, profile_id, status, code, reason, settled_at)
         SELECT $sync, $plan, operation, match_value, profile_id, status, code, reason, $now FROM settling
         """,
-        facts,
+        {"sync": plan.sync, "plan": plan.plan_id, "now": now},
     )
     return Settled(_counted(connection, "status"), _counted(connection, "code"))
 
 
-def _make_settling(connection: Connection, plan: PlanEntry, sent: Sent) -> None:
+def _make_settling(connection: Connection, plan: PlanEntry, sent: Sent, *, with_fields: bool) -> None:
     """``settling``: the plan's rows that were sent, each with its last outcome; and the audit of the batches."""
     assert sent.outcomes is not None
     planned = parquet_rows(connection, "planned", plan.path)
     write_arrow(connection, "answers", sent.outcomes)
-    # Fields are many and long; only the list of rejected rows may keep them.
+    # Fields are many and long; only the list of rejected rows may keep them, where the project asks for that.
+    fields = f"CASE WHEN status IN {_LISTED} THEN fields END" if with_fields else "CAST(NULL AS TEXT)"
     connection.execute(
         f"""
         CREATE OR REPLACE TEMP TABLE settling AS
         SELECT operation, match_value, profile_id, external_id, payload_hash, field_hashes,
-            CASE WHEN status IN {_LISTED} THEN fields END AS fields, status, code, reason, fault, given_id
+            {fields} AS fields, status, code, reason, fault, given_id
         FROM {planned} AS planned JOIN answers ON answers.number = planned.number
         """
     )
@@ -251,42 +255,32 @@ def _make_settling(connection: Connection, plan: PlanEntry, sent: Sent) -> None:
     connection.execute("DROP TABLE IF EXISTS planned; DROP TABLE answers; DROP TABLE audited")
 
 
-def _acknowledge(connection: Connection, facts: Mapping[str, object], *, keeps_removed: bool) -> None:
+def _acknowledge(connection: Connection, plan: PlanEntry, now: datetime, *, keeps_removed: bool) -> None:
+    """What is known of people from now on."""
     accepted = f"status IN {_ACCEPTED}"
-    columns = (
-        "(sync, match_value, profile_id, payload_hash, external_id, present, acknowledged_at, plan_id, field_hashes)"
-    )
-    connection.execute(
-        f"""
-        INSERT INTO delivery.acknowledged {columns}
-        SELECT $sync, match_value, profile_id, payload_hash, coalesce(given_id, external_id),
-            operation <> 'remove', $now, $plan, field_hashes
-        FROM settling WHERE {accepted} AND (operation <> 'remove' OR $keeps_removed)
-        {REPLACE_ACKNOWLEDGED}
-        """,
-        {**facts, "keeps_removed": keeps_removed},
-    )
+    kept = "true" if keeps_removed else "operation <> 'remove'"
+    taken = f"""
+        SELECT match_value, profile_id, payload_hash, coalesce(given_id, external_id) AS external_id,
+            operation <> 'remove' AS present, field_hashes
+        FROM settling WHERE {accepted} AND {kept}"""
     # Nobody knows whether these are there: the next plan puts them in again, or takes them out. Of those that must not
     # be sent again, the rejected list holds back the same operation with the same hash, and no other. Whose fields were
     # taken and who is not enrolled needs no fields again.
-    connection.execute(
-        f"""
-        INSERT INTO delivery.acknowledged {columns}
-        SELECT $sync, match_value, profile_id, CASE WHEN operation = 'remove' THEN payload_hash ELSE '' END,
-            coalesce(given_id, external_id), CASE WHEN operation = 'update' THEN true END, $now, $plan,
-            CASE WHEN code = $not_enrolled THEN field_hashes END
-        FROM settling WHERE status IN {_UNCERTAIN}
-        {REPLACE_ACKNOWLEDGED}
-        """,
-        {**facts, "not_enrolled": NOT_ENROLLED},
-    )
-    connection.execute(
-        f"""
-        DELETE FROM delivery.acknowledged WHERE sync = $sync AND NOT $keeps_removed AND match_value IN (
-            SELECT match_value FROM settling WHERE {accepted} AND operation = 'remove')
-        """,
-        {"sync": facts["sync"], "keeps_removed": keeps_removed},
-    )
+    uncertain = f"""
+        SELECT match_value, profile_id, CASE WHEN operation = 'remove' THEN payload_hash ELSE '' END AS payload_hash,
+            coalesce(given_id, external_id) AS external_id, CASE WHEN operation = 'update' THEN true END AS present,
+            CASE WHEN code = {literal(NOT_ENROLLED)} THEN field_hashes END AS field_hashes
+        FROM settling WHERE status IN {_UNCERTAIN}"""
+    for people in (taken, uncertain):
+        acknowledge(connection, plan.sync, plan.plan_id, now, people)
+    if not keeps_removed:
+        connection.execute(
+            f"""
+            DELETE FROM delivery.acknowledged WHERE sync = $sync AND match_value IN (
+                SELECT match_value FROM settling WHERE {accepted} AND operation = 'remove')
+            """,
+            {"sync": plan.sync},
+        )
 
 
 def _tells_people(connection: Connection) -> bool:

@@ -17,8 +17,10 @@ def write_first(connection: Connection) -> None:
     connection.execute(
         """
         INSERT INTO customers.members
-        SELECT part.record_id, new.profile_id
-        FROM resolve_parts AS part JOIN resolve_new AS new ON new.label = part.label
+        SELECT node.record_id, new.profile_id
+        FROM resolve_nodes AS node
+        LEFT JOIN resolve_labels AS component ON component.node = node.node
+        JOIN resolve_new AS new ON new.label = coalesce(component.label, node.node)
         """
     )
     connection.execute("INSERT INTO customers.changed_profiles SELECT profile_id FROM resolve_new")
@@ -38,18 +40,18 @@ def compare_members(connection: Connection) -> None:
 
 
 def write_members(connection: Connection) -> None:
-    """Bring ``customers.members`` up to date; only what differs is written."""
-    connection.execute(
-        "DELETE FROM customers.members WHERE record_id IN (SELECT record_id FROM resolve_moved WHERE now IS NULL)"
-    )
-    connection.execute(
-        """
-        UPDATE customers.members SET profile_id = moved.now
-        FROM resolve_moved AS moved
-        WHERE moved.record_id = members.record_id AND moved.was IS NOT NULL AND moved.now IS NOT NULL
-        """
-    )
-    connection.execute("INSERT INTO customers.members SELECT record_id, now FROM resolve_moved WHERE was IS NULL")
+    """Bring ``customers.members`` up to date; only what differs is written.
+
+    Where a row changes, another takes its place: DuckDB would write the whole column anew for a few changes in it.
+    """
+    if not is_empty(connection, "resolve_moved WHERE was IS NOT NULL"):
+        connection.execute(
+            """
+            DELETE FROM customers.members
+            WHERE record_id IN (SELECT record_id FROM resolve_moved WHERE was IS NOT NULL)
+            """
+        )
+    connection.execute("INSERT INTO customers.members SELECT record_id, now FROM resolve_moved WHERE now IS NOT NULL")
 
 
 def collect_merges(connection: Connection) -> None:
@@ -159,9 +161,8 @@ def queue_changed_profiles(connection: Connection) -> int:
         JOIN resolve_changed AS changed ON changed.record_id = after.record_id
         UNION
         SELECT after.profile_id FROM resolve_after AS after
-        JOIN resolve_parts AS part ON part.record_id = after.record_id
-        JOIN resolve_links AS link ON link.node = part.node
-        JOIN resolve_turned AS turned ON turned.kind = link.kind AND turned.value = link.value
+        JOIN resolve_held AS held ON held.record_id = after.record_id
+        JOIN resolve_turned AS turned ON turned.kind = held.kind AND turned.value = held.value
         """
     )
     connection.execute(

@@ -24,7 +24,7 @@ def name_parts(connection: Connection, run_id: str) -> None:
     _count_overlap(connection)
     _choose_survivors(connection)
     _give_back(connection)
-    _make_new_ids(connection, run_id)
+    _make_new_ids(connection, run_id, _NAMELESS)
     connection.execute(
         """
         CREATE OR REPLACE TEMP TABLE resolve_names AS
@@ -46,9 +46,7 @@ def name_parts(connection: Connection, run_id: str) -> None:
 
 def name_first_parts(connection: Connection, run_id: str) -> None:
     """Give each part a new id where nobody in scope was a member before: ``resolve_new``."""
-    for table in ("heirs", "revived"):
-        connection.execute(f"CREATE OR REPLACE TEMP TABLE resolve_{table} (label BIGINT, profile_id TEXT)")
-    _make_new_ids(connection, run_id)
+    _make_new_ids(connection, run_id, _FIRST)
 
 
 def _count_overlap(connection: Connection) -> None:
@@ -110,18 +108,25 @@ def _choose_survivors(connection: Connection) -> None:
     """
     connection.execute(
         """
+        CREATE OR REPLACE TEMP TABLE resolve_rivals AS
+        SELECT profile_id FROM resolve_overlap
+        WHERE rank = 1
+          AND label IN (SELECT label FROM resolve_overlap WHERE rank = 1 GROUP BY label HAVING count(*) > 1)
+        """
+    )
+    # IS NOT NULL: see ``link_touched_values`` in blocking.py.
+    connection.execute(
+        """
         CREATE OR REPLACE TEMP TABLE resolve_heirs AS
-        WITH heirs AS (SELECT label, profile_id, members FROM resolve_overlap WHERE rank = 1),
-        rivals AS (SELECT label FROM heirs GROUP BY label HAVING count(*) > 1),
-        ages AS (SELECT history.profile_id, min(history.changed_at) AS created_at
-                 FROM customers.profile_history AS history
-                 WHERE history.change = 'new' AND history.profile_id IN (
-                     SELECT heirs.profile_id FROM heirs JOIN rivals ON rivals.label = heirs.label)
-                 GROUP BY history.profile_id)
-        SELECT heirs.label, heirs.profile_id,
-               row_number() OVER (PARTITION BY heirs.label
-                                  ORDER BY ages.created_at, heirs.members DESC, heirs.profile_id) AS rank
-        FROM heirs LEFT JOIN ages ON ages.profile_id = heirs.profile_id
+        WITH ages AS (SELECT profile_id, min(changed_at) AS created_at FROM customers.profile_history
+                      WHERE change = 'new'
+                        AND profile_id IN (SELECT profile_id FROM resolve_rivals WHERE profile_id IS NOT NULL)
+                      GROUP BY profile_id)
+        SELECT heir.label, heir.profile_id,
+               row_number() OVER (PARTITION BY heir.label
+                                  ORDER BY ages.created_at, heir.members DESC, heir.profile_id) AS rank
+        FROM resolve_overlap AS heir LEFT JOIN ages ON ages.profile_id = heir.profile_id
+        WHERE heir.rank = 1
         """
     )
 
@@ -176,20 +181,32 @@ SELECT label, alias_id FROM claims WHERE claim = 1
 """
 
 
-def _make_new_ids(connection: Connection, run_id: str) -> None:
+# The parts that no other id goes with, each with its smallest record.
+_NAMELESS = """
+SELECT part.label, part.record_id
+FROM resolve_parts AS part
+LEFT JOIN resolve_heirs AS heir ON heir.label = part.label
+LEFT JOIN resolve_revived AS revived ON revived.label = part.label
+WHERE part.node = part.label AND heir.label IS NULL AND revived.label IS NULL
+"""
+_FIRST = """
+SELECT node.node AS label, node.record_id
+FROM resolve_nodes AS node LEFT JOIN resolve_labels AS component ON component.node = node.node
+WHERE component.label IS NULL OR component.label = node.node
+"""
+
+
+def _make_new_ids(connection: Connection, run_id: str, nameless: str) -> None:
     """``resolve_new (label, record_id, profile_id)``: ids for parts that no other id goes with.
 
     An id is made from the run and the part's smallest record. Should it be taken (a run repeated under the same
     run_id can meet the same record again), it is made anew with a number behind.
     """
     connection.execute(
-        """
+        f"""
         CREATE OR REPLACE TEMP TABLE resolve_new AS
-        SELECT part.label, part.record_id, 'p_' || substr(md5(? || ':' || part.record_id), 1, 16) AS profile_id
-        FROM resolve_parts AS part
-        LEFT JOIN resolve_heirs AS heir ON heir.label = part.label
-        LEFT JOIN resolve_revived AS revived ON revived.label = part.label
-        WHERE part.node = part.label AND heir.label IS NULL AND revived.label IS NULL
+        SELECT label, record_id, 'p_' || substr(md5(? || ':' || record_id), 1, 16) AS profile_id
+        FROM ({nameless}) AS nameless
         """,
         [run_id],
     )
@@ -210,11 +227,16 @@ def _mark_taken_ids(connection: Connection) -> bool:
     connection.execute(
         """
         CREATE OR REPLACE TEMP TABLE resolve_taken AS
-        SELECT new.label FROM resolve_new AS new
-        JOIN customers.profile_history AS history ON history.profile_id = new.profile_id
-        WHERE history.change = 'new'
-        UNION
-        SELECT max(label) FROM resolve_new GROUP BY profile_id HAVING count(*) > 1
+        SELECT max(label) AS label FROM resolve_new GROUP BY profile_id HAVING count(*) > 1
         """
     )
+    if not is_empty(connection, "customers.profile_history"):
+        connection.execute(
+            """
+            INSERT INTO resolve_taken
+            SELECT new.label FROM resolve_new AS new
+            JOIN customers.profile_history AS history ON history.profile_id = new.profile_id
+            WHERE history.change = 'new'
+            """
+        )
     return not is_empty(connection, "resolve_taken")

@@ -8,7 +8,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from millstream.state.identity.joining import add_kinds, is_empty, rule_of
-from millstream.state.sql import literal
 
 if TYPE_CHECKING:
     from millstream.state.identity.rules import IdentityRules
@@ -33,55 +32,78 @@ def collect_touched_values(connection: Connection) -> None:
 
 
 def link_touched_values(connection: Connection) -> None:
-    """``resolve_value_links (record_id, kind, value)``: all living records that bear a touched value."""
+    """``resolve_value_links (record_id, kind, value)``: all living records that bear a touched value.
+
+    Also ``resolve_known (record_id, profile_id)``: whose they are, and who else may be looked at. Whoever lives is a
+    member or has changed since; so nobody has to be looked up among all records.
+    """
+    # Of what is looked for in a whole table DuckDB makes a Bloom filter if there is one column of it, itself filtered.
     connection.execute(
         """
         CREATE OR REPLACE TEMP TABLE resolve_value_links AS
-        SELECT joining.record_id, joining.kind, joining.value
-        FROM resolve_joining AS joining
-        JOIN resolve_touched_values AS touched ON touched.kind = joining.kind AND touched.value = joining.value
-        JOIN customers.records AS record ON record.record_id = joining.record_id
-        WHERE NOT record.deleted
+        SELECT record_id, kind, value FROM resolve_joining
+        WHERE value IN (SELECT value FROM resolve_touched_values WHERE value IS NOT NULL)
+        """
+    )
+    connection.execute(
+        """
+        CREATE OR REPLACE TEMP TABLE resolve_known AS
+        SELECT record_id, profile_id FROM customers.members
+        WHERE record_id IN (SELECT record_id
+                            FROM (SELECT record_id FROM resolve_value_links
+                                  UNION
+                                  SELECT record_id FROM resolve_rejoin
+                                  UNION
+                                  SELECT record_id FROM customers.contested) AS concerned
+                            WHERE record_id IS NOT NULL)
+        """
+    )
+    connection.execute(
+        """
+        DELETE FROM resolve_value_links
+        WHERE NOT EXISTS (SELECT 1 FROM resolve_touched_values AS touched
+                          WHERE touched.kind = resolve_value_links.kind AND touched.value = resolve_value_links.value)
+           OR record_id IN (SELECT record_id FROM resolve_changed WHERE gone)
+           OR (record_id NOT IN (SELECT record_id FROM resolve_known)
+               AND record_id NOT IN (SELECT record_id FROM resolve_changed))
         """
     )
 
 
-def collect_values(connection: Connection, rules: IdentityRules, links: str, holder: str) -> None:
-    """``resolve_values (value_id, kind, value, bearers, first)``: the values that a relation of links holds, numbered.
+def collect_values(connection: Connection, held: str) -> None:
+    """``resolve_values (value_id, kind, value, bearers)``: the values that may join, numbered; others join nothing.
 
-    A value that only one holder bears joins nothing, but counts where its kind has a limit: there it is kept, with NULL
-    as ``value``. ``bearers`` counts rows, which is at least the number of holders; ``first`` is the smallest holder.
+    Args:
+        connection: The open store.
+        held: A relation ``(record_id, kind, value)``. Its rows are counted, also those of deleted records and those
+            that say the same twice: ``bearers`` is at least the number of living records that bear the value.
     """
     connection.execute(
         f"""
         CREATE OR REPLACE TEMP TABLE resolve_values AS
-        SELECT row_number() OVER () AS value_id, kind,
-               CASE WHEN min({holder}) < max({holder}) THEN value END AS value,
-               count(*) AS bearers, min({holder}) AS first
-        FROM {links} GROUP BY kind, value HAVING min({holder}) < max({holder}){_or_limited(rules)}
+        SELECT row_number() OVER () AS value_id, kind, value, count(*) AS bearers
+        FROM {held} GROUP BY kind, value HAVING count(*) > 1
         """
     )
 
 
-def _or_limited(rules: IdentityRules) -> str:
-    kinds = {kind: rule.max_values is not None for kind, rule in sorted(rules.kinds.items())}
-    otherwise = rules.other.max_values is not None
-    differing = ", ".join(literal(kind) for kind, limited in kinds.items() if limited != otherwise)
-    if not differing:
-        return " OR TRUE" if otherwise else ""
-    return f" OR kind {'NOT IN' if otherwise else 'IN'} ({differing})"
-
-
 def find_blocked_values(connection: Connection, rules: IdentityRules, links: str, holder: str) -> None:
-    """``resolve_blocked (kind, value, records, reason)``: the values of two or more records that join nothing."""
+    """``resolve_blocked (kind, value, records, reason)``: the values of two or more records that join nothing.
+
+    Args:
+        connection: The open store.
+        rules: What blocks.
+        links: A relation of who bears which of ``resolve_values``: living records, or their nodes, and ``value_id``.
+        holder: Its column of the former.
+    """
     kinds = add_kinds(connection, rules, "resolve_values")
     # The few that may be hot are set apart first: planners that join before they filter would hash all links.
     connection.execute(
         """
         CREATE OR REPLACE TEMP TABLE resolve_hot AS
-        SELECT many.kind, many.value, rule.max_records
+        SELECT many.value_id, many.kind, many.value, rule.max_records
         FROM resolve_values AS many JOIN resolve_kinds AS rule ON rule.kind = many.kind
-        WHERE many.bearers > rule.max_records AND many.value IS NOT NULL
+        WHERE many.bearers > rule.max_records
         """
     )
     connection.execute(
@@ -89,7 +111,7 @@ def find_blocked_values(connection: Connection, rules: IdentityRules, links: str
         CREATE OR REPLACE TEMP TABLE resolve_blocked AS
         SELECT hot.kind, hot.value, count(DISTINCT link.{holder}) AS records,
                'more than ' || CAST(max(hot.max_records) AS TEXT) || ' records' AS reason
-        FROM {links} AS link JOIN resolve_hot AS hot ON hot.kind = link.kind AND hot.value = link.value
+        FROM {links} AS link JOIN resolve_hot AS hot ON hot.value_id = link.value_id
         GROUP BY hot.kind, hot.value
         HAVING count(DISTINCT link.{holder}) > max(hot.max_records)
         """
@@ -98,8 +120,8 @@ def find_blocked_values(connection: Connection, rules: IdentityRules, links: str
         connection.execute(
             """
             CREATE OR REPLACE TEMP TABLE resolve_named AS
-            SELECT kind, value FROM resolve_values
-            WHERE kind = ? AND value IS NOT NULL AND regexp_matches(lower(value), ?)
+            SELECT value_id, kind, value FROM resolve_values
+            WHERE kind = ? AND regexp_matches(lower(value), ?)
             """,
             [kind, expression],
         )
@@ -109,10 +131,10 @@ def find_blocked_values(connection: Connection, rules: IdentityRules, links: str
             f"""
             INSERT INTO resolve_blocked
             SELECT named.kind, named.value, count(DISTINCT link.{holder}), 'pattern'
-            FROM {links} AS link JOIN resolve_named AS named ON named.kind = link.kind AND named.value = link.value
+            FROM {links} AS link JOIN resolve_named AS named ON named.value_id = link.value_id
             WHERE NOT EXISTS (SELECT 1 FROM resolve_blocked AS hot
                               WHERE hot.kind = named.kind AND hot.value = named.value)
-            GROUP BY named.kind, named.value
+            GROUP BY named.kind, named.value HAVING count(DISTINCT link.{holder}) > 1
             """
         )
 
@@ -126,6 +148,13 @@ def blocking_expressions(rules: IdentityRules, kinds: list[str]) -> list[tuple[s
         if expression:
             found.append((kind, expression))
     return found
+
+
+VALUE_BEARERS = """
+(SELECT link.record_id, known.value_id
+ FROM resolve_value_links AS link JOIN resolve_values AS known ON known.kind = link.kind AND known.value = link.value)
+"""
+"""Who bears which touched value, for ``find_blocked_values``."""
 
 
 def compare_blocked_values(connection: Connection) -> None:

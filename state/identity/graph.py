@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 from millstream.state.identity import components, shared
 from millstream.state.identity.joining import add_kinds, is_empty
+from millstream.state.sql import literal
 from millstream.state.store import count_rows, read_arrow, write_arrow
 
 if TYPE_CHECKING:
@@ -24,32 +25,49 @@ MOST_IN_MEMORY = 50_000_000
 """Bonds up to which components are worked out in memory, at some 50 bytes each; above, and elsewhere, in SQL."""
 
 
-def link_nodes(connection: Connection) -> None:
-    """``resolve_links (node, kind, value)``: what may join the records in scope."""
+def link_nodes(connection: Connection, rules: IdentityRules) -> None:
+    """``resolve_links (node, kind, value_id)``: the records in scope, each with each of ``resolve_values`` it bears.
+
+    A value that is not among them joins nothing, but counts where its kind has a limit: there its bearer stands with
+    NULL for it.
+    """
+    limited = _limited(rules)
     connection.execute(
-        """
+        f"""
         CREATE OR REPLACE TEMP TABLE resolve_links AS
-        SELECT node.node, joining.kind, joining.value
-        FROM resolve_joining AS joining JOIN resolve_nodes AS node ON node.record_id = joining.record_id
+        SELECT node.node, held.kind, known.value_id
+        FROM resolve_held AS held
+        JOIN resolve_nodes AS node ON node.record_id = held.record_id
+        {"LEFT" if limited else ""} JOIN resolve_values AS known
+          ON known.kind = held.kind AND known.value = held.value
+        {f"WHERE known.value_id IS NOT NULL OR held.kind {limited}" if limited else ""}
         """
     )
 
 
+def _limited(rules: IdentityRules) -> str:
+    """The end of a condition that holds for the kinds with a limit; empty where none has one."""
+    kinds = {kind: rule.max_values is not None for kind, rule in sorted(rules.kinds.items())}
+    otherwise = rules.other.max_values is not None
+    differing = ", ".join(literal(kind) for kind, limited in kinds.items() if limited != otherwise)
+    if not differing:
+        return "IS NOT NULL" if otherwise else ""
+    return f"{'NOT IN' if otherwise else 'IN'} ({differing})"
+
+
 def draw_bonds(connection: Connection, rules: IdentityRules) -> None:
     """``resolve_bonds (node, joint, value_id)``: each record in scope with each joint it bears."""
-    add_kinds(connection, rules, "resolve_values")
+    add_kinds(connection, rules, "resolve_links")
     unblocked = """
-        WHERE NOT EXISTS (SELECT 1 FROM resolve_blocked AS blocked
-                          WHERE blocked.kind = known.kind AND blocked.value = known.value)
+        AND value_id NOT IN (
+            SELECT known.value_id FROM resolve_values AS known
+            JOIN resolve_blocked AS blocked ON blocked.kind = known.kind AND blocked.value = known.value)
     """
     connection.execute(
         f"""
         CREATE OR REPLACE TEMP TABLE resolve_bonds AS
-        SELECT link.node, known.value_id AS joint, known.value_id
-        FROM resolve_links AS link
-        JOIN (SELECT value_id, kind, value FROM resolve_values AS known
-              {"" if is_empty(connection, "resolve_blocked") else unblocked}) AS known
-          ON known.kind = link.kind AND known.value = link.value
+        SELECT node, value_id AS joint, value_id FROM resolve_links
+        WHERE value_id IS NOT NULL {"" if is_empty(connection, "resolve_blocked") else unblocked}
         """
     )
     shared.tell_apart(connection)

@@ -145,11 +145,11 @@ _CAUSES = (
     """,
     # A value that the part bears is blocked since this run.
     """
-    SELECT lost.profile_id, lost.label, {strength}, rule.priority, link.kind, link.value, NULL, 'identifier blocked'
+    SELECT lost.profile_id, lost.label, {strength}, rule.priority, held.kind, held.value, NULL, 'identifier blocked'
     FROM resolve_parting AS lost
-    JOIN resolve_links AS link ON link.node = lost.node
-    JOIN resolve_turned AS turned ON turned.kind = link.kind AND turned.value = link.value AND turned.now_blocked
-    JOIN resolve_kinds AS rule ON rule.kind = link.kind
+    JOIN resolve_held AS held ON held.record_id = lost.record_id
+    JOIN resolve_turned AS turned ON turned.kind = held.kind AND turned.value = held.value AND turned.now_blocked
+    JOIN resolve_kinds AS rule ON rule.kind = held.kind
     WHERE lost.side = 'lost'
     """,
     # A value that the part and others bear is shared by several people since this run.

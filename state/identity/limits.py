@@ -25,7 +25,7 @@ BY_HAND = "unmerged by hand"
 def obey_limits(connection: Connection, rules: IdentityRules) -> None:
     """Cut the components that break a limit.
 
-    Reads ``resolve_links``, ``resolve_values``, ``resolve_bonds`` and ``resolve_labels``. Writes
+    Reads ``resolve_held``, ``resolve_links``, ``resolve_values``, ``resolve_bonds`` and ``resolve_labels``. Writes
 
     - ``resolve_refused (node, value_id, reason)``: the joins that were refused;
     - ``resolve_contested (node, component)``: the components in which any was, by their smallest node;
@@ -53,20 +53,22 @@ def _collect_suspects(connection: Connection) -> None:
     once for each bearer, needs no DISTINCT. Never are too few counted, and hardly ever too many. Components of one
     record have no label: nothing could be refused there.
     """
-    standing = "SELECT first AS node, kind FROM resolve_values"
+    connection.execute("CREATE OR REPLACE TEMP TABLE resolve_suspects (label BIGINT)")
+    if is_empty(connection, "resolve_kinds WHERE max_values IS NOT NULL"):
+        return
+    once, shared = "value_id IS NOT NULL", "value_id IS NULL"
     if not is_empty(connection, "resolve_shared"):
-        standing += """
-            WHERE value_id NOT IN (SELECT value_id FROM resolve_shared)
-            UNION ALL
-            SELECT bearer.node, shared.kind
-            FROM resolve_shared AS shared JOIN resolve_bearers AS bearer ON bearer.value_id = shared.value_id
-            """
+        once += " AND value_id NOT IN (SELECT value_id FROM resolve_shared)"
+        shared += " OR value_id IN (SELECT value_id FROM resolve_shared)"
     connection.execute(
         f"""
-        CREATE OR REPLACE TEMP TABLE resolve_suspects AS
+        INSERT INTO resolve_suspects
         SELECT DISTINCT counted.label
         FROM (SELECT component.label, standing.kind, count(*) AS standing
-              FROM ({standing}) AS standing JOIN resolve_labels AS component ON component.node = standing.node
+              FROM (SELECT min(node) AS node, kind FROM resolve_links WHERE {once} GROUP BY kind, value_id
+                    UNION ALL
+                    SELECT node, kind FROM resolve_links WHERE {shared}) AS standing
+              JOIN resolve_labels AS component ON component.node = standing.node
               GROUP BY component.label, standing.kind) AS counted
         JOIN resolve_kinds AS rule ON rule.kind = counted.kind
         WHERE counted.standing > rule.max_values
@@ -118,18 +120,26 @@ def _by_hand(decision_id: str) -> str:
 
 def _read_borne(connection: Connection, rules: IdentityRules) -> Iterator[tuple[int, Borne]]:
     """The limited values of the suspects' records, each with the component's label."""
+    connection.execute(
+        """
+        CREATE OR REPLACE TEMP TABLE resolve_suspected AS
+        SELECT component.label, node.node, node.record_id
+        FROM resolve_suspects AS suspect
+        JOIN resolve_labels AS component ON component.label = suspect.label
+        JOIN resolve_nodes AS node ON node.node = component.node
+        """
+    )
     # Patterns cost most: they are tried on what is left when all else is done.
     connection.execute(
         """
         CREATE OR REPLACE TEMP TABLE resolve_borne AS
-        SELECT DISTINCT component.label, link.node, link.kind, link.value, rule.window_days IS NOT NULL AS windowed
-        FROM resolve_suspects AS suspect
-        JOIN resolve_labels AS component ON component.label = suspect.label
-        JOIN resolve_links AS link ON link.node = component.node
-        JOIN resolve_kinds AS rule ON rule.kind = link.kind
+        SELECT DISTINCT suspect.label, suspect.node, held.kind, held.value, rule.window_days IS NOT NULL AS windowed
+        FROM resolve_suspected AS suspect
+        JOIN resolve_held AS held ON held.record_id = suspect.record_id
+        JOIN resolve_kinds AS rule ON rule.kind = held.kind
         WHERE rule.max_values IS NOT NULL
           AND NOT EXISTS (SELECT 1 FROM resolve_blocked AS blocked
-                          WHERE blocked.kind = link.kind AND blocked.value = link.value)
+                          WHERE blocked.kind = held.kind AND blocked.value = held.value)
         """
     )
     kinds = connection.execute("SELECT DISTINCT kind FROM resolve_borne ORDER BY kind").fetchall()
@@ -148,15 +158,13 @@ _UNDATED = "SELECT label, node, kind, value, NULL AS observed_at FROM resolve_bo
 _DATED = """
 SELECT borne.label, borne.node, borne.kind, borne.value, record.observed_at
 FROM resolve_borne AS borne
-JOIN resolve_nodes AS node ON node.node = borne.node
-JOIN customers.records AS record ON record.record_id = node.record_id
+JOIN resolve_suspected AS suspect ON suspect.node = borne.node
+JOIN customers.records AS record ON record.record_id = suspect.record_id
 WHERE borne.windowed
 """
 _TAKEN = """
-SELECT component.label, taken.node, taken.decision_id, taken.side
-FROM resolve_suspects AS suspect
-JOIN resolve_labels AS component ON component.label = suspect.label
-JOIN resolve_sides AS taken ON taken.node = component.node
+SELECT suspect.label, taken.node, taken.decision_id, taken.side
+FROM resolve_suspected AS suspect JOIN resolve_sides AS taken ON taken.node = suspect.node
 """
 
 

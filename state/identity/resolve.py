@@ -37,7 +37,7 @@ from millstream.state.identity import (
 )
 from millstream.state.identity.joining import is_empty
 from millstream.state.identity.tables import create_identity_tables
-from millstream.state.store import count_rows, drop_temporary_tables
+from millstream.state.store import count_rows, drop_temporary_tables, writing_ids
 
 if TYPE_CHECKING:
     from millstream.state.identity.rules import IdentityRules
@@ -113,13 +113,14 @@ def resolve(
     report = replace(report, **_standing(connection))
     _keep_state(connection, rules, counts, report, run_id=run_id, now=now)
     connection.execute("DELETE FROM customers.rejoin")
-    connection.execute("DROP VIEW resolve_joining")
+    for view in ("held", "joining") if full else ("joining",):
+        connection.execute(f"DROP VIEW resolve_{view}")
     drop_temporary_tables(connection, "resolve_")
     return _with_households(connection, rules, report, run_id=run_id, now=now, full=full)
 
 
 def _work_out(connection: Connection, rules: IdentityRules, *, full: bool) -> None:
-    """Which records in scope are one person: ``resolve_parts``."""
+    """Which records in scope are one person: ``resolve_labels``."""
     joining.create_joining(connection, rules)
     joining.create_kinds(connection)
     if full:
@@ -129,13 +130,12 @@ def _work_out(connection: Connection, rules: IdentityRules, *, full: bool) -> No
     graph.draw_bonds(connection, rules)
     graph.label_nodes(connection)
     limits.obey_limits(connection, rules)
-    graph.collect_parts(connection)
 
 
 def _take_all(connection: Connection, rules: IdentityRules) -> None:
     scope.take_all_records(connection)
-    graph.link_nodes(connection)
-    blocking.collect_values(connection, rules, "resolve_links", "node")
+    blocking.collect_values(connection, "resolve_held")
+    graph.link_nodes(connection, rules)
     blocking.find_blocked_values(connection, rules, "resolve_links", "node")
     blocking.compare_blocked_values(connection)
 
@@ -143,13 +143,13 @@ def _take_all(connection: Connection, rules: IdentityRules) -> None:
 def _take_touched(connection: Connection, rules: IdentityRules) -> None:
     blocking.collect_touched_values(connection)
     blocking.link_touched_values(connection)
-    blocking.collect_values(connection, rules, "resolve_value_links", "record_id")
-    blocking.find_blocked_values(connection, rules, "resolve_value_links", "record_id")
+    blocking.collect_values(connection, "resolve_value_links")
+    blocking.find_blocked_values(connection, rules, blocking.VALUE_BEARERS, "record_id")
     blocking.compare_blocked_values(connection)
     blocking.collect_touched_records(connection)
     scope.take_touched_records(connection)
-    graph.link_nodes(connection)
-    blocking.collect_values(connection, rules, "resolve_links", "node")
+    blocking.collect_values(connection, "resolve_held")
+    graph.link_nodes(connection, rules)
 
 
 def _write_first(connection: Connection, seen: scope.SeenState | None, *, run_id: str, now: datetime) -> ResolveReport:
@@ -157,8 +157,9 @@ def _write_first(connection: Connection, seen: scope.SeenState | None, *, run_id
     for largest in ("links", "bonds"):
         connection.execute(f"DROP TABLE resolve_{largest}")
     assign.name_first_parts(connection, run_id)
-    apply.write_first(connection)
-    history.write_new(connection, run_id, now)
+    with writing_ids(connection):
+        apply.write_first(connection)
+        history.write_new(connection, run_id, now)
     new = count_rows(connection, "resolve_new")
     return ResolveReport(
         records=count_rows(connection, "customers.members"),
@@ -169,6 +170,7 @@ def _write_first(connection: Connection, seen: scope.SeenState | None, *, run_id
 
 
 def _write_down(connection: Connection, seen: scope.SeenState | None, *, run_id: str, now: datetime) -> ResolveReport:
+    graph.collect_parts(connection)
     assign.name_parts(connection, run_id)
     apply.compare_members(connection)
     apply.write_members(connection)

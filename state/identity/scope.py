@@ -131,7 +131,10 @@ def _adds_up(connection: Connection, seen: SeenState, changed: str) -> bool:
 
 
 def take_all_records(connection: Connection) -> None:
-    """The scope of a full run: ``resolve_before`` holds all members, ``resolve_nodes`` all living records."""
+    """The scope of a full run: ``resolve_before`` holds all members, ``resolve_nodes`` all living records.
+
+    ``resolve_held (record_id, kind, value)`` is a view of what may join them.
+    """
     connection.execute(
         "CREATE OR REPLACE TEMP TABLE resolve_before AS SELECT record_id, profile_id FROM customers.members"
     )
@@ -142,22 +145,28 @@ def take_all_records(connection: Connection) -> None:
         FROM customers.records WHERE NOT deleted
         """
     )
+    connection.execute("CREATE OR REPLACE TEMP VIEW resolve_held AS SELECT record_id, kind, value FROM resolve_joining")
 
 
 def take_touched_records(connection: Connection) -> None:
     """The scope of an incremental run.
 
-    Reads ``resolve_rejoin`` and ``resolve_touched`` (see ``blocking.py``). Writes ``resolve_before (record_id,
-    profile_id)``: the members of affected profiles; and ``resolve_nodes (node, record_id)``: those of them that
-    still live, and the new records, numbered in the order of their ids. Whoever lives is one or the other.
+    Reads ``resolve_rejoin``, ``resolve_known`` and ``resolve_touched`` (see ``blocking.py``). Writes
+
+    - ``resolve_before (record_id, profile_id)``: the members of affected profiles;
+    - ``resolve_nodes (node, record_id)``: those of them that still live, and the new records, numbered in the order of
+      their ids. Whoever lives is one or the other;
+    - ``resolve_held (record_id, kind, value)``: what may join them.
     """
     _take_contested_components(connection)
+    # IS NOT NULL: see ``link_touched_values`` in blocking.py.
     connection.execute(
         """
         CREATE OR REPLACE TEMP TABLE resolve_before AS
         SELECT record_id, profile_id FROM customers.members
         WHERE profile_id IN (
-            SELECT profile_id FROM customers.members WHERE record_id IN (SELECT record_id FROM resolve_touched)
+            SELECT profile_id FROM resolve_known
+            WHERE profile_id IS NOT NULL AND record_id IN (SELECT record_id FROM resolve_touched)
         )
         """
     )
@@ -169,6 +178,13 @@ def take_touched_records(connection: Connection) -> None:
               UNION
               SELECT record_id FROM resolve_changed WHERE NOT gone) AS affected
         WHERE record_id NOT IN (SELECT record_id FROM resolve_changed WHERE gone)
+        """
+    )
+    connection.execute(
+        """
+        CREATE OR REPLACE TEMP TABLE resolve_held AS
+        SELECT record_id, kind, value FROM resolve_joining
+        WHERE record_id IN (SELECT record_id FROM resolve_nodes WHERE record_id IS NOT NULL)
         """
     )
 

@@ -61,7 +61,7 @@ def tell_apart(connection: Connection) -> None:
         CREATE OR REPLACE TEMP TABLE resolve_asked AS
         SELECT asked.value_id, asked.kind, asked.value, rule.agree_on AS trait
         FROM resolve_values AS asked JOIN resolve_kinds AS rule ON rule.kind = asked.kind
-        WHERE rule.agree_on IS NOT NULL AND asked.value IS NOT NULL
+        WHERE rule.agree_on IS NOT NULL
           AND NOT EXISTS (SELECT 1 FROM resolve_blocked AS blocked
                           WHERE blocked.kind = asked.kind AND blocked.value = asked.value)
         """

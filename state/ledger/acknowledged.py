@@ -6,7 +6,6 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from millstream.state.sql import replaced
 from millstream.state.store import column_types
 
 if TYPE_CHECKING:
@@ -16,6 +15,7 @@ _TABLES = """
 CREATE SCHEMA IF NOT EXISTS delivery;
 
 -- A person at a destination as it was last acknowledged. Removals use what stands here, not what is known now.
+-- One row for each sync and match value, by ``acknowledge``: the index of a key would cost more than all else.
 CREATE TABLE IF NOT EXISTS delivery.acknowledged (
     sync TEXT NOT NULL,
     match_value TEXT NOT NULL,
@@ -25,8 +25,7 @@ CREATE TABLE IF NOT EXISTS delivery.acknowledged (
     present BOOLEAN,                    -- false: taken out by mode 'remove'; NULL: sent without an answer
     acknowledged_at TIMESTAMPTZ NOT NULL,
     plan_id TEXT NOT NULL,
-    field_hashes TEXT,                  -- JSON: destination field and hash of its value; NULL: nobody knows
-    PRIMARY KEY (sync, match_value)
+    field_hashes TEXT                   -- JSON: destination field and hash of its value; NULL: nobody knows
 );
 
 -- Every row's outcome, for 'explain' and for audits. Rows that were held back have the operation 'hold'.
@@ -95,12 +94,6 @@ CREATE TABLE IF NOT EXISTS delivery.batches (
 );
 """
 
-REPLACE_ACKNOWLEDGED = replaced(
-    ("sync", "match_value"),
-    ("profile_id", "payload_hash", "external_id", "present", "acknowledged_at", "plan_id", "field_hashes"),
-)
-"""Ends an INSERT into ``delivery.acknowledged`` whose rows take the place of those that are there."""
-
 _AGING = {"outcomes": "settled_at", "runs": "finished_at", "batches": "started_at"}
 """Tables of the audit, and the time by which their rows grow old."""
 
@@ -134,6 +127,34 @@ def keep_run(connection: Connection, run: RunRow) -> None:
     """Add a run to the audit."""
     values = list(asdict(run).values())
     connection.execute(f"INSERT INTO delivery.runs VALUES ({', '.join('?' * len(values))})", values)
+
+
+def acknowledge(connection: Connection, sync: str, plan: str, at: datetime, people: str) -> None:
+    """Put people into ``delivery.acknowledged``, in the place of what stands there of them.
+
+    Args:
+        connection: Open on the store.
+        sync: The sync that they are of.
+        plan: Id of the plan, or of the run, that acknowledges them.
+        at: When it does.
+        people: A select of match value, profile id, payload hash, external id, presence and hashes of fields, one row
+            for each match value. It is run twice.
+    """
+    connection.execute(
+        f"""
+        DELETE FROM delivery.acknowledged WHERE sync = $sync
+            AND match_value IN (SELECT match_value FROM ({people}) AS people)
+        """,
+        {"sync": sync},
+    )
+    connection.execute(
+        f"""
+        INSERT INTO delivery.acknowledged (sync, acknowledged_at, plan_id,
+            match_value, profile_id, payload_hash, external_id, present, field_hashes)
+        SELECT $sync, $at, $plan, people.* FROM ({people}) AS people
+        """,
+        {"sync": sync, "at": at, "plan": plan},
+    )
 
 
 def create_tables(connection: Connection) -> None:

@@ -11,9 +11,11 @@ from millstream.state.store.arrow import (
     read_batches,
     write_arrow,
     write_parquet,
+    writing_ids,
 )
 from millstream.state.store.contract import Connection, Cursor, Store, kept_whole
 from millstream.state.store.duckdb import DuckDBStore
+from millstream.state.store.frugal import in_little_memory
 from millstream.state.store.inspection import (
     column_types,
     count,
@@ -34,6 +36,7 @@ __all__ = [
     "count",
     "count_rows",
     "drop_temporary_tables",
+    "in_little_memory",
     "kept_whole",
     "load_parquet",
     "parquet_rows",
@@ -43,4 +46,5 @@ __all__ = [
     "read_batches",
     "write_arrow",
     "write_parquet",
+    "writing_ids",
 ]

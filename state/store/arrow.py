@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -48,6 +49,23 @@ def write_arrow(connection: Connection, table: str, data: pa.Table, *, temporary
         connection.execute(f"CREATE OR REPLACE {kind} {identifier(table)} AS SELECT * FROM {_INCOMING}")
     finally:
         duckdb.unregister(_INCOMING)
+
+
+@contextmanager
+def writing_ids(connection: Connection) -> Iterator[None]:
+    """Write many rows whose texts are ids, of which few repeat.
+
+    DuckDB tries on every column of text whether a dictionary makes it small, and for ids that costs more than to write
+    them.
+    """
+    if as_postgres(connection):
+        yield
+        return
+    connection.execute("SET disabled_compression_methods = 'dictionary'")
+    try:
+        yield
+    finally:
+        connection.execute("RESET disabled_compression_methods")
 
 
 def read_arrow(connection: Connection, query: str, parameters: object = None) -> pa.Table:

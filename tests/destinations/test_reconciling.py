@@ -163,6 +163,18 @@ def test_rows_sent_without_an_answer_are_known_afterwards(a_bench: MakeBench) ->
         assert bench.memory.members == {ANN, BOB}
 
 
+def test_who_is_refused_after_an_answer_was_lost_is_known_not_to_be_there(a_bench: MakeBench) -> None:
+    with a_bench() as bench:
+        bench.want({ANN: "Ann", BOB: "Bob"})
+        bench.killed(1, after_work=True)
+        bench.memory.members, bench.memory.bad = set(), {BOB}
+        bench.run()
+        assert look(bench).uncertain == 1
+        assert look(bench, repair=True).repaired == 1
+        bench.run()
+        assert (look(bench).status, bench.memory.members) == ("in_step", {ANN})
+
+
 def test_mode_remove_is_reconciled_the_other_way_round(on_duckdb: MakeBench) -> None:
     with on_duckdb(mode="remove") as bench:
         bench.memory.members = {ANN, BOB}

@@ -1,0 +1,51 @@
+"""Work in little memory: DuckDB is held to a limit, and what cannot be done within it is done anew without."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from millstream.state.store import Connection, DuckDBStore, count, in_little_memory
+
+
+def _limit(connection: Connection) -> str:
+    row = connection.execute("SELECT current_setting('memory_limit')").fetchone()
+    assert row is not None
+    return str(row[0])
+
+
+def test_what_fits_is_done_once_within_a_limit(tmp_path: Path) -> None:
+    store = DuckDBStore(tmp_path / "store.duckdb")
+    limits = [in_little_memory(store, _limit)]
+    with store.open() as connection:
+        assert limits != [_limit(connection)]
+
+
+def test_what_does_not_fit_is_done_anew_as_a_whole(tmp_path: Path) -> None:
+    store = DuckDBStore(tmp_path / "store.duckdb")
+    limits: list[str] = []
+
+    def work(connection: Connection) -> int:
+        limits.append(_limit(connection))
+        connection.execute("CREATE TABLE kept AS SELECT 1 AS number")
+        if len(limits) == 1:
+            raise duckdb.OutOfMemoryException("could not allocate a block")
+        return count(connection, "SELECT count(*) FROM kept")
+
+    assert in_little_memory(store, work) == 1
+    assert len(set(limits)) == 2
+
+
+def test_what_fails_for_another_reason_is_not_done_anew(tmp_path: Path) -> None:
+    store = DuckDBStore(tmp_path / "store.duckdb")
+    tries: list[int] = []
+
+    def work(connection: Connection) -> None:
+        tries.append(1)
+        connection.execute("SELECT * FROM nowhere")
+
+    with pytest.raises(duckdb.CatalogException):
+        in_little_memory(store, work)
+    assert tries == [1]
