@@ -20,7 +20,13 @@ from millstream.flows.measure_figures import measure_task
 from millstream.flows.resolve_people import resolve_task
 from millstream.flows.select_audiences import select_task
 from millstream.flows.steps import PipelineReport, Workspace, new_run_id, recorded_run
-from millstream.flows.steps.failure import RunFailedError, describe_problems, pull_problems, sync_problems
+from millstream.flows.steps.failure import (
+    RunFailedError,
+    describe_problems,
+    pull_problems,
+    select_problems,
+    sync_problems,
+)
 from millstream.flows.steps.threads import gather
 from millstream.flows.write_report import report_task
 
@@ -64,12 +70,11 @@ def know(report: PipelineReport, problems: list[str]) -> bool:
         return False
     report.described = described
     problems += describe_problems(described)
-    if not described.ok:
-        return False
     selected = settled_alone(report, problems, "select", select_task.submit(run_id=report.run_id))
     if selected is None:
         return False
     report.selected = selected
+    problems += select_problems(selected)
     return True
 
 

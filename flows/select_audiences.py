@@ -12,6 +12,7 @@ from millstream.flows.deploying.choices import AudienceName, open_project
 from millstream.flows.dry_runs.selecting import SelectPreview, preview_select
 from millstream.flows.steps import PipelineReport, Workspace, new_run_id, recorded_run
 from millstream.flows.steps import select as select_step
+from millstream.flows.steps.failure import RunFailedError, select_problems
 from millstream.state.audiences.select import AudienceReport
 
 
@@ -55,10 +56,13 @@ def select(
 
     Raises:
         ConfigurationError: The project file or a rule is wrong.
+        RunFailedError: Audiences rest on traits that could not be computed, and stay as they are.
     """
     run = PipelineReport(new_run_id())
     if dry_run:
         return preview_task(audiences, run_id=run.run_id, sample=sample)
     with recorded_run(Workspace.open(open_project()), run.run_id, "select", run):
         run.selected = select_task(audiences, run_id=run.run_id)
+    if problems := select_problems(run.selected):
+        raise RunFailedError(problems, report=run.selected)
     return run.selected

@@ -156,10 +156,10 @@ def _leave_out(connection: Connection, still: Sequence[Mapping[str, Any]]) -> di
 
 
 def _numbered(sync: Sync, differences: str) -> str:
-    """The operations with numbers, in the order in which they come, and with the hash of each field."""
+    """The operations, numbered in their order: batches and saved plans go by names that follow from it."""
     return f"""
         SELECT CAST(row_number() OVER () - 1 AS INTEGER) AS number, *, {_field_hashes(sync)} AS field_hashes
-        FROM ({differences}) AS differences"""
+        FROM (SELECT * FROM ({differences}) AS differences ORDER BY operation, match_value) AS ordered"""
 
 
 def _counted(path: Path) -> dict[str, int]:

@@ -87,11 +87,19 @@ def _know_what_is_there(connection: Connection, facts: dict[str, object]) -> Non
 
 
 def _forget_who_is_not_there(connection: Connection, report: DriftReport) -> None:
-    """Sent without an answer, and not there: there is nothing that had to be taken out again."""
+    """Sent without an answer, not there, and refused since: there is nobody who had to be taken out again.
+
+    Of others it may be that the vendor has not come so far yet; the next plan sends them anew, or takes them out.
+    """
     connection.execute(
         """
-        DELETE FROM delivery.acknowledged WHERE sync = $sync
+        DELETE FROM delivery.acknowledged AS known WHERE sync = $sync
             AND match_value IN (SELECT match_value FROM drift WHERE kind = 'uncertain' AND NOT there)
+            AND EXISTS (
+                SELECT 1 FROM delivery.outcomes AS later
+                WHERE later.sync = known.sync AND later.match_value = known.match_value
+                    AND later.status = 'rejected' AND later.settled_at > known.acknowledged_at
+            )
         """,
         {"sync": report.sync},
     )

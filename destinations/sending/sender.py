@@ -99,9 +99,13 @@ class Sender:
         at_once = self.destination.rate_limit.concurrency
         batches = self._rows.batches()
         with ThreadPoolExecutor(at_once) as threads:
-            threads.submit(self._send_next, batches).result()
-            for worker in [threads.submit(self._send_all, batches) for _ in range(at_once)]:
-                worker.result()
+            try:
+                threads.submit(self._send_next, batches).result()
+                for worker in [threads.submit(self._send_all, batches) for _ in range(at_once)]:
+                    worker.result()
+            except BaseException:
+                self._halted.set()  # else leaving the pool would wait until all is sent
+                raise
             self._wait_for_early_ones()
             # Also when asked to stop: people who are half in are in flight.
             list(threads.map(self._enrol, self._enrolments.batches(rest=True)))

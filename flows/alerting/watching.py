@@ -13,7 +13,7 @@ from millstream.flows.alerting.clock import missing_runs, stale_syncs
 from millstream.flows.alerting.events import emit
 from millstream.flows.alerting.judging import Judge, of_run, words_of
 from millstream.flows.project.alerts import AlertRules
-from millstream.flows.steps.failure import describe_problems
+from millstream.flows.steps.failure import describe_problems, select_problems
 from millstream.state.alerts import Channel, ChannelFailure, Message, tell
 from millstream.state.alerts.telling import Told
 from millstream.state.errors import MillstreamError
@@ -24,6 +24,7 @@ from millstream.state.traits.report import DescribeReport
 if TYPE_CHECKING:
     from millstream.flows.project import Project
     from millstream.flows.steps import Workspace
+    from millstream.state.audiences.select import AudienceReport
 
 _log = logging.getLogger("millstream.alerts")
 
@@ -139,7 +140,8 @@ def _by_the_run(
     )
     raised: Sequence[str] = getattr(report, "raised", ())
     described: DescribeReport = getattr(report, "described", None) or DescribeReport()
-    problems = [words_of(error)] if error else [*raised, *describe_problems(described)]
+    selected: Sequence[AudienceReport] = getattr(report, "selected", ())
+    problems = [words_of(error)] if error else [*raised, *describe_problems(described), *select_problems(selected)]
     return [*judged, of_run(kind, problems, owner=rules.owner)]
 
 

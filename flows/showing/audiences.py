@@ -15,8 +15,13 @@ if TYPE_CHECKING:
 
 
 def audience_rows(reports: Sequence[AudienceReport]) -> list[Row]:
-    """One row for each audience."""
-    return [{"audience": one.name, "members": one.size, "entered": one.entered, "left": one.left} for one in reports]
+    """One row for each audience; why some stand still, if they do."""
+    rows: list[Row] = [
+        {"audience": one.name, "members": one.size, "entered": one.entered, "left": one.left} for one in reports
+    ]
+    if any(one.held for one in reports):
+        rows = [{**row, "stands still": one.held} for row, one in zip(rows, reports, strict=True)]
+    return rows
 
 
 def move_rows(moves: Sequence[AudienceMove]) -> list[Row]:

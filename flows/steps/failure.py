@@ -10,6 +10,7 @@ from millstream.state.errors import FatalError
 if TYPE_CHECKING:
     from millstream.destinations.sync_report import SyncReport
     from millstream.sources.ingest import IngestReport
+    from millstream.state.audiences.select import AudienceReport
     from millstream.state.traits.report import DescribeReport
 
 ReportT = TypeVar("ReportT")
@@ -38,6 +39,11 @@ def pull_problems(report: IngestReport) -> list[str]:
 def describe_problems(report: DescribeReport) -> list[str]:
     """One sentence for each set of traits that failed."""
     return [f"traits {one.name}: {one.message}" for one in report.failed]
+
+
+def select_problems(reports: Sequence[AudienceReport]) -> list[str]:
+    """One sentence for each audience that was left as it is."""
+    return [f"audience {one.name} stands still: {one.held}" for one in reports if one.held]
 
 
 def sync_problems(report: SyncReport) -> list[str]:

@@ -35,8 +35,8 @@ def run_all(
 ) -> PipelineReport:
     """Everything in order: sources side by side, resolve, describe, select, syncs side by side, measure, audit.
 
-    A source or a sync that fails does not stop the others. Where traits could not be computed, nobody is selected and
-    nothing sent by what is out of date.
+    A source or a sync that fails does not stop the others. Audiences that rest on traits which could not be computed
+    stay as they are.
     """
     project, started = workspace.project, time.monotonic()
     report = PipelineReport(run_id or new_run_id())
@@ -50,9 +50,8 @@ def run_all(
         report.ingested = ingest_all(workspace, wanted_sources, progress=progress)
         report.resolved = resolve(workspace, run_id=report.run_id)
         report.described = describe(workspace, run_id=report.run_id)
-        if report.described.ok:
-            report.selected = select(workspace, run_id=report.run_id)
-            report.activated = activate_all(workspace, wanted_syncs, run_id=report.run_id, progress=progress)
+        report.selected = select(workspace, run_id=report.run_id)
+        report.activated = activate_all(workspace, wanted_syncs, run_id=report.run_id, progress=progress)
         report.measured = attempted(report, "measure", lambda: measure(workspace, run_id=report.run_id))
         report.audited = attempted(report, "audit", lambda: audit(workspace, run_id=report.run_id))
         report.seconds = time.monotonic() - started

@@ -44,9 +44,10 @@ class PipelineReport:
 
     @property
     def ok(self) -> bool:
-        """Whether every source was read whole, all traits are up to date, and every sync is in step."""
+        """Whether every source was read whole, traits and audiences are up to date, and every sync is in step."""
         pulled, sent = all(one.ok for one in self.ingested), all(one.ok for one in self.activated)
-        return pulled and self.described.ok and sent and not self.raised
+        known = self.described.ok and not any(one.held for one in self.selected)
+        return pulled and known and sent and not self.raised
 
     @property
     def errors(self) -> list[MillstreamError]:

@@ -1,13 +1,13 @@
-"""Traits that Millstream computes, for rules that name one which is not there, or no longer."""
+"""Traits that Millstream computes, for audiences that name one which is not there, or could not be computed."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING
 
-from millstream.state.errors import ConfigurationError
+from millstream.state.audiences.compiling.own_sql import columns_of
+from millstream.state.audiences.order import evaluation_order
 from millstream.state.profiles.columns import COMPUTED, existing_columns
-from millstream.state.sql import quoted
 from millstream.state.suggestions import did_you_mean
 
 if TYPE_CHECKING:
@@ -38,16 +38,31 @@ def remedy_for_missing(trait: str, known: Collection[str], rules: TraitRules | N
     return f"{guess} Else {usual}" if guess else usual
 
 
-def refuse_lost_traits(connection: Connection, audiences: Mapping[str, Audience]) -> None:
-    """Stop where a rule names a trait that nobody has since it could not be computed: everybody would leave, or enter.
+def held_audiences(connection: Connection, audiences: Mapping[str, Audience]) -> dict[str, str]:
+    """Audiences that rest on traits which could not be computed, and those that build on them, with the reason.
 
-    Earlier values stay when a set fails, but not those of a trait that was given another name or type.
+    They stand still: by earlier values, or by none, people would enter and leave for what is not so.
 
-    Raises:
-        ConfigurationError: There is such an audience.
+    Args:
+        connection: The open store.
+        audiences: All audiences of the project, ready-made ones written out.
     """
+    failed = _failed_traits(connection)
+    held: dict[str, str] = {}
+    for name in evaluation_order(audiences) if failed else ():
+        audience = audiences[name]
+        columns = audience.traits() if audience.sql is None else columns_of(audience.sql)
+        if resting := sorted(columns & failed.keys()):
+            held[name] = failed[resting[0]]
+        elif below := sorted(audience.refers_to() & held.keys()):
+            held[name] = f"it builds on {below[0]!r}, which stands still"
+    return held
+
+
+def _failed_traits(connection: Connection) -> dict[str, str]:
+    """Columns of the people's table whose trait set failed when it was last tried, and how."""
     if not existing_columns(connection, "trait_sets"):
-        return
+        return {}
     rows = connection.execute(
         """
         SELECT computed.trait, trait_set.name, trait_set.message FROM customers.computed_traits AS computed
@@ -55,14 +70,8 @@ def refuse_lost_traits(connection: Connection, audiences: Mapping[str, Audience]
         WHERE trait_set.status = 'failed'
         """
     ).fetchall()
-    failed = {str(trait): (str(name), str(message)) for trait, name, message in rows}
-    for audience, definition in audiences.items():
-        for trait in sorted({one.removeprefix(COMPUTED) for one in definition.traits()} & failed.keys()):
-            filled = f"SELECT 1 FROM customers.computed WHERE {quoted(trait)} IS NOT NULL LIMIT 1"
-            if connection.execute(filled).fetchone() is None:
-                name, message = failed[trait]
-                raise ConfigurationError(
-                    f"Nobody has the trait {trait!r}: the trait set {name!r} failed. {message}",
-                    where=f"audiences.{audience}",
-                    remedy="put it right, and run `millstream describe`; until then nobody enters or leaves.",
-                )
+    said = existing_columns(connection)
+    return {
+        f"{COMPUTED}{trait}" if trait in said else str(trait): f"the trait set {name!r} failed: {message}"
+        for trait, name, message in rows
+    }

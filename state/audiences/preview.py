@@ -117,7 +117,8 @@ def preview_audiences(
     old = rules_in_force(connection)
     reports = select_audiences(connection, audiences, run_id=run_id, as_of=as_of, only=only, rules=rules)
     changes = _changes(old, written, reports)
-    problems = _evaluate_old(connection, old, written, changes, as_of)
+    held = {report.name: f"stands still: {report.held}" for report in reports if report.held}
+    problems = _evaluate_old(connection, old, written, changes, as_of) | held
     _compare(connection, run_id)
     found = _Comparison(
         changes, _because_of(written, changes), problems, _counts(connection), _movers(connection, sample)

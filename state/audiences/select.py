@@ -7,11 +7,11 @@ and ``select_changes`` what differs from the open stays.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from millstream.state.audiences.computed import refuse_lost_traits
+from millstream.state.audiences.computed import held_audiences
 from millstream.state.audiences.kept_rules import LATEST_RULES, definition_of
 from millstream.state.audiences.members import make_members
 from millstream.state.audiences.order import evaluation_order
@@ -19,6 +19,7 @@ from millstream.state.audiences.ready_made import written_out
 from millstream.state.audiences.rules import Audience
 from millstream.state.audiences.tables import create_audience_tables
 from millstream.state.profiles.columns import existing_columns
+from millstream.state.sql import literal
 from millstream.state.store import drop_temporary_tables, write_arrow
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ class AudienceReport:
         merged: Member ids that were merged into another profile.
         carried: Profiles that became members as the survivors of such a merge, and stay on for them.
         removed: Whether the project no longer has the audience: everybody left.
+        held: Why the audience was left as it is.
     """
 
     name: str
@@ -54,6 +56,7 @@ class AudienceReport:
     merged: int = 0
     carried: int = 0
     removed: bool = False
+    held: str | None = None
 
     @property
     def before(self) -> int:
@@ -77,7 +80,8 @@ def select_audiences(
     """Bring ``customers.memberships`` up to date, with the sizes and the rules of the audiences.
 
     Every rule is compiled before the first membership is written. Stays in audiences that the project no longer has
-    end, unless only some audiences are asked for.
+    end, unless only some audiences are asked for. Audiences that rest on traits which could not be computed are held:
+    they stay as they are.
 
     Args:
         connection: The open store.
@@ -95,20 +99,25 @@ def select_audiences(
     """
     create_audience_tables(connection)
     audiences = written_out(audiences, rules, traits=existing_columns(connection, "people"))
-    wanted = [name for name in audiences if only is None or name in only]
-    refuse_lost_traits(connection, {name: audiences[name] for name in wanted})
+    asked = [name for name in audiences if only is None or name in only]
+    why_held = held_audiences(connection, audiences)
+    wanted = [name for name in asked if name not in why_held]
     make_members(connection, "select_now", audiences, as_of=as_of, wanted=wanted)
     removed = _removed(connection, audiences) if only is None else []
     _write_rules(connection, {name: audiences[name] for name in wanted}, removed)
+    _hold(connection, [name for name in asked if name in why_held])
     _compare(connection)
     _close_stays(connection, run_id, as_of)
     _open_stays(connection, run_id, as_of)
     _follow_rules(connection)
-    reports = _count(connection, wanted, removed)
+    reports = _count(connection, removed)
     _keep_sizes(connection, run_id, as_of)
     _keep_rules(connection, run_id, as_of)
     drop_temporary_tables(connection, "select_")
-    return reports
+    return [
+        replace(reports.get(name, AudienceReport(name, 0, 0, 0)), held=why_held.get(name))
+        for name in (*asked, *removed)
+    ]
 
 
 def _removed(connection: Connection, audiences: Mapping[str, Audience]) -> list[str]:
@@ -136,6 +145,31 @@ def _write_rules(connection: Connection, audiences: Mapping[str, Audience], remo
         }
     )
     write_arrow(connection, "select_rules", table)
+
+
+def _hold(connection: Connection, names: Collection[str]) -> None:
+    """Keep audiences as they are: by the rule that was in force, with their members; of those merged, the survivors."""
+    if not names:
+        return
+    among = f"({', '.join(literal(name) for name in names)})"
+    connection.execute(
+        f"""
+        INSERT INTO select_rules
+        SELECT audience, rule_fingerprint, definition FROM ({LATEST_RULES}) AS latest
+        WHERE definition IS NOT NULL AND audience IN {among}
+        """
+    )
+    connection.execute(
+        f"""
+        INSERT INTO select_now
+        SELECT DISTINCT stay.audience, profile.profile_id
+        FROM customers.memberships AS stay
+        JOIN select_rules AS rule ON rule.audience = stay.audience
+        LEFT JOIN customers.profile_aliases AS alias ON alias.alias_id = stay.profile_id
+        JOIN customers.profiles AS profile ON profile.profile_id = coalesce(alias.profile_id, stay.profile_id)
+        WHERE stay.left_at IS NULL AND stay.audience IN {among}
+        """
+    )
 
 
 def _compare(connection: Connection) -> None:
@@ -227,8 +261,8 @@ def _follow_rules(connection: Connection) -> None:
     )
 
 
-def _count(connection: Connection, wanted: Collection[str], removed: Collection[str]) -> list[AudienceReport]:
-    """The reports, and ``select_sizes`` with the same figures."""
+def _count(connection: Connection, removed: Collection[str]) -> dict[str, AudienceReport]:
+    """The reports by name, and ``select_sizes`` with the same figures."""
     connection.execute(
         """
         CREATE OR REPLACE TEMP TABLE select_sizes AS
@@ -253,11 +287,10 @@ def _count(connection: Connection, wanted: Collection[str], removed: Collection[
     rows = connection.execute(
         "SELECT audience, size, entered, left_count, merged, carried FROM select_sizes"
     ).fetchall()
-    reports = {
+    return {
         str(name): AudienceReport(name, size, entered, left, merged, carried, removed=name in removed)
         for name, size, entered, left, merged, carried in rows
     }
-    return [reports[name] for name in (*wanted, *removed)]
 
 
 def _keep_sizes(connection: Connection, run_id: str, as_of: datetime) -> None:

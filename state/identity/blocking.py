@@ -40,7 +40,7 @@ def link_touched_values(connection: Connection) -> None:
     # Of what is looked for in a whole table DuckDB makes a Bloom filter if there is one column of it, itself filtered.
     connection.execute(
         """
-        CREATE OR REPLACE TEMP TABLE resolve_value_links AS
+        CREATE OR REPLACE TEMP TABLE resolve_bearing AS
         SELECT record_id, kind, value FROM resolve_joining
         WHERE value IN (SELECT value FROM resolve_touched_values WHERE value IS NOT NULL)
         """
@@ -50,7 +50,7 @@ def link_touched_values(connection: Connection) -> None:
         CREATE OR REPLACE TEMP TABLE resolve_known AS
         SELECT record_id, profile_id FROM customers.members
         WHERE record_id IN (SELECT record_id
-                            FROM (SELECT record_id FROM resolve_value_links
+                            FROM (SELECT record_id FROM resolve_bearing
                                   UNION
                                   SELECT record_id FROM resolve_rejoin
                                   UNION
@@ -60,12 +60,15 @@ def link_touched_values(connection: Connection) -> None:
     )
     connection.execute(
         """
-        DELETE FROM resolve_value_links
-        WHERE NOT EXISTS (SELECT 1 FROM resolve_touched_values AS touched
-                          WHERE touched.kind = resolve_value_links.kind AND touched.value = resolve_value_links.value)
-           OR record_id IN (SELECT record_id FROM resolve_changed WHERE gone)
-           OR (record_id NOT IN (SELECT record_id FROM resolve_known)
-               AND record_id NOT IN (SELECT record_id FROM resolve_changed))
+        CREATE OR REPLACE TEMP TABLE resolve_value_links AS
+        SELECT bearing.record_id, bearing.kind, bearing.value
+        FROM resolve_bearing AS bearing
+        JOIN resolve_touched_values AS touched ON touched.kind = bearing.kind AND touched.value = bearing.value
+        JOIN (
+            (SELECT record_id FROM resolve_known UNION SELECT record_id FROM resolve_changed)
+            EXCEPT
+            SELECT record_id FROM resolve_changed WHERE gone
+        ) AS living ON living.record_id = bearing.record_id
         """
     )
 

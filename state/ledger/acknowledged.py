@@ -6,7 +6,8 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from millstream.state.store import column_types
+from millstream.state.store import column_types, count
+from millstream.state.store.arrow import as_postgres
 
 if TYPE_CHECKING:
     from millstream.state.store import Connection
@@ -165,6 +166,21 @@ def create_tables(connection: Connection) -> None:
     connection.execute(_TABLES)
     if "field_hashes" not in column_types(connection, "delivery", "acknowledged"):
         connection.execute("ALTER TABLE delivery.acknowledged ADD COLUMN field_hashes TEXT")
+    if as_postgres(connection) is None:
+        _drop_key(connection)
+
+
+def _drop_key(connection: Connection) -> None:
+    """A DuckDB store of before has a key, whose index makes settling many times as slow."""
+    keyed = """
+        SELECT count(*) FROM duckdb_constraints()
+        WHERE schema_name = 'delivery' AND table_name = 'acknowledged' AND constraint_type = 'PRIMARY KEY'"""
+    if not count(connection, keyed):
+        return
+    connection.execute("ALTER TABLE delivery.acknowledged RENAME TO acknowledged_with_key")
+    connection.execute(_TABLES)
+    connection.execute("INSERT INTO delivery.acknowledged BY NAME SELECT * FROM delivery.acknowledged_with_key")
+    connection.execute("DROP TABLE delivery.acknowledged_with_key")
 
 
 def forget_old(connection: Connection, *, keep_days: int, now: datetime) -> None:

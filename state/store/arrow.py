@@ -61,11 +61,14 @@ def writing_ids(connection: Connection) -> Iterator[None]:
     if as_postgres(connection):
         yield
         return
-    connection.execute("SET disabled_compression_methods = 'dictionary'")
+    # In no transaction: what fails in the other one must not keep it from resetting, nor be hidden by that.
+    aside = as_duckdb(connection).cursor()
+    aside.execute("SET GLOBAL disabled_compression_methods = 'dictionary'")
     try:
         yield
     finally:
-        connection.execute("RESET disabled_compression_methods")
+        aside.execute("RESET GLOBAL disabled_compression_methods")
+        aside.close()
 
 
 def read_arrow(connection: Connection, query: str, parameters: object = None) -> pa.Table:

@@ -45,10 +45,17 @@ class DuckDBStore(Store):
                 self._processes.acquire(timeout=self.patience, poll_interval=0.05)
             except Timeout as error:
                 raise self._locked() from error
+            if self._processes.lock_counter == 1:
+                self._clear_up()
             try:
                 yield
             finally:
                 self._processes.release()
+
+    def _clear_up(self) -> None:
+        """Take away what DuckDB moved to disk for a process that was killed: it stays there, and may be personal."""
+        for left in Path(f"{self.path}.tmp").glob("duckdb_temp_storage_*"):
+            left.unlink(missing_ok=True)
 
     @contextmanager
     def open(self) -> Iterator[DuckDBPyConnection]:

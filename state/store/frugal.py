@@ -7,11 +7,13 @@ from typing import TypeVar
 
 from millstream.state.store.arrow import as_postgres
 from millstream.state.store.contract import Connection, Store
-from millstream.state.store.inspection import count
 
 _MEGABYTES = 150
 _MEGABYTES_A_THREAD = 125
 """What DuckDB keeps in memory before it writes to files beside the store. Each of its threads needs some."""
+
+_UNITS = {"bytes": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
+"""How DuckDB writes a limit."""
 
 Result = TypeVar("Result")
 
@@ -20,7 +22,7 @@ def in_little_memory(store: Store, work: Callable[[Connection], Result]) -> Resu
     """Do work that is kept whole or not at all.
 
     DuckDB moves tables, joins and sorts to disk where they do not fit, but not all that SQL may ask for: what cannot be
-    done in little memory is done anew in as much as there is. Rows may come in another order than they stand in.
+    done in little memory is done anew in as much as there is.
 
     Args:
         store: Where it is done.
@@ -34,12 +36,18 @@ def in_little_memory(store: Store, work: Callable[[Connection], Result]) -> Resu
             return work(connection)
     except duckdb.OutOfMemoryException:
         with store.transaction() as connection:
+            connection.execute("RESET memory_limit")
             return work(connection)
 
 
 def _spare_memory(connection: Connection) -> None:
+    """Set the limit, unless a smaller one holds: in a container there may be less than that."""
     if as_postgres(connection):
         return
-    threads = count(connection, "SELECT CAST(current_setting('threads') AS INTEGER)")
-    connection.execute(f"SET memory_limit = '{_MEGABYTES + threads * _MEGABYTES_A_THREAD}MB'")
-    connection.execute("SET preserve_insertion_order = false")
+    threads, allowed = connection.execute(
+        "SELECT CAST(current_setting('threads') AS INTEGER), current_setting('memory_limit')"
+    ).fetchall()[0]
+    number, unit = str(allowed).split()
+    wanted = _MEGABYTES + int(threads) * _MEGABYTES_A_THREAD
+    if wanted * 10**6 < float(number) * _UNITS[unit]:
+        connection.execute(f"SET memory_limit = '{wanted}MB'")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import ClassVar
 
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -238,3 +240,30 @@ def test_spaces_around_the_name_of_an_audience_do_not_count() -> None:
     assert Sync.model_validate({**facts, "into": " VIP \n"}).audience_name == "VIP"
     with pytest.raises(ValidationError):
         Sync.model_validate({**facts, "into": "  "})
+
+
+def test_the_rows_of_a_plan_are_numbered_in_order_however_many_they_are(on_duckdb: MakeBench, tmp_path: Path) -> None:
+    """A batch goes by the same name when it is planned again, and a saved plan by the same hash."""
+    with on_duckdb() as bench:
+        numbers = "SELECT 'p' || n || '@example.com' AS email, 'Ann' AS name, CAST(NULL AS TEXT) AS profile_id"
+        source = "generate_series(1, 300000) AS series(n)"
+        bench.execute("CREATE SCHEMA IF NOT EXISTS crm", f"CREATE TABLE crm.wanted AS {numbers} FROM {source}")
+        bench.killed(1, after_work=False)
+        [path] = tmp_path.rglob("*.parquet")
+    plan = pq.read_table(path, columns=["number", "match_value"])
+    assert plan["number"].to_pylist() == list(range(300_000))
+    assert plan["match_value"].to_pylist() == sorted(f"p{n}@example.com" for n in range(1, 300_001))
+
+
+def test_a_store_whose_acknowledgements_had_a_key_loses_it_and_nothing_else(on_duckdb: MakeBench) -> None:
+    with on_duckdb() as bench:
+        bench.want({PEOPLE[0]: "Ann", PEOPLE[1]: "Bob"})
+        bench.run()
+        bench.execute("ALTER TABLE delivery.acknowledged ADD PRIMARY KEY (sync, match_value)")
+        bench.want({PEOPLE[1]: "Bobby", PEOPLE[2]: "Cy"})
+        plan = bench.planned()
+        assert (plan.adds, plan.updates, plan.removes) == (1, 1, 1)
+        known = bench.ask("SELECT match_value FROM delivery.acknowledged ORDER BY match_value")
+        assert known == [(PEOPLE[1],), (PEOPLE[2],)]
+        keys = "SELECT count(*) FROM duckdb_constraints() WHERE constraint_type = 'PRIMARY KEY'"
+        assert bench.ask(f"{keys} AND table_name = 'acknowledged'") == [(0,)]

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -15,7 +12,6 @@ from millstream.destinations.sync import Guards
 from millstream.state.errors import UnreachableError
 from tests.destinations.bench import PEOPLE, Bench, MakeBench
 from tests.destinations.memory import MemoryDestination
-from tests.engines import DuckDBEngine
 
 ANN, BOB, CY = PEOPLE[:3]
 WANTED = {ANN: "Ann", BOB: "Bob", CY: "Cy"}
@@ -24,20 +20,6 @@ STRANGER = "stranger@example.com"
 
 def look(bench: Bench, *, repair: bool = False, beside: tuple[str, ...] = ()) -> DriftReport:
     return reconcile(bench.delivery, "look", repair=repair, beside=beside)
-
-
-@pytest.fixture
-def on_duckdb(tmp_path: Path) -> MakeBench:
-    """Opens a bench on DuckDB alone, where nothing depends on the engine."""
-
-    @contextmanager
-    def opened(**changes: Any) -> Iterator[Bench]:
-        with DuckDBEngine().store(tmp_path) as store:
-            made = Bench(store, tmp_path, **changes)
-            yield made
-            made.journal.close()
-
-    return opened
 
 
 @pytest.fixture
@@ -173,6 +155,18 @@ def test_who_is_refused_after_an_answer_was_lost_is_known_not_to_be_there(a_benc
         assert look(bench, repair=True).repaired == 1
         bench.run()
         assert (look(bench).status, bench.memory.members) == ("in_step", {ANN})
+
+
+def test_who_comes_to_be_there_after_all_is_taken_out_again(a_bench: MakeBench) -> None:
+    with a_bench() as bench:
+        bench.want({ANN: "Ann", BOB: "Bob"})
+        bench.killed(1, after_work=True)
+        bench.memory.members = set()
+        assert look(bench, repair=True).repaired == 2
+        bench.memory.members = {ANN, BOB}
+        bench.want({ANN: "Ann"})
+        bench.run()
+        assert bench.memory.members == {ANN}
 
 
 def test_mode_remove_is_reconciled_the_other_way_round(on_duckdb: MakeBench) -> None:

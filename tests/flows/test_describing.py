@@ -76,13 +76,6 @@ def workspace(folder: Path | None = None) -> steps.Workspace:
     return steps.Workspace.open(load_project(folder))
 
 
-def members(store: Store) -> int:
-    with store.open() as connection:
-        row = connection.execute("SELECT count(*) FROM customers.memberships WHERE left_at IS NULL").fetchone()
-        assert row is not None
-        return int(row[0])
-
-
 def test_traits_are_computed_between_resolving_and_selecting(store: Store, tmp_path: Path) -> None:
     write_trait(tmp_path, OWN)
     report = steps.run_all(workspace())
@@ -92,7 +85,14 @@ def test_traits_are_computed_between_resolving_and_selecting(store: Store, tmp_p
     assert report.as_json()["described"]["profiles"] == 7
 
 
-def test_a_failing_trait_is_reported_and_nobody_is_selected_by_it(store: Store, tmp_path: Path) -> None:
+def test_a_failing_trait_is_reported_and_only_what_rests_on_it_stands_still(store: Store, tmp_path: Path) -> None:
+    more = """
+  ours: {rule: {trait: mine, equals: same}}
+  ours_by_sql: {sql: SELECT profile_id FROM customers.people WHERE mine = 'same'}
+  others: {rule: {not_audience: ours}}
+alerts:"""
+    project = tmp_path / "millstream.yaml"
+    project.write_text(project.read_text().replace("\nalerts:", more))
     write_trait(tmp_path, OWN)
     steps.run_all(workspace())
     write_trait(tmp_path, BROKEN)
@@ -101,16 +101,24 @@ def test_a_failing_trait_is_reported_and_nobody_is_selected_by_it(store: Store, 
         customers.event("app.users:5", "Order Completed", datetime.now(UTC) - timedelta(hours=1), value=1.0)
     report = steps.run_all(workspace())
     assert not report.ok
-    assert report.selected == []
-    assert members(store) == 3
+    why = "the trait set 'own' failed: mine is none of the allowed values (7 of 7)."
+    assert [(one.name, one.size, one.held) for one in report.selected] == [
+        ("buyers", 4, None), ("ours", 7, why), ("ours_by_sql", 7, why),
+        ("others", 0, "it builds on 'ours', which stands still"),
+    ]  # fmt: skip
     [problem] = describe_problems(report.described)
     assert problem == "traits own: mine is none of the allowed values (7 of 7)."
     runs = workspace().journal.last_runs(1)
     assert runs[0]["status"] == "failed"
     assert [(one.name, one.what) for one in firing(workspace().journal)] == [("run pipeline failed", problem)]
-    # What did not fail is up to date all the same.
-    with store.open() as connection:
-        assert connection.execute("SELECT count(*) FROM customers.people WHERE orders >= 1").fetchone() == (4,)
+    told = call("select", "ours", "buyers")
+    assert told.exit_code == 1
+    assert f"audience ours stands still: {why}" in " ".join(told.stderr.split())
+    assert call("select", "buyers").exit_code == 0
+    [ours] = [one for one in call_json("select", "--dry-run")["audiences"] if one["audience"] == "ours"]
+    assert ours["problem"] == f"stands still: {why}"
+    write_trait(tmp_path, OWN)
+    assert steps.run_all(workspace()).ok
 
 
 def test_the_command_computes_and_shows(store: Store, tmp_path: Path) -> None:
@@ -245,8 +253,10 @@ def test_a_failing_trait_fails_the_flows_and_leaves_a_table(prefect_server: Loca
     run = [sys.executable, "-c", FLOWS]
     flows = subprocess.run(run, cwd=tmp_path, capture_output=True, text=True, timeout=200, check=False)
     assert flows.returncode == 0, flows.stderr
-    problem = "traits own: mine is none of the allowed values (1 of 1). 0"
-    assert flows.stdout.strip().splitlines()[-2:] == [problem, problem]
+    problem = "traits own: mine is none of the allowed values (1 of 1)."
+    assert flows.stdout.strip().splitlines()[-2:] == [f"{problem} 0", f"{problem} 1"], (
+        "the audience does not rest on it"
+    )
     from prefect.client.orchestration import get_client
 
     with get_client(sync_client=True) as client:

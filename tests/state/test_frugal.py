@@ -7,7 +7,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from millstream.state.store import Connection, DuckDBStore, count, in_little_memory
+from millstream.state.store import Connection, DuckDBStore, count, frugal, in_little_memory
 
 
 def _limit(connection: Connection) -> str:
@@ -21,6 +21,26 @@ def test_what_fits_is_done_once_within_a_limit(tmp_path: Path) -> None:
     limits = [in_little_memory(store, _limit)]
     with store.open() as connection:
         assert limits != [_limit(connection)]
+
+
+def test_a_smaller_limit_is_left_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = DuckDBStore(tmp_path / "store.duckdb")
+    monkeypatch.setattr(frugal, "_MEGABYTES", 10**9)
+    with store.open() as connection:
+        usual = _limit(connection)
+    assert in_little_memory(store, _limit) == usual
+
+
+def test_what_was_moved_to_disk_for_a_process_that_was_killed_is_taken_away(tmp_path: Path) -> None:
+    store = DuckDBStore(tmp_path / "store.duckdb")
+    left = tmp_path / "store.duckdb.tmp" / "duckdb_temp_storage_DEFAULT-0.tmp"
+    left.parent.mkdir()
+    left.write_text("somebody@example.com")
+    with store.exclusive(), store.open():
+        assert not left.exists()
+        left.write_text("of a process that works with it")
+        with store.open():
+            assert left.exists()
 
 
 def test_what_does_not_fit_is_done_anew_as_a_whole(tmp_path: Path) -> None:

@@ -392,9 +392,30 @@ def test_a_trait_that_was_lost_by_a_failure_moves_nobody(world: TraitWorld) -> N
     broken = sql_set("SELECT profile_id, CAST('x' || profile_id AS DATE) AS orders FROM profiles", name="orders",
                      inputs=["profiles"], orders="type: date")  # fmt: skip
     assert not world.describe([broken]).ok
-    with pytest.raises(ConfigurationError, match="orders"):
-        select_audiences(connection, buyers, run_id="run-2", as_of=NOW)
+    [held] = select_audiences(connection, buyers, run_id="run-2", as_of=NOW)
+    assert (held.size, held.entered, held.left) == (1, 0, 0)
+    assert held.held is not None
+    assert "trait set 'orders' failed" in held.held
     assert world.rows("SELECT count(*) FROM customers.memberships WHERE left_at IS NULL") == [(1,)]
+
+
+def test_who_is_merged_or_gone_does_not_stay_in_an_audience_that_stands_still(world: TraitWorld) -> None:
+    everybody = {"everybody": Audience.model_validate({"rule": {"trait": "tried", "is_set": True}})}
+    connection, whole = world.customers.connection, "SELECT profile_id, 1 AS tried FROM profiles"
+    for name in ("ana", "bob", "cleo", "dora"):
+        world.customers.record(f"app.users:{name}", ("email", f"{name}@example.com"))
+    assert world.describe([sql_set(whole, inputs=["profiles"], tried="type: number")]).ok
+    assert select_audiences(connection, everybody, run_id="run-1", as_of=NOW)[0].size == 4
+
+    world.customers.record("app.users:both", ("email", "ana@example.com"), ("email", "bob@example.com"))
+    world.customers.delete("app.users:cleo")
+    broken = "SELECT profile_id, CAST('x' || profile_id AS INTEGER) AS tried FROM profiles"
+    assert not world.describe([sql_set(broken, inputs=["profiles"], tried="type: number")]).ok
+    [held] = select_audiences(connection, everybody, run_id="run-2", as_of=NOW)
+    assert (held.size, held.entered, held.left, held.held is not None) == (2, 0, 1, True)
+    gone = world.rows("SELECT reason FROM customers.memberships WHERE left_run = 'run-2'")
+    assert sorted(str(reason).split()[0] for (reason,) in gone) == ["merged", "profile"]
+    assert select_audiences(connection, everybody, run_id="run-3", as_of=NOW)[0].size == 2
 
 
 def test_a_function_computes_and_tells_of_its_model(world: TraitWorld) -> None:

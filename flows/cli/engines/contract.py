@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 from millstream.flows.dry_runs.resolving import Rehearsal
 from millstream.flows.dry_runs.selecting import SelectPreview
 from millstream.flows.steps import PipelineReport
-from millstream.flows.steps.failure import describe_problems, pull_problems, sync_problems
+from millstream.flows.steps.failure import describe_problems, pull_problems, select_problems, sync_problems
 from millstream.flows.steps.reconciling import ReconcileReport
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ class Engine(Protocol):
 
 
 def problems_of(report: PipelineReport) -> list[str]:
-    """One sentence for each source, set of traits and sync that did not do all it should."""
+    """One sentence for each source, set of traits, audience and sync that did not do all it should."""
     pulled = [problem for one in report.ingested for problem in pull_problems(one)]
-    known = pulled + report.raised + describe_problems(report.described)
+    known = pulled + report.raised + describe_problems(report.described) + select_problems(report.selected)
     return known + [problem for sync in report.activated for problem in sync_problems(sync)]

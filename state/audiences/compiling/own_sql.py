@@ -48,6 +48,19 @@ def checked_select(sql: str, *, where: str) -> str:
     return query.sql(dialect="duckdb", comments=False)
 
 
+def columns_of(sql: str) -> set[str]:
+    """The names of columns that a SELECT speaks of, in small letters; none of one that cannot be read."""
+    import sqlglot
+    from sqlglot import exp
+    from sqlglot.errors import SqlglotError
+
+    try:
+        statements = sqlglot.parse(sql, read="duckdb")
+    except SqlglotError:
+        return set()
+    return {column.name.lower() for one in statements if one is not None for column in one.find_all(exp.Column)}
+
+
 def _strange(query: exp.Query) -> Iterator[str]:
     """What there is in it that a SELECT of people has no use for."""
     from sqlglot import exp
