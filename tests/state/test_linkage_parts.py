@@ -5,6 +5,7 @@ from __future__ import annotations
 import builtins
 from collections.abc import Mapping, Sequence
 from contextlib import closing
+from dataclasses import replace
 
 import numpy as np
 import psycopg2
@@ -19,6 +20,7 @@ from millstream.state.identity.linkage.comparisons import comparisons_for
 from millstream.state.identity.linkage.engine import open_backend, splink_settings
 from millstream.state.identity.linkage.kinds import Kind
 from millstream.state.identity.linkage.linker import link_people
+from millstream.state.identity.linkage.model import start
 from millstream.state.identity.linkage.people import put_in_place, read_people
 from millstream.state.identity.linkage.rules import LinkageRules
 from millstream.state.identity.linkage.short_names import root
@@ -112,6 +114,46 @@ def test_of_pairs_one_row_is_fresh() -> None:
     columns: Columns = {"email": [f"{number % 1000}@example.com" for number in range(3000)]}
     fresh = [number == 1500 for number in range(3000)]
     assert {500, 1500, 2500} == {row for pair in pairs_of(columns, {"email": "email"}, 10_000, fresh) for row in pair}
+
+
+def test_each_fresh_row_meets_all_that_share_its_value() -> None:
+    columns: Columns = {"email": [f"{number % 20:05}@example.com" for number in range(4000)]}
+    fresh = [number >= 3980 for number in range(4000)]
+    found = pairs_of(columns, {"email": "email"}, 10_000, fresh)
+    assert sorted(found) == [(low, high) for low in range(3980) for high in [3980 + low % 20]]
+
+
+def test_where_no_value_tells_people_apart_nobody_is_linked() -> None:
+    people = read_people({"sex": ["f", "m"] * 900}, {"sex": "sex"})
+    linked = link_people(people, LinkageRules())
+    assert linked is not None
+    assert linked.labels.tolist() == list(range(1800))
+
+
+def test_one_person_in_more_rows_than_a_group_holds_falls_into_full_groups() -> None:
+    said = {"first": ["Ann"] * 60, "last": ["Lee"] * 60, "mail": ["ann@example.com"] * 60, "dob": ["1980-01-02"] * 60}
+    kinds: dict[str, Kind] = {"first": "first_name", "last": "last_name", "mail": "email", "dob": "birth_date"}
+    linked = link_people(read_people(said, kinds), LinkageRules(max_cluster=20))
+    assert linked is not None
+    assert np.unique(linked.labels, return_counts=True)[1].tolist() == [20, 20, 20]
+
+
+def test_a_hopeless_pair_that_is_refused_keeps_whole_groups_apart() -> None:
+    ann = ["Ann", "Lee", "1980-01-02", "ann@example.com", "0301234567", "12345", None]
+    zoe = ["Zoe", "Lee", None, "ann@example.com", "0301234567", "12345", "f"]
+    tom = ["Ann", "Quist", "1980-01-02", None, "089765432", "88888", "m"]
+    kinds: tuple[Kind, ...] = ("first_name", "last_name", "birth_date", "email", "phone", "postcode", "sex")
+    columns = dict(zip(kinds, zip(ann, ann, zoe, ann, ann, tom, strict=True), strict=True))
+    people = read_people(columns, {kind: kind for kind in kinds})
+    model = replace(start(comparisons_for(people, "duckdb"), 1000), match=0.1)
+    rules = LinkageRules(merge_at=0.6)
+    free = link_people(people, rules, model=model)
+    assert free is not None
+    assert free.labels.tolist() == [0] * 6
+    assert not ((free.left == 2) & (free.right == 5)).any()
+    held = link_people(people, rules, model=model, apart=lambda left, right: (left == 2) & (right == 5))
+    assert held is not None
+    assert held.labels[2] != held.labels[5]
 
 
 def grouped(pairs: Mapping[tuple[int, int], float], rows: int, *, most: int = 10, at: float = 1.0) -> list[int]:

@@ -52,13 +52,12 @@ def find_pairs(people: People, most: int, fresh: Sequence[bool] | None = None) -
         kept = is_fresh[left] | is_fresh[right]
         return left[kept], right[kept]
     keys = [_Blocks.of(values, is_fresh) for values in _keys(people)]
-    found: list[np.ndarray] = []
+    found = [np.empty(0, np.int64)]
     waiting = 0
     for smaller, size in zip((1, *_BLOCK_SIZES), _BLOCK_SIZES, strict=False):
         for blocks in keys:
             left, right = blocks.pairs(smaller, size, most)
-            kept = is_fresh[left] | is_fresh[right]
-            found.append(left[kept] * rows + right[kept])
+            found.append(left * rows + right)
             waiting += len(found[-1])
             if waiting > most:
                 found = [_first_distinct(np.concatenate(found), most)]
@@ -77,32 +76,42 @@ def _first_distinct(pairs: np.ndarray, most: int) -> np.ndarray:
 
 @dataclass
 class _Blocks:
-    """Rows that share the value of one key: those of a block side by side, each block's smallest row first."""
+    """Rows that share the value of one key: those of a block side by side, its fresh ones first.
+
+    Attributes:
+        rows: The rows of one block after another.
+        starts: Where in them each block begins, of those with any pair to compare.
+        sizes: How many rows it has.
+        news: How many of them are fresh.
+    """
 
     rows: np.ndarray
     starts: np.ndarray
     sizes: np.ndarray
+    news: np.ndarray
 
     @classmethod
     def of(cls, values: Values, is_fresh: np.ndarray) -> _Blocks:
         numbers: dict[str, int] = {}
         codes = np.array([-1 if value is None else numbers.setdefault(value, len(numbers)) for value in values])
         sizes = np.bincount(codes + 1, minlength=len(numbers) + 1)[1:]
-        news = np.bincount(codes + 1, weights=is_fresh, minlength=len(numbers) + 1)[1:]
-        rows = np.argsort(codes, kind="stable")[np.count_nonzero(codes < 0) :]
+        news = np.bincount(codes[is_fresh] + 1, minlength=len(numbers) + 1)[1:]
+        rows = np.lexsort((~is_fresh, codes))[np.count_nonzero(codes < 0) :]
         starts = np.cumsum(sizes) - sizes
         kept = (sizes > 1) & (news > 0)
-        return cls(rows, starts[kept], sizes[kept])
+        return cls(rows, starts[kept], sizes[kept], news[kept])
 
     def pairs(self, above: int, up_to: int, most: int) -> tuple[np.ndarray, np.ndarray]:
-        """The pairs within blocks of some sizes, smaller blocks first, until there are more than enough."""
+        """The pairs with a fresh row within blocks of some sizes, smaller blocks first, until there are enough."""
         left, right = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
-        for size in np.unique(self.sizes[(self.sizes > above) & (self.sizes <= up_to)]).tolist():
-            starts = self.starts[self.sizes == size][: 1 + 2 * most // (size * (size - 1))]
+        some = (self.sizes > above) & (self.sizes <= up_to)
+        for size, news in np.unique(np.stack([self.sizes[some], self.news[some]], axis=1), axis=0).tolist():
+            one, other = np.nonzero(np.arange(news)[:, None] < np.arange(size))
+            starts = self.starts[(self.sizes == size) & (self.news == news)][: 1 + most // len(one)]
             block = self.rows[starts[:, None] + np.arange(size)]
-            one, other = np.triu_indices(size, 1)
-            left.append(block[:, one].ravel())
-            right.append(block[:, other].ravel())
+            ends = block[:, one].ravel(), block[:, other].ravel()
+            left.append(np.minimum(*ends))
+            right.append(np.maximum(*ends))
             most -= len(left[-1])
             if most <= 0:
                 break

@@ -34,7 +34,7 @@ class Linked:
 
     Attributes:
         labels: The smallest row of each row's group.
-        left: A row of each pair that is not hopeless.
+        left: A row of each pair that is not hopeless, or must not be one person.
         right: The other.
         weight: Binary logarithm of the odds that both are one person; ``FORBIDDEN`` where they must not be.
         levels: How well each thing compared agrees.
@@ -88,16 +88,16 @@ def link_people(
     pairs = promising(model, pairs, _HOPELESS)
     scores = score(model, pairs)
     for _ in range(_ROUNDS):
-        labels = _likely(people.size, pairs, scores, rules)
+        labels = _likely(people.size, pairs, scores)
         pairs = _complete(engine, pairs, scores, labels)
         frequencies = Frequencies(people, model, labels)
         if trained:
             model = _fitted(model, pairs, frequencies, people.size)
         scores = score(model, pairs, frequencies)
-    kept = np.flatnonzero(scores.weight > _HOPELESS)
-    left, right, weight = pairs.left[kept], pairs.right[kept], scores.weight[kept].copy()
-    if apart is not None:
-        weight[apart(left, right)] = FORBIDDEN
+    held = np.zeros(len(pairs), dtype=bool) if apart is None else apart(pairs.left, pairs.right)
+    kept = np.flatnonzero((scores.weight > _HOPELESS) | held)
+    left, right = pairs.left[kept], pairs.right[kept]
+    weight = np.where(held[kept], FORBIDDEN, scores.weight[kept])
     groups = cluster(people.size, left, right, weight, at=odds(rules.merge_at), most=rules.max_cluster)
     return Linked(groups, left, right, weight, pairs.levels[kept], scores.parts[kept], model)
 
@@ -112,10 +112,10 @@ def _fitted(model: Model, pairs: Pairs, frequencies: Frequencies, rows: int) -> 
     return model
 
 
-def _likely(rows: int, pairs: Pairs, scores: Scores, rules: LinkageRules) -> np.ndarray:
+def _likely(rows: int, pairs: Pairs, scores: Scores) -> np.ndarray:
+    """Groups to count values by. However large, one is one person: in pieces it would make its own values common."""
     kept = scores.weight > _HOPELESS
-    weight = scores.weight[kept]
-    return cluster(rows, pairs.left[kept], pairs.right[kept], weight, at=_LIKELY, most=rules.max_cluster)
+    return cluster(rows, pairs.left[kept], pairs.right[kept], scores.weight[kept], at=_LIKELY, most=rows)
 
 
 def _complete(engine: Engine, pairs: Pairs, scores: Scores, labels: np.ndarray) -> Pairs:

@@ -146,19 +146,33 @@ def _wanted(units: Units, linked: Linked, rules: LinkageRules) -> dict[tuple[int
     """The links that should be, by their two rows."""
     merge_at, suggest_at = odds(rules.merge_at), odds(rules.suggest_at)
     same = linked.labels[linked.left] == linked.labels[linked.right]
+    merged = np.flatnonzero(same & (linked.weight >= merge_at))
     wanted: dict[tuple[int, int], _Link] = {}
-    for pair in np.flatnonzero(same & (linked.weight >= merge_at)).tolist():
+    for pair in merged.tolist():
         _put(wanted, _make(units, linked, pair, "merged"))
-    # One suggestion for each two groups: the best.
+    # Rows of one group that no merged pair holds together are still apart.
+    one, other = _held_together(linked, merged)
+    # One suggestion for each two that are apart: the best.
     best: dict[tuple[int, int], int] = {}
-    for pair in np.flatnonzero(~same & (linked.weight >= suggest_at)).tolist():
-        groups = sorted((int(linked.labels[linked.left[pair]]), int(linked.labels[linked.right[pair]])))
-        key = (groups[0], groups[1])
+    for pair in np.flatnonzero((one != other) & (linked.weight >= suggest_at)).tolist():
+        key = (min(int(one[pair]), int(other[pair])), max(int(one[pair]), int(other[pair])))
         if key not in best or linked.weight[pair] > linked.weight[best[key]]:
             best[key] = pair
     for pair in best.values():
         _put(wanted, _make(units, linked, pair, "suggested"))
     return wanted
+
+
+def _held_together(linked: Linked, merged: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """For the rows of each pair, the number of all that merged pairs hold together with it."""
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    ends = linked.left[merged], linked.right[merged]
+    rows = len(linked.labels)
+    joined = coo_array((np.ones(len(merged), dtype=np.int8), ends), shape=(rows, rows))
+    _, labels = connected_components(joined, directed=False)
+    return labels[linked.left], labels[linked.right]
 
 
 def _put(wanted: dict[tuple[int, int], _Link], made: tuple[tuple[int, int], _Link]) -> None:
