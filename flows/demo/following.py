@@ -40,10 +40,15 @@ def run_pipeline(prefect: LocalPrefect, project_file: Path, console: Console) ->
     prefect.start_worker(WORK_POOL, folder=project_file.parent)
     with get_client(sync_client=True) as client:
         deployment = client.read_deployment_by_name(f"pipeline/{project.name}")
-        run = client.create_flow_run_from_deployment(deployment.id)
-        console.print(f"The pipeline runs in a worker: {page_of(prefect, run.id)}\n", soft_wrap=True)
-        with console.status("The worker is at it"):
-            return _follow(client, run.id, lambda line: console.print(line, soft_wrap=True, markup=False))
+        # At the full hour the schedule would start one of its own, and only one runs at a time.
+        client.pause_deployment(deployment.id)
+        try:
+            run = client.create_flow_run_from_deployment(deployment.id)
+            console.print(f"The pipeline runs in a worker: {page_of(prefect, run.id)}\n", soft_wrap=True)
+            with console.status("The worker is at it"):
+                return _follow(client, run.id, lambda line: console.print(line, soft_wrap=True, markup=False))
+        finally:
+            client.resume_deployment(deployment.id)
 
 
 def page_of(prefect: LocalPrefect, run_id: UUID) -> str:
