@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from millstream.state.errors import FatalError
 
 if TYPE_CHECKING:
+    from millstream.destinations.reconciling import DriftReport
     from millstream.destinations.sync_report import SyncReport
     from millstream.sources.ingest import IngestReport
     from millstream.state.audiences.select import AudienceReport
@@ -50,8 +51,25 @@ def sync_problems(report: SyncReport) -> list[str]:
     """What keeps a sync from having worked, in one sentence."""
     if report.ok:
         return []
-    if report.error:
-        return [str(report.error.at(f"sync {report.sync}"))]
-    counts = {"rejected": report.rejected, "to try again": report.retry_later, "unknown": report.unknown}
-    rows = ", ".join(f"{count:,} {what}" for what, count in counts.items() if count)
-    return [f"sync {report.sync} ended {report.status}: {rows or 'no rows'}. What to do: see `millstream rejected`."]
+    rows = {"rejected": report.rejected, "to try again": report.retry_later, "unknown": report.unknown}
+    ended = f"ended {report.status}: {_counted(rows) or 'no rows'}. What to do: see `millstream rejected`."
+    return [_of_sync(report, ended)]
+
+
+def drift_problems(report: DriftReport) -> list[str]:
+    """What keeps a sync from being in step, in one sentence."""
+    if report.ok:
+        return []
+    people = {"missing": report.missing, "there again": report.extra, "sent without an answer": report.uncertain}
+    advice = report.why or "What to do: `millstream reconcile --repair`, then `millstream activate`."
+    return [_of_sync(report, f"is not as acknowledged: {_counted(people)}. {advice}")]
+
+
+def _of_sync(report: SyncReport | DriftReport, otherwise: str) -> str:
+    """The error that ended it; else what is said of it."""
+    sync = f"sync {report.sync}"
+    return str(report.error.at(sync)) if report.error else f"{sync} {otherwise}"
+
+
+def _counted(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{count:,} {what}" for what, count in counts.items() if count)

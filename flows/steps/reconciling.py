@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from millstream.flows.steps.failure import drift_problems
 from millstream.flows.steps.recording import recorded_run
 from millstream.flows.steps.threads import side_by_side
 
@@ -96,15 +97,3 @@ def beside(project: Project, sync: str) -> list[str]:
         and other.destination == mine.destination
         and (other.audience_name or "").casefold() == (mine.audience_name or "").casefold()
     ]
-
-
-def drift_problems(report: DriftReport) -> list[str]:
-    """What keeps a sync from being in step, in one sentence."""
-    if report.ok:
-        return []
-    if report.error:
-        return [str(report.error.at(f"sync {report.sync}"))]
-    counts = {"missing": report.missing, "there again": report.extra, "sent without an answer": report.uncertain}
-    found = ", ".join(f"{count:,} {what}" for what, count in counts.items() if count)
-    advice = report.why or "What to do: `millstream reconcile --repair`, then `millstream activate`."
-    return [f"sync {report.sync} is not as acknowledged: {found}. {advice}"]

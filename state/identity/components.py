@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from millstream.state.identity.settling import Groups
 
 if TYPE_CHECKING:
+    import numpy as np
     import pyarrow as pa
 
     from millstream.state.store import Connection
@@ -132,17 +133,13 @@ def label_bonds(bonds: pa.Table) -> pa.Table:
     """
     import numpy as np
     import pyarrow as pa
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import connected_components
 
     nodes, joints = bonds["node"].to_numpy(), bonds["joint"].to_numpy()
     if not len(nodes):
         return pa.table({"node": pa.array([], pa.int64()), "label": pa.array([], pa.int64())})
     size, width = int(nodes.max()) + 1, int(nodes.max()) + int(joints.max()) + 2
     kind = np.int32 if width < 2**31 else np.int64
-    ends = (nodes.astype(kind), joints.astype(kind) + kind(size))
-    graph = coo_array((np.ones(len(nodes), np.int8), ends), shape=(width, width))
-    found, component = connected_components(graph, directed=False)
+    found, component = connected(nodes.astype(kind), joints.astype(kind) + kind(size), width)
     component = component[:size]
     # Written from the last to the first, the smallest node of a component is what stays.
     first = np.zeros(found, np.int64)
@@ -151,3 +148,20 @@ def label_bonds(bonds: pa.Table) -> pa.Table:
     together = np.bincount(component, minlength=found)[component] > 1
     numbers = np.flatnonzero(together)
     return pa.table({"node": numbers, "label": label[numbers]})
+
+
+def connected(one: np.ndarray, other: np.ndarray, size: int) -> tuple[int, np.ndarray]:
+    """How many components a graph has, and the number of each node's.
+
+    Args:
+        one: A node of each edge, below ``size``.
+        other: The other node.
+        size: How many nodes there are.
+    """
+    import numpy as np
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    graph = coo_array((np.ones(len(one), np.int8), (one, other)), shape=(size, size))
+    found, component = connected_components(graph, directed=False)
+    return found, component

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from millstream.state.store import column_types, count
+from millstream.state.store import column_types
 from millstream.state.store.arrow import as_postgres
 
 if TYPE_CHECKING:
@@ -172,10 +172,8 @@ def create_tables(connection: Connection) -> None:
 
 def _drop_key(connection: Connection) -> None:
     """A DuckDB store of before has a key, whose index makes settling many times as slow."""
-    keyed = """
-        SELECT count(*) FROM duckdb_constraints()
-        WHERE schema_name = 'delivery' AND table_name = 'acknowledged' AND constraint_type = 'PRIMARY KEY'"""
-    if not count(connection, keyed):
+    described = connection.execute("DESCRIBE delivery.acknowledged").fetchall()
+    if not any(key == "PRI" for _, _, _, key, *_ in described):
         return
     connection.execute("ALTER TABLE delivery.acknowledged RENAME TO acknowledged_with_key")
     connection.execute(_TABLES)

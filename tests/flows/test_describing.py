@@ -111,6 +111,9 @@ alerts:"""
     runs = workspace().journal.last_runs(1)
     assert runs[0]["status"] == "failed"
     assert [(one.name, one.what) for one in firing(workspace().journal)] == [("run pipeline failed", problem)]
+    # What did not fail is up to date all the same.
+    with store.open() as connection:
+        assert connection.execute("SELECT count(*) FROM customers.people WHERE orders >= 1").fetchone() == (4,)
     told = call("select", "ours", "buyers")
     assert told.exit_code == 1
     assert f"audience ours stands still: {why}" in " ".join(told.stderr.split())

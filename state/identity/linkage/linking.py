@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
+from millstream.state.identity.components import connected
 from millstream.state.identity.linkage import memory
 from millstream.state.identity.linkage.linker import Linked, link_people
 from millstream.state.identity.linkage.rules import LinkageRules, odds
@@ -165,13 +166,7 @@ def _wanted(units: Units, linked: Linked, rules: LinkageRules) -> dict[tuple[int
 
 def _held_together(linked: Linked, merged: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """For the rows of each pair, the number of all that merged pairs hold together with it."""
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import connected_components
-
-    ends = linked.left[merged], linked.right[merged]
-    rows = len(linked.labels)
-    joined = coo_array((np.ones(len(merged), dtype=np.int8), ends), shape=(rows, rows))
-    _, labels = connected_components(joined, directed=False)
+    _, labels = connected(linked.left[merged], linked.right[merged], len(linked.labels))
     return labels[linked.left], labels[linked.right]
 
 
