@@ -46,7 +46,7 @@ bench-delivery: $(STAMP)  ## Measure delivery at several sizes and latencies (SI
 	$(BIN)/python -m benchmarks delivery --people $$people --latency-ms $$latency --repeat 1 || exit 1; done; done
 
 bench-ingest: $(STAMP)  ## Measure ingest of HubSpot, Zendesk and Mixpanel beside a bare floor and dlt (ROWS="100000 1000000")
-	$(BIN)/python -m benchmarks.ingest --rows $(or $(ROWS),100000 1000000)
+	$(BIN)/python -m benchmarks.ingest --repeat 1 --rows $(or $(ROWS),100000 1000000)
 
 bench-identity: $(STAMP)  ## Measure identity beside scipy (ROWS=10000000 for more), and against the sandbox's truth
 	$(BIN)/python -m benchmarks identity --identifiers $(or $(ROWS),1000000)

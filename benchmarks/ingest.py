@@ -209,7 +209,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         comparisons = []
         for comparison in measure(plan):
             comparisons.append(comparison)
-            console.print(_in_a_line(comparison))
+            console.print(_in_a_line(comparison), soft_wrap=True)
     if given.json:
         results = [comparison.as_json() for comparison in comparisons]
         print(orjson.dumps({**facts, "results": results}, option=orjson.OPT_INDENT_2).decode())

@@ -112,13 +112,15 @@ class _Reading:
     """A stream that is being read: it goes on where the part before was loaded.
 
     ``notes`` are those of the last portion that has become a table. The reader's own may say more already: that a page
-    was read which then could not be shaped, or was never given because a further request about it failed.
+    was read which then could not be shaped, or was never given because a further request about it failed. ``highest``
+    is that of the cursor's column in all parts so far.
     """
 
     pull: Pull
     portions: Iterator[_Portion]
     state: dict[str, Any]
     notes: Mapping[str, Any]
+    highest: datetime | date | None = None
 
 
 @dataclass
@@ -254,6 +256,7 @@ class SourcePull:
         report.broken, pull.broken = pull.broken, 0
         report.warnings, pull.warnings = pull.warnings, []
         in_step = reading.notes if stream.resumable and not held else None
+        reader.highest = reading.highest = _later(reading.highest, reader.highest)
         self._keep_state(stream, states, before, state, reader, in_step=in_step)
 
     def _begin(self, stream: Stream, client: RESTClient, pacer: Pacer, before: Mapping[str, Any]) -> _Reading:
@@ -437,6 +440,10 @@ def _status_after(error: MillstreamError) -> str:
     if isinstance(error, QuotaExhaustedError):
         return "partial"
     return "skipped" if isinstance(error, PermissionDeniedError) else "failed"
+
+
+def _later(one: datetime | date | None, other: datetime | date | None) -> datetime | date | None:
+    return max((value for value in (one, other) if value is not None), default=None)
 
 
 def _as_moment(value: datetime | date) -> datetime:

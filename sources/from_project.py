@@ -82,6 +82,11 @@ class IdentifierSettings(Declared):
 
     kind: Kind = Field(description="email, phone, user_id, device_id, or an id of the system's own: till_customer_id.")
     split: str | None = Field(default=None, description="Separator, where one value holds several identifiers.")
+    beside: tuple[ColumnName, ...] = Field(
+        default=(),
+        alias="with",
+        description="Columns that belong to it, as the postcode and the town to a street; each must have a value.",
+    )
     merges: bool = Field(default=True, description="False: kept, but joins no records.")
 
 
@@ -134,7 +139,7 @@ class PeopleSettings(Declared):
     """What the rows say about people."""
 
     identifiers: Mapping[ColumnName, Kind | IdentifierSettings] = Field(
-        min_length=1, description="Column: the kind of identifier it holds, or {kind, split, merges}."
+        min_length=1, description="Column: the kind of identifier it holds, or {kind, with, split, merges}."
     )
     traits: Mapping[ColumnName, Kind | TraitSettings] = Field(
         default_factory=dict, description="Column: the trait's name, or {name, type}."
@@ -145,6 +150,9 @@ class PeopleSettings(Declared):
     events: tuple[EventSettings, ...] = Field(default=(), description="What people did, by these rows.")
     record: Literal["row", "subject"] = Field(
         default="row", description="row: each row is a record of a person; subject: rows only name one, as sales do."
+    )
+    repeats: bool = Field(
+        default=False, description="Whether a person may well have several rows, as of answers: they are no duplicates."
     )
     observed_at: ColumnName | None = Field(default=None, description="Column with the time at which the row was true.")
     country: ColumnName | None = Field(default=None, description="Column with the country, for reading phone numbers.")
@@ -176,6 +184,7 @@ class PeopleSettings(Declared):
             ),
             events=tuple(_event(event) for event in self.events),
             record=self.record,
+            repeats=self.repeats,
             observed_at=self.observed_at,
             deleted=DELETED if deleted else None,
             country=self.country,
@@ -197,6 +206,8 @@ class PeopleSettings(Declared):
 def _identifier(column: str, said: str | IdentifierSettings) -> Identifier:
     if isinstance(said, str):
         return Identifier(kind=said, column=column)
+    if said.beside:
+        return Identifier(kind=said.kind, columns=(column, *said.beside), split=said.split, merges=said.merges)
     return Identifier(kind=said.kind, column=column, split=said.split, merges=said.merges)
 
 

@@ -37,6 +37,7 @@ class StoredRows:
         columns: Sequence[str] | None = None,
         equal: Mapping[str, object] | None = None,
         unequal: Mapping[str, object] | None = None,
+        begins: Mapping[str, str] | None = None,
     ) -> pa.Table:
         """Rows of a stream.
 
@@ -45,14 +46,17 @@ class StoredRows:
             columns: Which columns; all when left out.
             equal: Columns and the value they must have.
             unequal: Columns and the value they must not have; a missing value is not equal to any.
+            begins: Columns and what their text begins with.
         """
         known = self.columns(stream)
-        equal, unequal = equal or {}, unequal or {}
-        if not known or not {*(columns or ()), *equal, *unequal} <= set(known):
+        equal, unequal, begins = equal or {}, unequal or {}, begins or {}
+        if not known or not {*(columns or ()), *equal, *unequal, *begins} <= set(known):
             return pa.table({})
         tests = [f"{quoted(name)} = ?" for name in equal]
         tests += [f"({quoted(name)} <> ? OR {quoted(name)} IS NULL)" for name in unequal]
-        return self._select(stream, columns or known, " AND ".join(tests), [*equal.values(), *unequal.values()])
+        tests += [f"starts_with({quoted(name)}, ?)" for name in begins]
+        values = [*equal.values(), *unequal.values(), *begins.values()]
+        return self._select(stream, columns or known, " AND ".join(tests), values)
 
     def rows_of_keys(self, stream: str, keys: pa.Table) -> Iterator[pa.Table]:
         """The whole rows that have these keys, some hundred a table."""

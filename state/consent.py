@@ -10,6 +10,10 @@ if TYPE_CHECKING:
     from millstream.state.store import Connection
 
 
+CHANNELS = ("email", "sms", "push", "phone", "post", "ads")
+"""The usual ones; a project may have others."""
+
+
 class ConsentRequirement(BaseModel):
     """The consent a person must have granted."""
 

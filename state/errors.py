@@ -9,6 +9,7 @@
     │   ├── NotFoundError             the vendor does not know the thing asked for
     │   ├── SchemaError               an answer or a table is not what was declared
     │   ├── QueryError                the store refuses a statement
+    │   ├── TimeLimitError            a project's SQL took longer than it may
     │   ├── IncompleteError           fewer rows arrived than the vendor or the reader counted
     │   └── GuardError                a guard stopped a sync before its first request
     ├── RefusedError              the vendor refused this request or these rows (HTTP 400, 409, 422)
@@ -94,6 +95,10 @@ class SchemaError(FatalError):
 
 class QueryError(FatalError):
     """The store refuses a statement: a table, column or function is not there, or the text is no SQL."""
+
+
+class TimeLimitError(FatalError):
+    """A project's SQL took longer than it may, and was stopped."""
 
 
 class IncompleteError(FatalError):

@@ -20,6 +20,12 @@ def json_path(name: str) -> str:
     return '$."' + name.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
+def number(text: str) -> str:
+    """A text expression as a number: NULL for what is none, also infinity and NaN, which engines spell variously."""
+    read = f"TRY_CAST({text} AS DOUBLE)"
+    return f"CASE WHEN abs({read}) <= CAST('1e308' AS DOUBLE) THEN {read} END"
+
+
 def literal(text: str) -> str:
     """A quoted text constant."""
     return "'" + text.replace("'", "''") + "'"

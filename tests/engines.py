@@ -10,6 +10,7 @@ from pathlib import Path
 import duckdb
 
 from millstream.state.store import Connection, DuckDBStore, PostgresStore, Store
+from millstream.state.store.duckdb import prepare
 from millstream.state.store.postgres import PostgresConnection
 from tests.postgres import Server
 
@@ -44,7 +45,7 @@ class DuckDBEngine(Engine):
 
     def connection(self) -> Connection:
         connection = duckdb.connect(config={"threads": 1})
-        connection.execute("SET TimeZone = 'UTC'")
+        prepare(connection)
         return connection
 
 

@@ -94,13 +94,39 @@ def _exit_code(work: Callable[[], bool], *, debug: bool, as_json: bool) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
     except Exception as error:  # noqa: BLE001 - the outermost place: a person gets a message, not a traceback
-        unexpected = MillstreamError(
+        said = _of_the_machine(error) or MillstreamError(
             f"Unexpected {type(error).__name__}: {error}",
             remedy="run it again with --debug, and report it with what that shows.",
         )
-        unexpected.__traceback__ = error.__traceback__
-        _report(unexpected, debug=debug, as_json=as_json)
+        said.__traceback__ = error.__traceback__
+        _report(said, debug=debug, as_json=as_json)
         return FAILED
+
+
+_BROKEN_FILES = frozenset({8, 10, 13, 14})
+"""What SQLite says of a file: may not be written to, cannot be read, disk full, cannot be opened."""
+
+
+def _of_the_machine(error: Exception) -> MillstreamError | None:
+    """What a disk or a database's server could not do, which is no mistake of ours; None for anything else."""
+    if isinstance(error, OSError) and error.strerror:
+        what = f"{error.filename}: {error.strerror}." if error.filename else f"{error.strerror}."
+    elif isinstance(error, _errors_of_databases()):
+        said = getattr(error, "orig", error)
+        if getattr(said, "sqlite_errorcode", 10) & 0xFF not in _BROKEN_FILES:
+            return None
+        what = f"A database cannot go on: {str(said).strip().splitlines()[0]}."
+    else:
+        return None
+    remedy = "look whether the disk is full, the folder may be written to, and the server runs; then run it again."
+    return MillstreamError(what, remedy=remedy)
+
+
+def _errors_of_databases() -> tuple[type[Exception], ...]:
+    """Those of the drivers that were imported by now."""
+    known = [getattr(sys.modules.get("sqlalchemy.exc"), "OperationalError", None)]
+    known.append(getattr(sys.modules.get("duckdb"), "IOException", None))
+    return tuple(one for one in known if one is not None)
 
 
 def _report(error: MillstreamError, *, debug: bool, as_json: bool) -> None:

@@ -112,6 +112,8 @@ def preview_select(
             only=audiences,
             rules=project.traits,
             sample=sample,
+            root=project.root,
+            sql_seconds=project.sql_seconds,
         )
         syncs = _syncs(workspace, connection, {one.audience: one for one in found}, run_id=run_id)
     left_out = tuple(built_on(project.audiences, audiences)) if audiences is not None else ()

@@ -26,6 +26,7 @@ from millstream.state.model.currency import CurrencyRules
 from millstream.state.model.tracking_plan import TrackingPlan
 from millstream.state.profiles.rules import SurvivorshipRules
 from millstream.state.quality.rules import QualityRules
+from millstream.state.store.time_limits import SECONDS
 from millstream.state.traits.rules import TraitRules
 from millstream.state.zones import ZoneName
 
@@ -113,6 +114,12 @@ class ProjectFile(BaseSettings):
         default="sqlite:///.millstream/journal.sqlite",
         description="The database of runs, batches and outcomes: sqlite:///path/to/file.sqlite or "
         "postgresql://user@host/database. MILLSTREAM_JOURNAL overrides it.",
+    )
+    sql_seconds: int = Field(
+        default=SECONDS,
+        ge=1,
+        description="Seconds that SQL of the project's own may take: that of an audience, a trait set, a figure. What "
+        "takes longer is stopped and named.",
     )
     connections: dict[Name, Connection] = Field(
         default_factory=dict, description="Accounts at vendors, with their credentials by reference."

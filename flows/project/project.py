@@ -72,6 +72,11 @@ class Project:
         return self.file.journal
 
     @property
+    def sql_seconds(self) -> int:
+        """How long SQL of the project may take."""
+        return self.file.sql_seconds
+
+    @property
     def identity(self) -> IdentityRules:
         """Which identifiers join records; kinds that the project calls a vendor's field by mean the same everywhere."""
         entries = [*self.file.connections.values(), *self.file.sources.values()]

@@ -29,6 +29,10 @@ def sync_rows(reports: Sequence[SyncReport]) -> list[Row]:
     ]
 
 
+RARELY_DRIFTED = ("sent without an answer", "of other syncs", "repaired", "problem")
+"""Columns of ``drift_rows`` that mostly say nothing."""
+
+
 def drift_rows(reports: Sequence[DriftReport]) -> list[Row]:
     """One row for each sync."""
     return [
@@ -40,6 +44,7 @@ def drift_rows(reports: Sequence[DriftReport]) -> list[Row]:
             "missing": one.missing,
             "there again": one.extra,
             "sent without an answer": one.uncertain,
+            "of other syncs": one.of_other_syncs,
             "strangers": one.strangers,
             "repaired": one.repaired,
             "problem": str(one.error) if one.error else (one.why or ""),

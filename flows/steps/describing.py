@@ -29,8 +29,9 @@ def describe(workspace: Workspace, *, run_id: str, full: bool = False) -> Descri
     from millstream.state.traits import compute
 
     sets, rules = trait_sets_of(workspace), workspace.project.traits
+    limit, now = workspace.project.sql_seconds, datetime.now(UTC)
     with workspace.store.open() as connection:
-        return compute.describe(connection, sets, rules, run_id=run_id, now=datetime.now(UTC), full=full)
+        return compute.describe(connection, sets, rules, run_id=run_id, now=now, full=full, sql_seconds=limit)
 
 
 def trait_sets_of(workspace: Workspace) -> list[TraitSet]:

@@ -97,7 +97,15 @@ def measure(
     today = now.astimezone(ZoneInfo(project.traits.timezone)).date()
     compared = list(comparisons(workspace))
     with workspace.store.transaction() as connection:
-        done = engine(connection, project.measurement, project.traits, compared, as_of=now, full=full)
+        done = engine(
+            connection,
+            project.measurement,
+            project.traits,
+            compared,
+            as_of=now,
+            full=full,
+            sql_seconds=project.sql_seconds,
+        )
         shown = read_measured(connection, since=since or today - timedelta(days=SHOWN_DAYS - 1))
     first, last = done.days or (None, None)
     return MeasureReport(

@@ -9,9 +9,12 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from millstream.flows.project import Project
     from millstream.flows.steps.workspace import Workspace
     from millstream.sources.pull import AnySource
+    from millstream.state.identity.linkage.rules import LinkageRules
     from millstream.state.identity.rules import IdentityRules
     from millstream.state.profiles.freshness import TraitFreshness
     from millstream.state.store import Connection
@@ -165,7 +168,7 @@ def know(
 
     resolved = resolve(connection, rules, run_id=run_id, now=now, full=full)
     report.new, report.merged, report.split = resolved.new, resolved.merged, resolved.split
-    if link and _link(connection, rules, run_id=run_id, now=now, full=full):
+    if link and _link(connection, rules, root=project.root, run_id=run_id, now=now, full=full):
         resolved = resolve(connection, rules, run_id=run_id, now=now)
         report.new += resolved.new
         report.merged += resolved.merged
@@ -189,7 +192,7 @@ def know(
     report.suggested = count_rows(connection, f"({WAITING}) AS waiting")
 
 
-def _link(connection: Connection, rules: IdentityRules, *, run_id: str, now: datetime, full: bool) -> bool:
+def _link(connection: Connection, rules: IdentityRules, *, root: Path, run_id: str, now: datetime, full: bool) -> bool:
     """Find probable links; whether records have to be joined or let go for them.
 
     Where linkage is off, what it found before no longer holds. What was accepted by hand does.
@@ -197,7 +200,8 @@ def _link(connection: Connection, rules: IdentityRules, *, run_id: str, now: dat
     from millstream.state.identity import linkage
 
     if rules.linkage.enabled:
-        return linkage.link(connection, rules.linkage, run_id=run_id, now=now, full=full).changed > 0
+        found = _with_url(rules.linkage, root)
+        return linkage.link(connection, found, run_id=run_id, now=now, full=full).changed > 0
     # Without what it learned, it begins anew when it is on again.
     connection.execute("DELETE FROM customers.linkage_model")
     for end in ("record_a", "record_b"):
@@ -208,6 +212,22 @@ def _link(connection: Connection, rules: IdentityRules, *, run_id: str, now: dat
         [run_id, now],
     ).fetchall()
     return bool(off)
+
+
+def _with_url(rules: LinkageRules, root: Path) -> LinkageRules:
+    """The rules with the URL of the place to compare in, where the project file only says where it stands."""
+    from pydantic import SecretStr
+
+    from millstream.flows.project.secrets import Reference
+    from millstream.state.errors import ConfigurationError
+
+    named = Reference.of(rules.url)
+    if named is None:
+        return rules
+    try:
+        return rules.model_copy(update={"url": SecretStr(named.read(root))})
+    except ConfigurationError as error:
+        raise ConfigurationError(error.what, where="identity.linkage.url", remedy=error.remedy) from error
 
 
 def _declared_traits(project: Project) -> list[tuple[str, str]]:

@@ -28,4 +28,13 @@ def select_on(
     """The same on an open store, also for dry runs and decisions by hand."""
     from millstream.state.audiences.select import select_audiences
 
-    return select_audiences(connection, project.audiences, only=only, run_id=run_id, as_of=now, rules=project.traits)
+    return select_audiences(
+        connection,
+        project.audiences,
+        only=only,
+        run_id=run_id,
+        as_of=now,
+        rules=project.traits,
+        root=project.root,
+        sql_seconds=project.sql_seconds,
+    )

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
 
 _CHUNK = 1024 * 1024
+ARCHIVE = ".zip"
+"""How the name of a file ends that holds other files; their rows name it and the file in it."""
 
 
 @dataclass(frozen=True)
@@ -158,7 +160,7 @@ def _parts(path: str, opened: IO[bytes]) -> Iterator[tuple[str, BinaryIO]]:
     if name.endswith(".gz"):
         with gzip.GzipFile(fileobj=opened) as content:
             yield path, cast("BinaryIO", content)
-    elif name.endswith(".zip"):
+    elif name.endswith(ARCHIVE):
         with zipfile.ZipFile(opened) as archive:
             for member in archive.infolist():
                 hidden = any(part.startswith((".", "__MACOSX")) for part in member.filename.split("/"))

@@ -42,11 +42,11 @@ class Quarantine:
     _rows: list[Row] = field(default_factory=list)
     _read_whole: list[tuple[str, str, datetime]] = field(default_factory=list)
 
-    def add(self, stream: str, file: str, broken: BrokenRow, found_at: datetime) -> None:
-        """Set a row aside."""
+    def add(self, stream: str, file: str, broken: BrokenRow, found_at: datetime, *, part: str) -> None:
+        """Set a row of a file, or of a part of an archive, aside."""
         self._rows.append(
             {
-                "id": hashlib.sha256(f"{stream}|{file}|{broken.line}".encode()).hexdigest()[:32],
+                "id": hashlib.sha256(f"{stream}|{part}|{broken.line}".encode()).hexdigest()[:32],
                 "stream": stream,
                 "file": file,
                 "line": broken.line,

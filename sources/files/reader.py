@@ -18,7 +18,7 @@ from zoneinfo import ZoneInfo
 import pyarrow as pa
 
 from millstream.sources.files.formats import READERS, BrokenRow
-from millstream.sources.files.place import FoundFile, Place
+from millstream.sources.files.place import ARCHIVE, FoundFile, Place
 from millstream.sources.files.quarantine import Quarantine
 from millstream.sources.files.settings import FilesSettings, FileStream
 from millstream.sources.files.tables import FILE, VERSION, TableMaker
@@ -166,7 +166,7 @@ class FileReader:
         return dict(begun)
 
     def _read_part(self, pull: Pull, file: FoundFile, part: str, content: Any, after: int) -> Iterator[Portion]:
-        maker = TableMaker(self.how, self.primary_key, ZoneInfo(self.settings.timezone), file.path, file.version)
+        maker = TableMaker(self.how, self.primary_key, ZoneInfo(self.settings.timezone), part, file.version)
         inside = part.removeprefix(file.path).lstrip("/")
         broken_here, rows = 0, 0
         for batch in READERS[self.how.written_as](content, self.how, after):
@@ -174,7 +174,11 @@ class FileReader:
             rows += len(batch.lines)
             broken_here += len(broken)
             for row in broken:
-                self._set_aside(pull, file.path, inside, row)
+                reason = f"{inside}: {row.reason}" if inside else row.reason
+                pull.broken += 1
+                self.quarantine.add(
+                    self.name, file.path, BrokenRow(row.line, reason, row.text), datetime.now(UTC), part=part
+                )
             if broken_here > self.settings.most_broken_rows:
                 raise _too_many(self.settings.most_broken_rows, broken[0])
             pull.state["reading"] |= {"part": part, "line": batch.last_line}
@@ -187,11 +191,6 @@ class FileReader:
         if rows and not after and maker.never_seen():
             pull.warn(f"{part}: no row has {', '.join(maker.never_seen())}.")
 
-    def _set_aside(self, pull: Pull, path: str, inside: str, row: BrokenRow) -> None:
-        reason = f"{inside}: {row.reason}" if inside else row.reason
-        pull.broken += 1
-        self.quarantine.add(self.name, path, BrokenRow(row.line, reason, row.text), datetime.now(UTC))
-
     # -- rows that are gone ------------------------------------------------------------------------------------
 
     def _leave_to_sweep(self, pull: Pull, file: FoundFile) -> None:
@@ -203,9 +202,13 @@ class FileReader:
         if pull.stored is None:
             return
         for path, version in list(pull.state.get("sweep", {}).items()):
-            gone = pull.stored.rows(self.name, equal={FILE: path, DELETED: False}, unequal={VERSION: version})
+            older: dict[str, Any] = {"unequal": {VERSION: version}}
+            found = [pull.stored.rows(self.name, equal={FILE: path, DELETED: False}, **older)]
+            if path.lower().endswith(ARCHIVE):
+                found.append(pull.stored.rows(self.name, equal={DELETED: False}, begins={FILE: f"{path}/"}, **older))
             del pull.state["sweep"][path]
-            if len(gone):
+            if some := [table for table in found if len(table)]:
+                gone = pa.concat_tables(some)
                 marked = pa.array([True] * len(gone), pa.bool_())
                 yield gone.set_column(gone.column_names.index(DELETED), DELETED, marked)
 

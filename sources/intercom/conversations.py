@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from millstream.sources.contract import Column, Endpoint, Page, Row
 from millstream.sources.intercom.contacts import CONTACT_ID
 from millstream.sources.intercom.gone import marked
-from millstream.sources.intercom.search import CONVERSATIONS, Found, moment
+from millstream.sources.intercom.search import CONVERSATIONS, FOUNDED, Found, moment
 from millstream.sources.intercom.walk import ROWS_A_PART, Walk, moment_noted, start_of
 from millstream.sources.pull import records_at
 from millstream.state.errors import NotFoundError, RefusedError
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 DELETED = Endpoint(path="conversations/deleted", records="conversations")
 DELETED_A_PAGE = 60
+_DELETED_SINCE = "deleted_since"
 CONTACT_TYPES = ("user", "lead", "contact", "visitor")
 """Types of authors who are no members of the team."""
 
@@ -108,7 +109,7 @@ PEOPLE = People(
 def read_conversations(pull: Pull, settings: IntercomSettings) -> Iterator[Page | pa.Table]:
     """Pages of conversations as rows, then the stored ones that were deleted since."""
     rows = 0
-    was_read = moment_noted(pull, "since")
+    _note_deletions(pull)
     for batch in Walk(pull, settings, first=start_of(settings)).batches(CONVERSATIONS):
         batch.keep_place(pull)
         yield [shape_conversation(one, settings) for one in batch.rows]
@@ -116,9 +117,23 @@ def read_conversations(pull: Pull, settings: IntercomSettings) -> Iterator[Page 
         if rows >= ROWS_A_PART:
             rows = 0
             yield pull.until_loaded()
-    if was_read is not None and not pull.is_backfill:
-        deleted = _deleted_since(pull, was_read - timedelta(minutes=settings.lookback_minutes))
+    deleted_since = None if pull.is_backfill else moment_noted(pull, _DELETED_SINCE)
+    if deleted_since is not None:
+        deleted = _deleted_since(pull, deleted_since - timedelta(minutes=settings.lookback_minutes))
+        del pull.state[_DELETED_SINCE]
         yield from marked(pull, "conversations", dict.fromkeys(deleted))
+
+
+def _note_deletions(pull: Pull) -> None:
+    """Keep from when on deletions are to be asked for until they were: the place among the changes moves before."""
+    if pull.is_backfill:
+        return
+    since = pull.state.get("since")
+    is_read_anew = since is None and "load" not in pull.state
+    if is_read_anew and pull.stored is not None and pull.stored.columns("conversations"):
+        since = FOUNDED.isoformat()  # what is stored may have been deleted at any time
+    if since is not None:
+        pull.state.setdefault(_DELETED_SINCE, since)
 
 
 def shape_conversation(conversation: Mapping[str, Any], settings: IntercomSettings) -> Row:

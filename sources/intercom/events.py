@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 EVENTS = Endpoint(path="events", records="events")
 EVENTS_A_PAGE = 50
 LISTED = timedelta(days=90)
+_ASKED_SINCE = "asked_since"
 CONTACTS_A_PART = 2_000
 COLUMNS = (
     Column("id", description="Hash of the contact, the event's name and its time.", required=True),
@@ -56,7 +57,10 @@ PEOPLE = People(
 
 def read_events(pull: Pull, settings: IntercomSettings) -> Iterator[Page]:
     """Pages of events as rows: first those of every contact, then the latest of those who changed, or of all."""
+    # Kept until all were asked: the place among the contacts moves before, with each of their pages.
     since = _since(pull, settings)
+    if not pull.is_backfill:
+        since = datetime.fromisoformat(pull.state.setdefault(_ASKED_SINCE, since.isoformat()))
     walk = Walk(pull, settings, always=settings.events_of == "all", with_details=True)
     if walk.begins:
         pull.say_how_long(count(pull, CONTACTS), per_minute=settings.requests_per_minute)
@@ -71,6 +75,7 @@ def read_events(pull: Pull, settings: IntercomSettings) -> Iterator[Page]:
         if asked >= CONTACTS_A_PART:
             asked = 0
             yield pull.until_loaded()
+    pull.state.pop(_ASKED_SINCE, None)
 
 
 def shape_event(event: Mapping[str, Any], contact_id: str) -> Row:

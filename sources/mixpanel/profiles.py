@@ -90,8 +90,8 @@ def profile_people(settings: MixpanelSettings) -> People:
 class ProfileReader:
     """Reads profiles.
 
-    The stream's notes: ``{"walk": where a reading stands, "seen": the newest time at which somebody was last seen,
-    "whole": when the last reading of all profiles began, "reading": the number of that}``.
+    The stream's notes: ``{"walk": where a reading stands and what came so far, "seen": the newest time at which
+    somebody was last seen, "whole": when the last reading of all profiles began, "reading": the number of that}``.
     """
 
     def __init__(self, settings: MixpanelSettings, queries: Queries) -> None:
@@ -144,25 +144,35 @@ class ProfileReader:
         try:
             for found in self._pages(pull, walk):
                 rows = [self._row(one, number) for one in found]
-                _note_seen(pull, rows)
+                _note_read(walk, rows)
                 yield rows
                 if walk["page"] % PAGES_A_PART == 0:
                     yield pull.until_loaded()
         except ForgottenError:
             del pull.state["walk"]
             raise
+        if walk.get("rows", 0) < walk.get("total", 0):
+            del pull.state["walk"]
+            yield pull.until_shaped()  # so that this is noted, and the next pull does not begin where this one ended
+            raise IncompleteError(
+                f"Mixpanel announced {walk['total']} profiles and {walk['rows']} came.",
+                remedy="run again: profiles are read from the first page, and nobody counts as gone before.",
+            )
         if not walk["form"]:
             if pull.stored is not None:
                 yield pull.until_loaded()
                 yield from _gone(pull, number)
             pull.state["whole"] = walk["begun"]
+        # Only now: the pages come in no order, so that what is on the last one may be older than this.
+        if seen := max(pull.state.get("seen", ""), walk.get("seen", "")):
+            pull.state["seen"] = seen
         del pull.state["walk"]
 
     def _pages(self, pull: Pull, walk: MutableMapping[str, Any]) -> Iterator[Profiles]:
         form = walk["form"]
         if walk["page"] == 0:
             found = self._queries.first(pull, form)
-            walk.update(session_id=found.session_id, pages=found.pages, page=1)
+            walk.update(session_id=found.session_id, pages=found.pages, total=found.total, page=1)
             yield found.rows
         self._say_how_long(pull, walk["pages"] - walk["page"])
         for page, rows in self._queries.rest(pull, form, walk["session_id"], range(walk["page"], walk["pages"])):
@@ -220,10 +230,12 @@ def _read(column: str, value: Any) -> Any:
     return (moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment).isoformat()
 
 
-def _note_seen(pull: Pull, rows: Page) -> None:
-    times = [str(row["last_seen"]) for row in rows if row["last_seen"]]
-    if kept := max([*times, pull.state.get("seen", "")]):
-        pull.state["seen"] = kept
+def _note_read(walk: MutableMapping[str, Any], rows: Page) -> None:
+    """Count the rows, and keep the newest time at which somebody was seen, which is not after the query was made."""
+    walk["rows"] = walk.get("rows", 0) + len(rows)
+    begun = datetime.fromisoformat(walk["begun"]).astimezone(UTC).replace(tzinfo=None, microsecond=0).isoformat()
+    times = [min(str(row["last_seen"]), begun) for row in rows if row["last_seen"]]
+    walk["seen"] = max([*times, walk.get("seen", "")])
 
 
 def _seen_since(moment: datetime) -> Form:

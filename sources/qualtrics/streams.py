@@ -106,6 +106,7 @@ def responses_stream(read: Read, settings: QualtricsSettings) -> Stream:
 def _people_of_responses(settings: QualtricsSettings) -> People:
     return People(
         record="row",
+        repeats=True,
         identifiers=(Identifier(kind="email", column="email"), *_said_identifiers(settings)),
         traits=(
             Trait(name="nps_score", column="nps_score", type="number"),

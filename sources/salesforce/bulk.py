@@ -65,6 +65,7 @@ def result(pull: Pull, org: Org, job: Job) -> Iterator[list[Record]]:
     """
     path = f"{org.root}/jobs/query/{job['id']}"
     total = _wait(pull, org, path)
+    pull.expect(max(0, total - job["rows"]), exact=False)
     while True:
         asked = {"maxRecords": org.settings.rows_a_result}
         if job.get("locator"):
@@ -74,7 +75,7 @@ def result(pull: Pull, org: Org, job: Job) -> Iterator[list[Record]]:
             answer = pull.download(f"{path}/results", asked, accept="text/csv")
         except NotFoundError as error:
             raise JobGoneError from error
-        records = _records(answer.text, answer.headers.get("Content-Type", ""))
+        records = _records(answer.content, answer.headers.get("Content-Type", ""))
         _check(len(records), answer.headers.get("Sforce-NumberOfRecords"))
         locator = answer.headers.get("Sforce-Locator", _LAST_PAGE)
         job["rows"] += len(records)
@@ -116,12 +117,15 @@ def _wait(pull: Pull, org: Org, path: str) -> int:
         waited, wait = waited + wait, min(wait * 2, _LONGEST_WAIT)
 
 
-def _records(text: str, kind: str) -> list[Record]:
+def _records(content: bytes, kind: str) -> list[Record]:
+    remedy = "run again; if it stays, a proxy before Salesforce answers with something else."
     if "csv" not in kind:
-        raise MalformedAnswerError(
-            f"A bulk job's result is no CSV but {kind or 'of no type'}.",
-            remedy="run again; if it stays, a proxy before Salesforce answers with something else.",
-        )
+        raise MalformedAnswerError(f"A bulk job's result is no CSV but {kind or 'of no type'}.", remedy=remedy)
+    try:
+        # It is UTF-8 also where the answer does not say so; by HTTP's rules it would be Latin-1 then.
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise MalformedAnswerError("A bulk job's result is not in UTF-8.", remedy=remedy) from error
     # An empty cell is a missing value: Salesforce knows no empty text.
     return [{name: value or None for name, value in row.items()} for row in csv.DictReader(io.StringIO(text))]
 

@@ -35,15 +35,20 @@ def happened_at(record: Mapping[str, Any]) -> datetime:
     ``receivedAt - (sentAt - originalTimestamp)``: sending takes next to no time, so that what sender's and our clock
     differ by shows there. Without ``sentAt`` the time that was given counts. What Segment passes on it has corrected.
     """
-    message, received_at = record["message"], datetime.fromisoformat(record["received_at"])
+    received_at = datetime.fromisoformat(record["received_at"])
+    # A sender cannot have seen the future: what seems so comes of a wrong clock.
+    return min(_happened_at(record, received_at), received_at)
+
+
+def _happened_at(record: Mapping[str, Any], received_at: datetime) -> datetime:
+    message = record["message"]
     if record.get("passed_on"):
         return moment(message.get("timestamp")) or moment(message.get("receivedAt")) or received_at
     original, sent = original_timestamp(message), moment(message.get("sentAt"))
     if original is None or sent is None:
         return original or received_at
     try:
-        # A sender cannot have seen the future: what seems so has a wrong sentAt.
-        return min(received_at - (sent - original), received_at)
+        return received_at - (sent - original)
     except OverflowError:
         return received_at
 

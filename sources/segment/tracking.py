@@ -165,9 +165,12 @@ def _ready(message: Any, message_kb: int) -> orjson.Fragment:
     if needed and not _is_id(message.get(needed)):
         raise _WrongMessageError(f"`{needed}` is missing.")
     given = message.get("messageId")
-    if not _is_id(given) or len(str(given)) > _LONGEST_ID:
-        message["messageId"] = _made_id(message)
-    text = orjson.dumps(message)
+    try:
+        if not _is_id(given) or len(str(given)) > _LONGEST_ID:
+            message["messageId"] = _made_id(message)
+        text = orjson.dumps(message)
+    except orjson.JSONEncodeError as error:  # what was read may be nested deeper than what can be written
+        raise _WrongMessageError("A message is nested too deeply.") from error
     if len(text) > message_kb * _KILOBYTE:
         raise _WrongMessageError(f"A message has {message_kb} KB at most.")
     return orjson.Fragment(text)
@@ -186,8 +189,12 @@ def _made_id(message: Mapping[str, Any]) -> str:
 
 
 def _rejected(message: Any, reason: str) -> dict[str, Any]:
-    """What is kept of a wrong message; one that is too large is cut."""
-    text = orjson.dumps(message)
+    """What is kept of a wrong message; one that is too large is cut, and of one too deep what is flat."""
+    try:
+        text = orjson.dumps(message)
+    except orjson.JSONEncodeError:
+        facts = message.items() if isinstance(message, dict) else ()
+        text = orjson.dumps({name: value for name, value in facts if not isinstance(value, dict | list)})
     return {
         "reason": reason,
         "id": hashlib.sha256(text).hexdigest()[:32],

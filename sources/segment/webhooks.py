@@ -159,12 +159,15 @@ def deliveries(name: str, how: WebhookSettings, request: Incoming) -> Iterator[M
     """A delivery as messages, one for each element where it is a list.
 
     Raises:
-        RefusedRequestError: It is not JSON.
+        RefusedRequestError: It is not JSON that can be kept.
     """
     try:
         body = orjson.loads(request.body)
+        orjson.dumps([body])  # nested deeper than this it could be read, and not be kept
     except orjson.JSONDecodeError as error:
         raise RefusedRequestError(400, "The body is not JSON.") from error
+    except orjson.JSONEncodeError as error:
+        raise RefusedRequestError(400, "The body is nested too deeply.") from error
     for one in body if isinstance(body, list) else [body]:
         yield Message(
             "webhook",

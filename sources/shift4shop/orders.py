@@ -98,6 +98,7 @@ COLUMNS = (
 )
 _PROPERTIES = ("order_id", "invoice", "status", "products", "tax", "discount", "payment_method")
 PEOPLE = People(
+    repeats=True,
     identifiers=(
         Identifier(kind="email", column="email"),
         Identifier(kind=CUSTOMER_ID, column="customer_id"),

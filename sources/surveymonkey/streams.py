@@ -99,6 +99,7 @@ def responses_stream(read: Read, identifiers: Mapping[str, str]) -> Stream:
         read=read,
         people=People(
             record="row",
+            repeats=True,
             identifiers=(
                 Identifier(kind="email", column="email"),
                 *(Identifier(kind=identifiers[name], column=column) for name, column in named.items()),

@@ -113,6 +113,7 @@ def responses_stream(read: Read, settings: TypeformSettings) -> Stream:
 def _people(settings: TypeformSettings, traits: tuple[str, ...]) -> People:
     return People(
         record="row",
+        repeats=True,
         identifiers=(
             Identifier(kind="email", column="email"),
             Identifier(kind="phone", column="phone"),

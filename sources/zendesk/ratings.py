@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from millstream.sources.contract import Column, Cursor, Endpoint, Page, Row
 from millstream.sources.zendesk.errors import RATINGS_PATH
+from millstream.sources.zendesk.exports import in_parts
 from millstream.sources.zendesk.paging import listed
 from millstream.sources.zendesk.users import USER_ID
 from millstream.state.model.declarations import Event, Identifier, People
@@ -71,8 +72,9 @@ def read_ratings(pull: Pull, settings: ZendeskSettings) -> Iterator[Page]:
     params = {"start_time": int(since.timestamp())} if since else {}
     if pull.until:
         params["end_time"] = int(pull.until.timestamp())
-    for page in listed(pull, Endpoint(path=RATINGS_PATH, records="satisfaction_ratings", params=params)):
-        yield [shape_rating(rating, settings) for rating in page]
+    endpoint = Endpoint(path=RATINGS_PATH, records="satisfaction_ratings", params=params)
+    pages = listed(pull, endpoint, None if pull.is_backfill else pull.state)
+    yield from in_parts(pull, ([shape_rating(rating, settings) for rating in page] for page in pages))
 
 
 def shape_rating(rating: Mapping[str, Any], settings: ZendeskSettings) -> Row:

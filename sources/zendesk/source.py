@@ -88,6 +88,7 @@ class Zendesk(Source[ZendeskSettings]):
                 columns=ratings.COLUMNS,
                 cursor=ratings.ratings_cursor(settings),
                 read=self._read_ratings,
+                resumable=True,
                 people=ratings.PEOPLE,
                 scope=_SCOPE,
             ),

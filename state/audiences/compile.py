@@ -28,6 +28,7 @@ def compile_audiences(
     as_of: datetime,
     only_names: Collection[str] | None = None,
     rules: TraitRules | None = None,
+    given: Mapping[str, str] | None = None,
 ) -> Compiled:
     """One SELECT of ``audience`` and ``profile_id`` that gives the members of many audiences, each once.
 
@@ -41,6 +42,7 @@ def compile_audiences(
         only_names: The audiences whose members are wanted; all when left out. Others that they build on are those of
             the memberships in the store.
         rules: The section ``traits`` of the project file, for ready-made audiences; the usual when left out.
+        given: Tables that hold already what audiences of SQL give, by the audiences' names.
 
     Raises:
         ConfigurationError: Audiences build on each other in a circle or on one that is not there, a rule names a trait
@@ -53,7 +55,7 @@ def compile_audiences(
             raise ConfigurationError(
                 f"There is no audience {name!r}.", allowed=sorted(written), remedy=did_you_mean(name, written)
             )
-    stages = Stages(Query(traits=traits, as_of=as_of, rules=rules))
+    stages = Stages(Query(traits=traits, as_of=as_of, rules=rules), given)
     for name in ordered:
         if only_names is None or name in only_names:
             stages.add(name, written[name])

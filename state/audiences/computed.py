@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from millstream.state.audiences.compiling.own_sql import columns_of
 from millstream.state.audiences.order import evaluation_order
+from millstream.state.errors import ConfigurationError
 from millstream.state.profiles.columns import COMPUTED, existing_columns
 from millstream.state.suggestions import did_you_mean
 
@@ -38,25 +40,60 @@ def remedy_for_missing(trait: str, known: Collection[str], rules: TraitRules | N
     return f"{guess} Else {usual}" if guess else usual
 
 
-def held_audiences(connection: Connection, audiences: Mapping[str, Audience]) -> dict[str, str]:
-    """Audiences that rest on traits which could not be computed, and those that build on them, with the reason.
+def held_audiences(
+    connection: Connection,
+    audiences: Mapping[str, Audience],
+    *,
+    rules: TraitRules | None = None,
+    root: Path | None = None,
+) -> dict[str, str]:
+    """Audiences that rest on traits which are not computed, and those that build on them, with the reason.
 
     They stand still: by earlier values, or by none, people would enter and leave for what is not so.
 
     Args:
         connection: The open store.
         audiences: All audiences of the project, ready-made ones written out.
+        rules: The section ``traits`` of the project file; the usual when left out.
+        root: The folder of the project file; without it, only the shipped trait sets are known.
     """
-    failed = _failed_traits(connection)
+    failed = _failed_traits(connection) | _awaited_traits(connection, audiences, rules, root)
     held: dict[str, str] = {}
     for name in evaluation_order(audiences) if failed else ():
         audience = audiences[name]
-        columns = audience.traits() if audience.sql is None else columns_of(audience.sql)
+        columns = _traits_of(audience) if audience.sql is None else columns_of(audience.sql)
         if resting := sorted(columns & failed.keys()):
             held[name] = failed[resting[0]]
         elif below := sorted(audience.refers_to() & held.keys()):
             held[name] = f"it builds on {below[0]!r}, which stands still"
     return held
+
+
+def _traits_of(audience: Audience) -> set[str]:
+    """The columns that a rule compares."""
+    return {trait.lower() for trait in audience.traits()}
+
+
+def _awaited_traits(
+    connection: Connection, audiences: Mapping[str, Audience], rules: TraitRules | None, root: Path | None
+) -> dict[str, str]:
+    """Traits that nobody has, and that a trait set of the project gives or may give once it is computed."""
+    named = set().union(*(_traits_of(audience) for audience in audiences.values()))
+    missing = named - existing_columns(connection, "people").keys()
+    if not missing:
+        return {}
+    from millstream.state.traits.registry import trait_sets
+    from millstream.state.traits.rules import TraitRules
+
+    try:
+        sets = trait_sets(rules or TraitRules(), root=root)
+    except ConfigurationError as error:
+        return {trait: f"nobody has the trait {trait!r}, and a file of traits is wrong: {error}" for trait in missing}
+    return {
+        trait: f"the trait set {one.name!r} was not computed yet: run `millstream describe`"
+        for one in sets
+        for trait in missing & one.traits.keys()
+    }
 
 
 def _failed_traits(connection: Connection) -> dict[str, str]:

@@ -7,10 +7,12 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from millstream.state.audiences.compile import compile_audiences
+from millstream.state.audiences.compiling.own_sql import checked_select
 from millstream.state.audiences.compiling.query import PEOPLE
 from millstream.state.audiences.rules import Audience
 from millstream.state.profiles.columns import existing_columns
 from millstream.state.sql import identifier
+from millstream.state.store import SECONDS, time_limit
 
 if TYPE_CHECKING:
     from millstream.state.store import Connection
@@ -23,8 +25,11 @@ def make_members(
     *,
     as_of: datetime,
     wanted: Collection[str] | None = None,
+    sql_seconds: float = SECONDS,
 ) -> None:
     """Make a temporary table of ``audience`` and ``profile_id``: who is in each audience by its rule.
+
+    What audiences of SQL give is put into temporary tables first, whose names begin as that one's.
 
     Args:
         connection: The open store.
@@ -32,10 +37,34 @@ def make_members(
         audiences: All audiences that rules may refer to, by name, ready-made ones written out.
         as_of: The time of the run, aware.
         wanted: The audiences to work out; all when left out. Members of others are those of the last run.
+        sql_seconds: How long the SQL of an audience may take.
 
     Raises:
         ConfigurationError: Audiences build on each other in a circle or on one that is not there, or a rule is wrong.
+        TimeLimitError: The SQL of one took longer.
     """
     traits = existing_columns(connection, PEOPLE.partition(".")[2])
-    compiled = compile_audiences(audiences, traits=traits, as_of=as_of, only_names=wanted)
+    given = _given_by_sql(connection, table, audiences, wanted=wanted, seconds=sql_seconds)
+    compiled = compile_audiences(audiences, traits=traits, as_of=as_of, only_names=wanted, given=given)
     connection.execute(f"CREATE OR REPLACE TEMP TABLE {identifier(table)} AS {compiled.sql}", list(compiled.values))
+
+
+def _given_by_sql(
+    connection: Connection,
+    table: str,
+    audiences: Mapping[str, Audience],
+    *,
+    wanted: Collection[str] | None,
+    seconds: float,
+) -> dict[str, str]:
+    """The tables with what audiences of SQL give, by the audiences' names."""
+    written = [name for name, one in audiences.items() if one.sql is not None and (wanted is None or name in wanted)]
+    given = {name: f"{table}_sql_{number}" for number, name in enumerate(written)}
+    for name, made in given.items():
+        where = f"audiences.{name}"
+        chosen = checked_select(audiences[name].sql or "", where=where)
+        with time_limit(connection, seconds, where=where):
+            connection.execute(
+                f"CREATE OR REPLACE TEMP TABLE {identifier(made)} AS SELECT DISTINCT profile_id FROM ({chosen}) AS own"
+            )
+    return given

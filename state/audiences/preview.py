@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from millstream.state.audiences.kept_rules import KeptRule, rules_in_force
@@ -21,7 +22,7 @@ from millstream.state.audiences.select import AudienceReport, select_audiences
 from millstream.state.audiences.tables import create_audience_tables
 from millstream.state.errors import ConfigurationError
 from millstream.state.profiles.columns import existing_columns
-from millstream.state.store import drop_temporary_tables, write_arrow
+from millstream.state.store import SECONDS, drop_temporary_tables, write_arrow
 
 if TYPE_CHECKING:
     from millstream.state.store import Connection
@@ -94,6 +95,8 @@ def preview_audiences(
     only: Collection[str] | None = None,
     rules: TraitRules | None = None,
     sample: int = 0,
+    root: Path | None = None,
+    sql_seconds: float = SECONDS,
 ) -> list[AudiencePreview]:
     """Select audiences on a connection whose work is taken back, and tell what that does.
 
@@ -105,6 +108,8 @@ def preview_audiences(
         only: Names of the audiences to compute; all when left out.
         rules: The section ``traits`` of the project file, for ready-made audiences; the usual when left out.
         sample: So many people who enter each audience are named, and so many who leave.
+        root: The folder of the project file, for trait sets of its own.
+        sql_seconds: How long the SQL of an audience may take.
 
     Returns:
         One for each audience that is computed, in the order of the project; then those that are gone from it.
@@ -115,7 +120,16 @@ def preview_audiences(
     create_audience_tables(connection)
     written = written_out(audiences, rules, traits=existing_columns(connection, "people"))
     old = rules_in_force(connection)
-    reports = select_audiences(connection, audiences, run_id=run_id, as_of=as_of, only=only, rules=rules)
+    reports = select_audiences(
+        connection,
+        audiences,
+        run_id=run_id,
+        as_of=as_of,
+        only=only,
+        rules=rules,
+        root=root,
+        sql_seconds=sql_seconds,
+    )
     changes = _changes(old, written, reports)
     held = {report.name: f"stands still: {report.held}" for report in reports if report.held}
     problems = _evaluate_old(connection, old, written, changes, as_of) | held

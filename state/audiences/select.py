@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from millstream.state.audiences.computed import held_audiences
@@ -20,7 +21,7 @@ from millstream.state.audiences.rules import Audience
 from millstream.state.audiences.tables import create_audience_tables
 from millstream.state.profiles.columns import existing_columns
 from millstream.state.sql import literal
-from millstream.state.store import drop_temporary_tables, write_arrow
+from millstream.state.store import SECONDS, drop_temporary_tables, write_arrow
 
 if TYPE_CHECKING:
     from millstream.state.store import Connection
@@ -76,12 +77,14 @@ def select_audiences(
     as_of: datetime,
     only: Collection[str] | None = None,
     rules: TraitRules | None = None,
+    root: Path | None = None,
+    sql_seconds: float = SECONDS,
 ) -> list[AudienceReport]:
     """Bring ``customers.memberships`` up to date, with the sizes and the rules of the audiences.
 
     Every rule is compiled before the first membership is written. Stays in audiences that the project no longer has
-    end, unless only some audiences are asked for. Audiences that rest on traits which could not be computed are held:
-    they stay as they are.
+    end, unless only some audiences are asked for. Audiences that rest on traits which could not be computed, or are not
+    yet, are held: they stay as they are.
 
     Args:
         connection: The open store.
@@ -90,19 +93,22 @@ def select_audiences(
         as_of: The time of the run, aware.
         only: Names of the audiences to bring up to date; all when left out. Those they build on stay as they are.
         rules: The section ``traits`` of the project file, for ready-made audiences; the usual when left out.
+        root: The folder of the project file, for trait sets of its own.
+        sql_seconds: How long the SQL of an audience may take.
 
     Returns:
         A report for each, in the order of the project; then those that are gone from it, by name.
 
     Raises:
         ConfigurationError: Audiences build on each other in a circle or on one that is not there, or a rule is wrong.
+        TimeLimitError: The SQL of one took longer.
     """
     create_audience_tables(connection)
     audiences = written_out(audiences, rules, traits=existing_columns(connection, "people"))
     asked = [name for name in audiences if only is None or name in only]
-    why_held = held_audiences(connection, audiences)
+    why_held = held_audiences(connection, audiences, rules=rules, root=root)
     wanted = [name for name in asked if name not in why_held]
-    make_members(connection, "select_now", audiences, as_of=as_of, wanted=wanted)
+    make_members(connection, "select_now", audiences, as_of=as_of, wanted=wanted, sql_seconds=sql_seconds)
     removed = _removed(connection, audiences) if only is None else []
     _write_rules(connection, {name: audiences[name] for name in wanted}, removed)
     _hold(connection, [name for name in asked if name in why_held])

@@ -28,6 +28,12 @@ _SPELLING_BY_KIND: Mapping[str, Spelling] = {
     "anonymous_id": "device",
     "address": "address",
 }
+_LISTS_BY_SPELLING: Mapping[object, tuple[str, ...]] = {
+    "email": shipped.EMAILS,
+    "phone": shipped.PHONES,
+    "device": shipped.DEVICES,
+    "address": shipped.ADDRESSES,
+}
 RESERVED_KINDS = frozenset({"linkage", "merge"})
 """The kinds of joins that are made by likeness and by hand."""
 
@@ -225,7 +231,16 @@ class IdentityRules(BaseModel):
         if reserved := sorted(RESERVED_KINDS & {str(kind) for kind in kinds}):
             raise ValueError(f"the kind {reserved[0]!r} is Millstream's own: choose another name")
         known = _default_kinds()
-        return {**known, **{kind: _completed(rule, known.get(kind)) for kind, rule in kinds.items()}}
+        return {**known, **{kind: _completed(rule, known.get(kind) or _own_kind(rule)) for kind, rule in kinds.items()}}
+
+    @field_validator("default_country")
+    @classmethod
+    def _is_country(cls, country: str | None) -> str | None:
+        from millstream.state.identity.normalise.phones import region
+
+        if country is not None and region(country) is None:
+            raise ValueError(f"{country!r} is no country that is known: write its ISO 3166 code (DE) or English name")
+        return country
 
     @field_validator("other", mode="before")
     @classmethod
@@ -274,10 +289,16 @@ class IdentityRules(BaseModel):
         return [*sorted(self.kinds.items()), ("", self.other)]
 
 
-def _completed(rule: object, known: KindRule | None) -> object:
+def _own_kind(rule: object) -> KindRule:
+    """What is shipped for a kind that only a project knows: the list of what never is anybody's, by its spelling."""
+    spelling = rule.get("spelling") if isinstance(rule, Mapping) else getattr(rule, "spelling", None)
+    return KindRule(blocked=_LISTS_BY_SPELLING.get(spelling, shipped.PLACEHOLDERS))
+
+
+def _completed(rule: object, known: KindRule) -> object:
     """A rule as given, with what is unsaid as shipped; of that only what still makes sense."""
     given = rule.model_dump(exclude_unset=True) if isinstance(rule, KindRule) else rule
-    if known is None or not isinstance(given, Mapping):
+    if not isinstance(given, Mapping):
         return rule
     unsaid = known.model_dump(exclude=set(given))
     if given.get("merges") is False:

@@ -20,6 +20,7 @@ from millstream.state.measurement.own_figures import own_series
 from millstream.state.measurement.present import present_figures
 from millstream.state.measurement.retention import measure_retention
 from millstream.state.measurement.tables import create_measurement_tables
+from millstream.state.store import SECONDS
 from millstream.state.traits.relations import Relations, Scope
 
 if TYPE_CHECKING:
@@ -59,6 +60,7 @@ def measure(
     *,
     as_of: datetime,
     full: bool = False,
+    sql_seconds: float = SECONDS,
 ) -> Measured:
     """Compute figures, cohorts, funnels, journeys and comparisons, and keep them.
 
@@ -69,10 +71,12 @@ def measure(
         comparisons: Holdouts and experiments.
         as_of: The time of the run, aware.
         full: Compute the figures of all days anew, also of those of which no late events are expected.
+        sql_seconds: How long the SQL of a figure may take.
 
     Raises:
         ConfigurationError: A figure by SQL cannot be computed.
         QueryError: Its SQL names what is not there.
+        TimeLimitError: It took longer.
     """
     create_measurement_tables(connection)
     today = as_of.astimezone(ZoneInfo(traits.timezone)).date()
@@ -84,7 +88,7 @@ def measure(
         calendar = Calendar(first, today)
         rows = keep_figures(
             connection,
-            _series(connection, rules, traits, calendar, as_of),
+            _series(connection, rules, traits, calendar, as_of=as_of, sql_seconds=sql_seconds),
             as_of=as_of,
             first=first,
             late_days=rules.late_days,
@@ -106,10 +110,17 @@ def _relations(connection: Connection, traits: TraitRules, as_of: datetime) -> I
 
 
 def _series(
-    connection: Connection, rules: MeasurementRules, traits: TraitRules, calendar: Calendar, as_of: datetime
+    connection: Connection,
+    rules: MeasurementRules,
+    traits: TraitRules,
+    calendar: Calendar,
+    *,
+    as_of: datetime,
+    sql_seconds: float,
 ) -> list[Series]:
+    zone = traits.timezone
     own = [
-        own_series(connection, name, figure, calendar=calendar, timezone=traits.timezone, as_of=as_of)
+        own_series(connection, name, figure, calendar=calendar, timezone=zone, as_of=as_of, sql_seconds=sql_seconds)
         for name, figure in rules.own_figures().items()
     ]
     shipped = Figures(connection, traits, calendar).series()

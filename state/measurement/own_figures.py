@@ -16,6 +16,7 @@ from millstream.state.measurement.figures import Series
 from millstream.state.measurement.meanings import FigureMeaning
 from millstream.state.measurement.rules import OwnFigure
 from millstream.state.privacy import redact
+from millstream.state.store import time_limit
 from millstream.state.traits.selects import SelectError, read_select
 
 if TYPE_CHECKING:
@@ -47,7 +48,14 @@ def checked_figure_sql(sql: str, *, where: str) -> str:
 
 
 def own_series(
-    connection: Connection, name: str, figure: OwnFigure, *, calendar: Calendar, timezone: str, as_of: datetime
+    connection: Connection,
+    name: str,
+    figure: OwnFigure,
+    *,
+    calendar: Calendar,
+    timezone: str,
+    as_of: datetime,
+    sql_seconds: float,
 ) -> Series:
     """A figure on each day of the calendar; one by SQL on the days that it gives.
 
@@ -58,12 +66,14 @@ def own_series(
         calendar: The days.
         timezone: In which days are told.
         as_of: The time of the run.
+        sql_seconds: How long its SQL may take.
 
     Raises:
         ConfigurationError: Its SQL is not a SELECT of day and value, or gives a day twice.
+        TimeLimitError: Its SQL took longer.
     """
     if figure.sql is not None:
-        return _by_sql(connection, name, figure, calendar)
+        return _by_sql(connection, name, figure, calendar, sql_seconds)
     assert figure.event is not None, "a figure has an event or sql"
     numbers = _counted(connection, figure, chosen(figure.event, as_of), calendar, day_sql(timezone))
     counted = figure.count if figure.count != "value" else "value of events"
@@ -96,14 +106,15 @@ def _counted(connection: Connection, figure: OwnFigure, events: Compiled, calend
     return over(calendar.dense(found), figure.window_days)
 
 
-def _by_sql(connection: Connection, name: str, figure: OwnFigure, calendar: Calendar) -> Series:
+def _by_sql(connection: Connection, name: str, figure: OwnFigure, calendar: Calendar, seconds: float) -> Series:
     where = f"measurement.figures.{name}"
     sql = checked_figure_sql(figure.sql or "", where=where)
     try:
-        [found] = counts(
-            connection,
-            f"SELECT CAST(day AS DATE) AS day, CAST(value AS DOUBLE) FROM ({sql}) AS own WHERE day IS NOT NULL",
-        )
+        with time_limit(connection, seconds, where=where):
+            [found] = counts(
+                connection,
+                f"SELECT CAST(day AS DATE) AS day, CAST(value AS DOUBLE) FROM ({sql}) AS own WHERE day IS NOT NULL",
+            )
     except (QueryError, duckdb.Error) as error:
         said = error.what if isinstance(error, QueryError) else str(error).splitlines()[0]
         raise QueryError(f"The figure's SQL fails: {redact(said)}", where=where) from error

@@ -107,6 +107,7 @@ class People:
     Attributes:
         record: ``row``: each row is a record of a person. ``subject``: a row only names a person (an event does);
             all rows naming the same one, by the first identifier that has a value, are one record.
+        repeats: Whether a person may well have several such records, as of answers and orders; none is a duplicate.
         observed_at: Column with the time at which the row's traits and consents were true.
         deleted: Boolean column that marks a record the vendor has deleted.
         country: Column with the person's country (ISO 3166 code or English name), for reading phone numbers.
@@ -117,6 +118,7 @@ class People:
     consents: tuple[Consent, ...] = ()
     events: tuple[Event, ...] = ()
     record: Literal["row", "subject"] = "row"
+    repeats: bool = False
     observed_at: str | None = None
     deleted: str | None = None
     country: str | None = None

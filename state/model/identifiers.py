@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from millstream.state.identity.normalise import spell
+from millstream.state.identity.normalise import LONGEST, spell
 from millstream.state.model.declarations import Identifier, People
 from millstream.state.sql import identifier, literal, union_all
 from millstream.state.store import write_arrow
@@ -69,7 +69,9 @@ def said_select(position: int, said: Identifier, rules: IdentityRules, account: 
         SELECT * FROM (
             SELECT _record_id AS record_id, {country} AS country, {literal(said.kind)} AS kind,
                 {literal(rules.spelling_key(said.kind))} AS spelling, {literal(prefix)} AS account,
-                trim({text}) AS original, {str(said.merges).lower()} AS merges, {position} AS position
+                -- Enough of it to be told as too long: keys of PostgreSQL cannot hold any length.
+                substr(trim({text}), 1, {LONGEST + 1}) AS original, {str(said.merges).lower()} AS merges,
+                {position} AS position
             FROM incoming WHERE _identifies
         ) AS each_row WHERE original <> ''"""
 

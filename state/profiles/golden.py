@@ -11,10 +11,10 @@ from millstream.state.profiles import survivorship
 from millstream.state.profiles.columns import FIXED, LIST, TraitColumn, existing_columns, trait_columns
 from millstream.state.profiles.consents import merge_consents
 from millstream.state.profiles.freshness import TraitFreshness, measure_freshness
-from millstream.state.profiles.people_view import create_people_view, drop_people_view
+from millstream.state.profiles.people_view import create_people_view, let_columns_go
 from millstream.state.profiles.ranking import choose
 from millstream.state.profiles.rules import CONTACTS
-from millstream.state.profiles.tables import ORIGIN, create_profile_tables, create_table
+from millstream.state.profiles.tables import ORIGIN, create_profile_tables, definitions
 from millstream.state.sql import quoted
 from millstream.state.store import count_rows, drop_temporary_tables
 
@@ -82,7 +82,7 @@ def build_profiles(
         _take_all(connection)
     described, gone = _counts(connection)
     if full or described or gone:
-        _describe(connection, rules, now, full=full)
+        _describe(connection, rules, now, trait_columns(declared, rules), full=full)
     merge_consents(connection, full=full)
     _add_missing(connection, trait_columns(declared, rules))
     create_people_view(connection)
@@ -150,9 +150,15 @@ def _counts(connection: Connection) -> tuple[int, int]:
     return living, gone
 
 
-def _describe(connection: Connection, rules: SurvivorshipRules, now: datetime, *, full: bool) -> None:
+def _describe(
+    connection: Connection, rules: SurvivorshipRules, now: datetime, declared: list[TraitColumn], *, full: bool
+) -> None:
     names = survivorship.names_said(connection)
-    columns = _fit_columns(connection, trait_columns(names, rules), full=full)
+    columns = trait_columns(names, rules)
+    if full:
+        _make_anew(connection, [*declared, *columns])
+    else:
+        columns = _fit_columns(connection, columns)
     survivorship.collect_contacts(connection)
     survivorship.write_columns(connection, rules, columns, [name for name, _ in names])
     used = [rules.rule(name) for name in (*CONTACTS, *(each.column for each in columns))]
@@ -177,14 +183,16 @@ def _describe(connection: Connection, rules: SurvivorshipRules, now: datetime, *
     connection.execute("INSERT INTO customers.describe_state VALUES (?)", [rules.fingerprint()])
 
 
-def _fit_columns(connection: Connection, wanted: list[TraitColumn], *, full: bool) -> list[TraitColumn]:
-    """Add the columns that are missing; a full run makes the table anew, so that none stays that nobody fills."""
-    if full:
-        drop_people_view(connection)
-        connection.execute("DROP TABLE customers.profiles")
-        connection.execute("DELETE FROM customers.profile_traits_origin")
-        create_table(connection, "profiles", FIXED | {each.column: each.sql_type for each in wanted})
-        return wanted
+def _make_anew(connection: Connection, wanted: list[TraitColumn]) -> None:
+    """Empty the table, and leave it no column that nobody fills. Of columns of one name the last counts."""
+    columns = FIXED | {each.column: each.sql_type for each in wanted}
+    let_columns_go(connection, "profiles", columns)
+    connection.execute(f"CREATE OR REPLACE TABLE customers.profiles ({definitions(columns)})")
+    connection.execute("DELETE FROM customers.profile_traits_origin")
+
+
+def _fit_columns(connection: Connection, wanted: list[TraitColumn]) -> list[TraitColumn]:
+    """Add the columns that are missing."""
     existing = _add_missing(connection, wanted)
     # A column that is text already stays text.
     return [TraitColumn(each.trait, each.column, existing.get(each.column, each.sql_type)) for each in wanted]

@@ -6,7 +6,7 @@ in it who was merged into another or removed since the traits were computed.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING
 
 from millstream.state.profiles.columns import COMPUTED, existing_columns
@@ -19,24 +19,43 @@ PREFIX = COMPUTED
 """Before the name of a computed trait that is also the name of a profile's column."""
 
 
-def create_people_view(connection: Connection) -> None:
-    """Make the view anew by the columns that profiles and computed traits have now."""
-    profiles, computed = existing_columns(connection), existing_columns(connection, "computed")
+def create_people_view(connection: Connection, *, staying: Mapping[str, Collection[str]] | None = None) -> None:
+    """Make the view anew by the columns that profiles and computed traits have now.
+
+    Columns that it has already keep their order, and new ones follow: views that others built on it stay as they are.
+
+    Args:
+        connection: The open store.
+        staying: The columns that do not go, by the table they are of; all of a table that is left out.
+    """
+    profiles, computed = (
+        [name for name in existing_columns(connection, table) if name in (staying or {}).get(table, (name,))]
+        for table in ("profiles", "computed")
+    )
     if not profiles:
         return
-    columns = [f"profile.{quoted(name)}" for name in profiles]
-    for name in list(computed)[1:]:
-        columns.append(f"computed.{quoted(name)} AS {quoted(people_column(name, profiles))}")
+    wanted = {name: f"profile.{quoted(name)}" for name in profiles}
+    wanted |= {people_column(name, profiles): f"computed.{quoted(name)}" for name in computed[1:]}
+    names = dict.fromkeys([*(name for name in existing_columns(connection, "people") if name in wanted), *wanted])
+    columns = ", ".join(f"{wanted[name]} AS {quoted(name)}" for name in names)
     join = "LEFT JOIN customers.computed AS computed ON computed.profile_id = profile.profile_id" if computed else ""
     connection.execute(
-        f"CREATE OR REPLACE VIEW customers.people AS SELECT {', '.join(columns)} "
-        f"FROM customers.profiles AS profile {join}"
+        f"CREATE OR REPLACE VIEW customers.people AS SELECT {columns} FROM customers.profiles AS profile {join}"
     )
 
 
-def drop_people_view(connection: Connection) -> None:
-    """Drop the view, so that what it is made of can be replaced; PostgreSQL refuses that otherwise."""
-    connection.execute("DROP VIEW IF EXISTS customers.people CASCADE")
+def let_columns_go(connection: Connection, table: str, wanted: Mapping[str, str]) -> None:
+    """Take those columns of a table out of the view that are about to go or to change: PostgreSQL keeps them for it.
+
+    Args:
+        connection: The open store.
+        table: ``profiles`` or ``computed``.
+        wanted: Name and type of the columns that it will have.
+    """
+    existing = existing_columns(connection, table)
+    staying = [name for name, kind in existing.items() if wanted.get(name) == kind]
+    if len(staying) < len(existing):
+        create_people_view(connection, staying={table: staying})
 
 
 def people_table(connection: Connection) -> str:

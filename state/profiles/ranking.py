@@ -10,6 +10,8 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from millstream.state.sql import number
+
 if TYPE_CHECKING:
     from millstream.state.store import Connection
 
@@ -19,10 +21,9 @@ _LAST = 1_000_000
 
 def _folded(value: str, read_as: str) -> str:
     """What two values that mean the same have in common; NULL for one that cannot be read as its column's type."""
-    readings = " ".join(
-        f"WHEN '{kind}' THEN CAST(TRY_CAST({value} AS {kind}) AS TEXT)"
-        for kind in ("DOUBLE", "BOOLEAN", "DATE", "TIMESTAMPTZ")
-    )
+    kinds = {kind: f"TRY_CAST({value} AS {kind})" for kind in ("BOOLEAN", "DATE", "TIMESTAMPTZ")}
+    kinds["DOUBLE"] = number(value)
+    readings = " ".join(f"WHEN '{kind}' THEN CAST({read} AS TEXT)" for kind, read in kinds.items())
     return f"CASE {read_as} {readings} ELSE lower({value}) END"
 
 

@@ -102,8 +102,12 @@ def create_profile_tables(connection: Connection) -> None:
 
 def create_table(connection: Connection, table: str, columns: Mapping[str, str]) -> None:
     """Make a ``customers`` table with these columns unless it is there."""
-    definitions = ", ".join(f"{quoted(name)} {sql_type}" for name, sql_type in columns.items())
-    connection.execute(f"CREATE TABLE IF NOT EXISTS customers.{quoted(table)} ({definitions})")
+    connection.execute(f"CREATE TABLE IF NOT EXISTS customers.{quoted(table)} ({definitions(columns)})")
+
+
+def definitions(columns: Mapping[str, str]) -> str:
+    """Columns by name and type, as a statement that makes a table has them."""
+    return ", ".join(f"{quoted(name)} {sql_type}" for name, sql_type in columns.items())
 
 
 def _drop_what_is_outdated(connection: Connection) -> None:

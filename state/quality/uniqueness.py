@@ -10,9 +10,14 @@ from millstream.state.sql import literal
 def uniqueness(look: Look) -> list[Finding]:
     """Surplus records of each stream and kind of identifier; addresses and numbers of more than one person.
 
-    Streams that only name people have a record for each way in which they are named, and no duplicates.
+    Streams that only name people have a record for each way in which they are named, and no duplicates. Nor have those
+    of answers or orders.
     """
-    rows = {(stream.source, stream.name) for stream in look.streams if stream.people.record == "row"}
+    rows = {
+        (stream.source, stream.name)
+        for stream in look.streams
+        if stream.people.record == "row" and not stream.people.repeats
+    }
     surplus = [
         (source, f"{stream}.{kind}", records, more)
         for source, stream, kind, records, more in _duplicates(look)

@@ -8,7 +8,7 @@ from millstream.state.model.build import columns_said
 from millstream.state.model.identifiers import said_select
 from millstream.state.quality.looking import Finding, Look, Stream, found
 from millstream.state.quality.rules import Range
-from millstream.state.sql import identifier, literal, union_all
+from millstream.state.sql import identifier, literal, number, union_all
 from millstream.state.store import column_types
 
 FIRST_DAY = date(1900, 1, 1)
@@ -75,7 +75,7 @@ def _of_traits(look: Look) -> list[tuple[object, ...]]:
 
 def _reads(kind: str) -> str:
     """Whether a value can be read as its type, and a day is not one that nobody has lived."""
-    readable = f"TRY_CAST(value AS {_READ_AS[kind]})"
+    readable = number("value") if kind == "number" else f"TRY_CAST(value AS {_READ_AS[kind]})"
     if kind in ("date", "timestamp"):
         return f"{readable} >= CAST('{FIRST_DAY.isoformat()}' AS {_READ_AS[kind]})"
     return f"{readable} IS NOT NULL"
@@ -84,7 +84,7 @@ def _reads(kind: str) -> str:
 def _within(span: Range, value: str) -> str:
     is_day = isinstance(span.at_least if span.at_least is not None else span.at_most, date)
     kind = "DATE" if is_day else "DOUBLE"
-    read = f"TRY_CAST({value} AS {kind})"
+    read = f"TRY_CAST({value} AS DATE)" if is_day else number(value)
     bounds = (("<=", span.at_most), (">=", span.at_least))
     return " AND ".join(
         f"{read} {sign} CAST({literal(str(bound))} AS {kind})" for sign, bound in bounds if bound is not None

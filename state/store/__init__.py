@@ -25,12 +25,14 @@ from millstream.state.store.inspection import (
     query_errors,
 )
 from millstream.state.store.postgres import PostgresStore
+from millstream.state.store.time_limits import SECONDS, time_limit
 
 __all__ = [
     "Connection",
     "Cursor",
     "DuckDBStore",
     "PostgresStore",
+    "SECONDS",
     "Store",
     "column_types",
     "count",
@@ -44,6 +46,7 @@ __all__ = [
     "query_errors",
     "read_arrow",
     "read_batches",
+    "time_limit",
     "write_arrow",
     "write_parquet",
     "writing_ids",

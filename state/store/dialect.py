@@ -18,6 +18,7 @@ from sqlglot.tokenizer_core import TokenType
 
 from millstream.state.errors import QueryError
 from millstream.state.sql import identifier
+from millstream.state.store.replacing import SHAPE
 
 LONGEST_NAME = 63
 """Bytes of a name in PostgreSQL, which cuts longer ones in silence."""
@@ -36,7 +37,9 @@ class Statement:
         names: The values' names.
         first: What must be run before.
         fills: The table it fills, whose statistics may need an update.
-        view: Name and definition of the view it makes.
+        view: The view that is made of the text, in place of one that is there.
+        table: The table that is filled by the text, if there is any, in place of one that is there.
+        shape: Makes an empty table with the columns that it is to have.
         afterwards: What must be run after.
     """
 
@@ -45,6 +48,8 @@ class Statement:
     first: tuple[str, ...] = ()
     fills: str | None = None
     view: str | None = None
+    table: str | None = None
+    shape: str = ""
     afterwards: tuple[str, ...] = ()
 
 
@@ -125,7 +130,7 @@ def _check_names(tree: exp.Expr) -> None:
 
 
 def _create(tree: exp.Create, names: frozenset[str]) -> Statement:
-    """Tables and views: PostgreSQL replaces no tables, and views only by like ones."""
+    """Tables and views: PostgreSQL replaces no tables, and views only by like ones (``replacing.py``)."""
     table = cast(exp.Table, tree.find(exp.Table))
     name = _text(table)
     filled = name if tree.kind == "TABLE" and tree.expression else None
@@ -133,17 +138,28 @@ def _create(tree: exp.Create, names: frozenset[str]) -> Statement:
         return Statement(_text(tree, names), names, fills=filled)
     tree.set("replace", False)
     if tree.kind == "VIEW":
-        return Statement(_text(tree), view=name)
+        return Statement(_text(tree.expression), view=name)
     temporary = tree.find(exp.TemporaryProperty) is not None
     dropped = f"DROP TABLE IF EXISTS {'pg_temp.' if temporary else ''}{name}"
     reads = tree.expression.find_all(exp.Table) if tree.expression else ()
     if not any(read.name.lower() == table.name.lower() and read.db == table.db for read in reads):
+        if not temporary:
+            return _emptied_and_filled(tree, name, names)
         return Statement(_text(tree, names), names, first=(dropped,), fills=filled)
     # It is made of the table that it replaces.
     meanwhile = exp.to_table(f"{table.name}_anew", db=table.db or None)
     table.replace(meanwhile)
     renamed = f"ALTER TABLE {_text(meanwhile)} RENAME TO {identifier(table.name)}"
     return Statement(_text(tree, names), names, fills=name, afterwards=(dropped, renamed))
+
+
+def _emptied_and_filled(tree: exp.Create, name: str, names: frozenset[str]) -> Statement:
+    """A table that stays the same one; no view that the query reads may be made of it."""
+    if tree.expression is None:
+        columns = ", ".join(_text(column) for column in tree.this.expressions)
+        return Statement("", table=name, shape=f"CREATE TABLE {SHAPE} ({columns})")
+    query = _text(tree.expression, names)
+    return Statement(query, names, fills=name, table=name, shape=f"CREATE TABLE {SHAPE} AS {query} WITH NO DATA")
 
 
 # The rules: each takes a node and gives it back, or another in its place.
@@ -255,8 +271,11 @@ def _first_and_last(node: exp.Expr) -> exp.Expr:
 
 
 def _division(node: exp.Expr) -> exp.Expr:
-    """By nothing: DuckDB gives NULL, PostgreSQL an error."""
-    if isinstance(node, exp.Div | exp.IntDiv | exp.Mod) and not isinstance(node.expression, exp.Literal | exp.Nullif):
+    """By nothing: DuckDB gives NULL as the store opens it, PostgreSQL an error."""
+    if not isinstance(node, exp.Div | exp.IntDiv | exp.Mod):
+        return node
+    by = node.expression
+    if not isinstance(by, exp.Nullif) and not (isinstance(by, exp.Literal) and by.is_number and float(by.name)):
         node.set("expression", exp.Nullif(this=exp.paren(node.expression), expression=exp.Literal.number(0)))
     return node
 

@@ -83,5 +83,10 @@ class DuckDBStore(Store):
                     if "lock" not in str(error):
                         raise
                     raise self._locked() from error
-        connection.execute("SET TimeZone = 'UTC'")
+        prepare(connection)
         return connection
+
+
+def prepare(connection: DuckDBPyConnection) -> None:
+    """Have SQL mean what it does on every engine: times are in UTC, and what is divided by nothing is NULL."""
+    connection.execute("SET TimeZone = 'UTC'; SET ieee_floating_point_ops = FALSE")

@@ -10,7 +10,7 @@ CREATE OR REPLACE FUNCTION millstream.try_double(given text) RETURNS double prec
 LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
     SELECT CASE
         WHEN given ~ '^\s*[+-]?(\d{1,200}\.?\d{0,100}|\.\d{1,100})([eE][+-]?\d{1,2})?\s*$'
-            OR lower(given) IN ('inf', '-inf', 'infinity', '-infinity', 'nan')
+            OR lower(btrim(given)) IN ('inf', '+inf', '-inf', 'infinity', '+infinity', '-infinity', 'nan')
         THEN CAST(given AS double precision)
     END
 $$;

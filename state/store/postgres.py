@@ -19,11 +19,12 @@ from millstream.state.errors import (
     AuthenticationError,
     ConfigurationError,
     MillstreamError,
-    QueryError,
     UnreachableError,
 )
 from millstream.state.sql import identifier, literal
 from millstream.state.store.contract import Store
+from millstream.state.store.replacing import SHAPE, empty_table, replace_view
+from millstream.state.store.server_errors import typed_errors
 
 if TYPE_CHECKING:
     import psycopg2
@@ -131,7 +132,7 @@ class PostgresStore(Store):
     def _lock(self, raw: RawConnection) -> None:
         from psycopg2 import errors
 
-        with _typed_errors(self.name), raw.cursor() as cursor:
+        with typed_errors(self.name), raw.cursor() as cursor:
             cursor.execute("SELECT set_config('lock_timeout', %s, false)", [f"{max(1, int(self.patience * 1000))}ms"])
             try:
                 cursor.execute("SELECT pg_advisory_lock(%s)", [WRITERS])
@@ -185,15 +186,22 @@ class PostgresConnection:
 
         values = _named(parameters)
         cursor = self._raw.cursor()
-        with _typed_errors(self._name):
+        with typed_errors(self._name):
             for statement in translate(query):
                 for before in statement.first:
                     cursor.execute(before)
                 if statement.view:
-                    self._make_view(cursor, statement.view, statement.text)
+                    replace_view(cursor, statement.view, statement.text)
                     continue
                 # Without values psycopg2 leaves % alone.
-                cursor.execute(statement.text, values if statement.names else None)
+                bound = values if statement.names else None
+                if statement.table:
+                    columns = empty_table(cursor, statement.table, _filled_in(cursor, statement.shape, bound))
+                    if statement.text:
+                        query = _filled_in(cursor, statement.text, bound)
+                        cursor.execute(f"INSERT INTO {statement.table} ({columns}) {query}")
+                else:
+                    cursor.execute(statement.text, bound)
                 rows = cursor.rowcount
                 for after in statement.afterwards:
                     cursor.execute(after)
@@ -210,7 +218,7 @@ class PostgresConnection:
         (statement,) = translate(query)
         cursor = self._raw.cursor()
         assert isinstance(parameters, Iterable)
-        with _typed_errors(self._name):
+        with typed_errors(self._name):
             execute_batch(cursor, statement.text, [_named(row) for row in parameters], page_size=500)
         return cursor
 
@@ -232,7 +240,7 @@ class PostgresConnection:
         (statement,) = translate(query)
         cursor = self._raw.cursor()
         in_transaction = self._raw.info.transaction_status != 0
-        with _typed_errors(self._name):
+        with typed_errors(self._name):
             hold = "" if in_transaction else "WITH HOLD "
             cursor.execute("CLOSE ALL")
             cursor.execute(
@@ -247,7 +255,7 @@ class PostgresConnection:
                 columns = zip(*part, strict=True)
                 arrays = [pa.array(column, field.type) for column, field in zip(columns, schema, strict=True)]
                 yield pa.RecordBatch.from_arrays(arrays, schema=schema)
-                with _typed_errors(self._name):
+                with typed_errors(self._name):
                     cursor.execute(f"FETCH FORWARD {rows} FROM millstream_rows")
             cursor.execute("CLOSE millstream_rows")
 
@@ -261,25 +269,19 @@ class PostgresConnection:
         name = identifier(table)
         cursor = self._raw.cursor()
         total = 0
-        with _typed_errors(self._name):
-            cursor.execute(f"DROP TABLE IF EXISTS {'pg_temp.' if temporary else ''}{name}")
-            cursor.execute(f"CREATE {'TEMP ' if temporary else ''}TABLE {name} ({columns})")
+        with typed_errors(self._name):
+            if temporary:
+                cursor.execute(f"DROP TABLE IF EXISTS pg_temp.{name}")
+                cursor.execute(f"CREATE TEMP TABLE {name} ({columns})")
+            else:
+                empty_table(cursor, name, f"CREATE TABLE {SHAPE} ({columns})")
+            ordered = ", ".join(identifier(field.name) for field in schema)
             for batch in batches:
                 if batch.num_rows:
-                    cursor.copy_expert(f"COPY {name} FROM STDIN (FORMAT csv)", io.BytesIO(_csv(batch)))
+                    cursor.copy_expert(f"COPY {name} ({ordered}) FROM STDIN (FORMAT csv)", io.BytesIO(_csv(batch)))
                     total += batch.num_rows
             if total >= ROWS_WORTH_STATISTICS:
                 cursor.execute(f"ANALYZE {name}")
-
-    def _make_view(self, cursor: RawCursor, view: str, text: str) -> None:
-        """Make a view, unless it is there as it should be: replacing one waits for all who read it."""
-        wanted = f"millstream {hashlib.sha256(text.encode()).hexdigest()[:16]}"
-        cursor.execute("SELECT obj_description(to_regclass(%s), 'pg_class')", [view])
-        row = cursor.fetchone()
-        if row is None or row[0] != wanted:
-            cursor.execute(f"DROP VIEW IF EXISTS {view} CASCADE")
-            cursor.execute(text)
-            cursor.execute(f"COMMENT ON VIEW {view} IS {literal(wanted)}")
 
 
 def _parsed(url: str) -> dict[str, str]:
@@ -307,7 +309,7 @@ def _parsed(url: str) -> dict[str, str]:
 def _prepare(raw: RawConnection, name: str) -> None:
     """Look whether the database is fit, and make the functions of ``functions.sql`` unless they are there."""
     script, version = _functions()
-    with _typed_errors(name), raw.cursor() as cursor:
+    with typed_errors(name), raw.cursor() as cursor:
         cursor.execute(
             """
             SELECT current_setting('server_encoding'), 'B' < 'a', lower('É') = 'é',
@@ -332,26 +334,9 @@ def _functions() -> tuple[str, str]:
     return script, f"functions of Millstream, {hashlib.sha256(script.encode()).hexdigest()[:16]}"
 
 
-@contextmanager
-def _typed_errors(name: str) -> Iterator[None]:
-    """Turn the driver's errors into ours."""
-    import psycopg2
-
-    try:
-        yield
-    except (psycopg2.OperationalError, psycopg2.InterfaceError) as error:
-        if isinstance(error, psycopg2.errors.QueryCanceled):
-            raise QueryError(_said(error), where="store") from error
-        raise UnreachableError(
-            f"PostgreSQL at {name} went away: {_said(error)}", where="store", remedy="run again."
-        ) from error
-    except psycopg2.Error as error:
-        raise QueryError(_said(error), where="store") from error
-
-
-def _said(error: psycopg2.Error) -> str:
-    """The server's words without DETAIL, which repeats rows."""
-    return error.diag.message_primary or (str(error).strip().splitlines() or [type(error).__name__])[0]
+def _filled_in(cursor: RawCursor, text: str, values: Mapping[str, object] | None) -> str:
+    """A statement with its values in it."""
+    return cursor.mogrify(text, values).decode()
 
 
 def _named(parameters: object) -> Mapping[str, object]:

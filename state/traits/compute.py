@@ -11,6 +11,7 @@ import importlib.util
 import json
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
@@ -18,10 +19,18 @@ from typing import TYPE_CHECKING
 
 import duckdb
 
-from millstream.state.errors import QueryError, UnreachableError
+from millstream.state.errors import QueryError, TimeLimitError, UnreachableError
 from millstream.state.profiles.columns import SQL_TYPES
 from millstream.state.sql import quoted
-from millstream.state.store import column_types, count_rows, drop_temporary_tables, kept_whole, write_arrow
+from millstream.state.store import (
+    SECONDS,
+    column_types,
+    count_rows,
+    drop_temporary_tables,
+    kept_whole,
+    time_limit,
+    write_arrow,
+)
 from millstream.state.traits.cards import card_json
 from millstream.state.traits.checking import UnfitValuesError, check_values, told
 from millstream.state.traits.contract import Context, Result
@@ -53,6 +62,7 @@ def describe(
     run_id: str,
     now: datetime,
     full: bool = False,
+    sql_seconds: float = SECONDS,
 ) -> DescribeReport:
     """Compute the traits that are due of every profile.
 
@@ -63,6 +73,7 @@ def describe(
         run_id: Names this run in the history.
         now: The time of the run, aware; nothing later is known.
         full: Compute all sets, due or not.
+        sql_seconds: How long the SQL of a set of the project's own may take.
 
     Raises:
         ConfigurationError: Sets do not fit together.
@@ -70,7 +81,7 @@ def describe(
     started = time.monotonic()
     sets = ordered(sets)
     create_trait_tables(connection)
-    run = _Run(connection, sets, rules, now, full=full)
+    run = _Run(connection, sets, rules, now, full=full, sql_seconds=sql_seconds)
     try:
         for one in sets:
             run.states[one.name] = run.state_of(one)
@@ -96,12 +107,20 @@ class _Run:
     """One run: what is known of the sets, and what was made of them so far."""
 
     def __init__(
-        self, connection: Connection, sets: Sequence[TraitSet], rules: TraitRules, now: datetime, *, full: bool
+        self,
+        connection: Connection,
+        sets: Sequence[TraitSet],
+        rules: TraitRules,
+        now: datetime,
+        *,
+        full: bool,
+        sql_seconds: float,
     ) -> None:
         self.connection = connection
         self.rules = rules
         self.now = now
         self.full = full
+        self.sql_seconds = sql_seconds
         self.by_name = {one.name: one for one in sets}
         self.states = set_states(connection)
         self.stored = tables_of_sets(connection)
@@ -148,7 +167,7 @@ class _Run:
                 return self._compute(one)
         except (UnreachableError, duckdb.FatalException):
             raise
-        except (QueryError, UnfitValuesError, duckdb.Error) as error:
+        except (QueryError, TimeLimitError, UnfitValuesError, duckdb.Error) as error:
             return told(error, one)
         except Exception as error:
             # A function may raise anything.
@@ -180,7 +199,8 @@ class _Run:
         table = WORKING + one.name
         if one.compute is None:
             assert one.sql is not None
-            self._store(one, table, one.sql, tuple(one.traits), bound(read_select(one.sql).values, self.values))
+            with self._limited(one):
+                self._store(one, table, one.sql, tuple(one.traits), bound(read_select(one.sql).values, self.values))
             return Made(table, check_values(self.connection, one, table), columns=tuple(one.traits))
         result = one.compute(Context(connection=self.connection, as_of=self.now, rules=self.rules))
         columns = _columns_of(one, result)
@@ -190,6 +210,10 @@ class _Run:
         self.connection.execute("DROP TABLE given_rows")
         people = check_values(self.connection, one, table)
         return Made(table, people, columns, dict(result.cards), dict(result.tables), result.nothing_to_learn)
+
+    def _limited(self, one: TraitSet) -> AbstractContextManager[None]:
+        """A limit of time for what somebody wrote."""
+        return time_limit(self.connection, self.sql_seconds, where=one.file) if _is_own(one) else nullcontext()
 
     def _store(
         self, one: TraitSet, table: str, query: str, columns: Sequence[str], values: dict[str, object] | None
@@ -242,10 +266,15 @@ def _columns_of(one: TraitSet, result: Result) -> tuple[str, ...]:
 
 def _check_tables(one: TraitSet, result: Result) -> None:
     """A project's set may not replace tables that are others'."""
-    if one.file and not one.file.startswith(f"{SHIPPED.name}/"):
+    if _is_own(one):
         for table in result.tables:
             if not table.startswith(f"{one.name}_"):
                 raise UnfitValuesError(f"its further table {table!r} should be called {one.name}_..., after the set")
+
+
+def _is_own(one: TraitSet) -> bool:
+    """Whether a set is the project's, and not one that is shipped or follows from other sections."""
+    return bool(one.file) and not one.file.startswith(f"{SHIPPED.name}/")
 
 
 def _changed(before: SetState, status: SetStatus, message: str) -> SetState:

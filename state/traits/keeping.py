@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from millstream.state.profiles.columns import SQL_TYPES
-from millstream.state.profiles.people_view import create_people_view, drop_people_view
+from millstream.state.profiles.people_view import create_people_view, let_columns_go
 from millstream.state.sql import quoted
 from millstream.state.store import column_types, kept_whole, write_arrow
 from millstream.state.traits.cards import card_json
@@ -55,8 +55,6 @@ def keep(
 ) -> None:
     """Write what was made of the sets that were due, and put all computed traits together anew."""
     with kept_whole(connection):
-        # Before the tables it reads are replaced.
-        drop_people_view(connection)
         for name, one in made.items():
             connection.execute(f"CREATE OR REPLACE TABLE traits.{quoted(name)} AS SELECT * FROM {quoted(one.table)}")
             for table, rows in one.tables.items():
@@ -92,6 +90,8 @@ def _put_together(connection: Connection, sets: Sequence[TraitSet]) -> None:
             joins.append(
                 f"LEFT JOIN traits.{quoted(one.name)} AS set_{number} ON set_{number}.profile_id = profile.profile_id"
             )
+    kinds = {name: SQL_TYPES[trait.type] for one in sets for name, trait in one.traits.items()}
+    let_columns_go(connection, "computed", {"profile_id": "TEXT", **kinds})
     connection.execute(
         f"CREATE OR REPLACE TABLE customers.computed AS SELECT {', '.join(columns)} "
         f"FROM customers.profiles AS profile {' '.join(joins)}"

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from millstream.state.profiles.columns import SQL_TYPES, existing_columns
-from millstream.state.sql import json_path, literal, quoted
+from millstream.state.sql import json_path, literal, number, quoted
 
 if TYPE_CHECKING:
     from millstream.state.model.declarations import TraitType
@@ -74,12 +74,17 @@ def _property(*names: str) -> str:
     return texts[0] if len(texts) == 1 else f"coalesce({', '.join(texts)})"
 
 
+def _read_as(sql_type: str, text: str) -> str:
+    """A text as a value of a type; NULL where it is none."""
+    return number(text) if sql_type == "DOUBLE" else f"TRY_CAST({text} AS {sql_type})"
+
+
 def profiles_query(connection: Connection, scope: Scope) -> str:
     """The golden profiles, with every column that sets read of them, in the type they read it as."""
     existing = existing_columns(connection)
     wanted = {name: SQL_TYPES[kind] for name, kind in scope.profile_traits.items()}
     columns = [
-        f"TRY_CAST(CAST({quoted(name)} AS TEXT) AS {wanted[name]}) AS {quoted(name)}"
+        f"{_read_as(wanted[name], f'CAST({quoted(name)} AS TEXT)')} AS {quoted(name)}"
         if name in wanted and wanted[name] != sql_type
         else quoted(name)
         for name, sql_type in existing.items()
@@ -147,8 +152,8 @@ def line_items_query(_: Connection, __: Scope) -> str:
         )
         SELECT profile_id, order_id, happened_at, {_property("product_id", "sku", "id", "name")} AS product_id,
                {_property("name")} AS name, {_property("category")} AS category,
-               coalesce(TRY_CAST({_property("quantity")} AS DOUBLE), 1) AS quantity,
-               TRY_CAST({_property("price")} AS DOUBLE) AS price
+               coalesce({number(_property("quantity"))}, 1) AS quantity,
+               {number(_property("price"))} AS price
         FROM items
         """
 
@@ -234,7 +239,7 @@ def survey_answers_query(_: Connection, __: Scope) -> str:
     satisfaction = f"TRY_CAST({_property('satisfaction')} AS DOUBLE)"
     return f"""
         SELECT profile_id, happened_at, event_id, source, {_property("survey_id")} AS survey_id,
-               TRY_CAST({_property("nps_score")} AS DOUBLE) AS nps_score,
+               {number(_property("nps_score"))} AS nps_score,
                CASE WHEN {satisfaction} BETWEEN 0 AND 1 THEN {satisfaction}
                     WHEN name = 'Satisfaction Rated' AND {_property("score")} LIKE 'good%' THEN 1
                     WHEN name = 'Satisfaction Rated' AND {_property("score")} LIKE 'bad%' THEN 0

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 from pydantic import SecretStr
 
+from millstream.state import library_logs
 from millstream.state.errors import (
     AuthenticationError,
     ConfigurationError,
@@ -60,6 +61,7 @@ _NETWORK_ERRORS = (
     "gaierror",
 )
 _LIBRARIES = ("adlfs", "aiobotocore", "aiohttp", "azure", "botocore", "gcsfs", "google", "paramiko", "s3fs")
+_LOGGERS = (*_LIBRARIES, "fsspec")
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -119,6 +121,7 @@ def open_place(access: PlaceAccess) -> AbstractFileSystem:
     """
     from fsspec.core import url_to_fs
 
+    library_logs.log_no_contents(*_LOGGERS)
     protocol = access.protocol
     if protocol not in PROTOCOLS:
         raise ConfigurationError(f"There are no files at {protocol}://.", allowed=PROTOCOLS)

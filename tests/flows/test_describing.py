@@ -16,6 +16,7 @@ from millstream.flows.demo.local_prefect import LocalPrefect
 from millstream.flows.project import ProjectError, load_project
 from millstream.flows.showing.traits import card_text, trait_rows
 from millstream.flows.steps.failure import describe_problems
+from millstream.state.errors import ConfigurationError
 from millstream.state.ledger.alerts import firing
 from millstream.state.model.tables import create_tables
 from millstream.state.store import Store
@@ -122,6 +123,32 @@ alerts:"""
     assert ours["problem"] == f"stands still: {why}"
     write_trait(tmp_path, OWN)
     assert steps.run_all(workspace()).ok
+
+
+def test_an_audience_that_comes_with_its_trait_waits_alone_until_the_trait_is_computed(
+    store: Store, tmp_path: Path
+) -> None:
+    steps.run_all(workspace())
+    project = tmp_path / "millstream.yaml"
+    before = project.read_text()
+    ours = "\n  ours: {{rule: {{trait: {}, equals: same}}}}\nalerts:"
+    project.write_text(before.replace("\nalerts:", ours.format("Mine")))
+    write_trait(tmp_path, OWN)
+    selected = {one.name: one for one in steps.select(workspace(), run_id="r")}
+    assert (selected["buyers"].size, selected["buyers"].held) == (3, None)
+    assert selected["ours"].held == "the trait set 'own' was not computed yet: run `millstream describe`"
+    write_trait(tmp_path, OWN.replace("inputs", "imputs"))
+    [_, waiting] = steps.select(workspace(), run_id="r")
+    assert waiting.held is not None
+    assert "nobody has the trait 'mine', and a file of traits is wrong: traits/own.sql:3" in waiting.held
+    write_trait(tmp_path, BROKEN)
+    report = steps.run_all(workspace())
+    assert [(one.name, one.held is not None) for one in report.selected] == [("buyers", False), ("ours", True)]
+    write_trait(tmp_path, OWN)
+    assert [(one.name, one.size) for one in steps.run_all(workspace()).selected] == [("buyers", 3), ("ours", 7)]
+    project.write_text(before.replace("\nalerts:", ours.format("mien")))
+    with pytest.raises(ConfigurationError, match="did you mean 'mine'"):
+        steps.select(workspace(), run_id="r")
 
 
 def test_the_command_computes_and_shows(store: Store, tmp_path: Path) -> None:

@@ -394,6 +394,17 @@ class TestReview:
         assert members(project) == before
         assert rows(project, "SELECT status, reason FROM customers.links") == [("withdrawn", "linkage is off")]
 
+    def test_a_link_that_a_decision_holds_back_is_not_told_as_joining(
+        self, project: Path, link: tuple[str, str]
+    ) -> None:
+        assert call("review", "--accept", "l_1", "--yes").exit_code == 0
+        assert "joined, accepted by hand" in call("explain", link[0]).stdout
+        assert call("unmerge", link[0], "--record", link[0], "--yes").exit_code == 0
+        shown = call("explain", link[0]).stdout
+        assert "by link l_1: unmerged by hand" in " ".join(shown.split())
+        assert "but not joined: see above" in shown
+        assert "joined, accepted by hand" not in shown
+
     def test_wrong_use_is_said_clearly(self, project: Path, link: tuple[str, str]) -> None:
         for arguments, said in (
             (("--accept", "l_2"), "no link 'l_2'"),

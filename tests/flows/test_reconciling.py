@@ -14,6 +14,7 @@ from millstream.flows.project import load_project
 from millstream.flows.steps import Workspace
 from millstream.flows.steps.reconciling import beside
 from millstream.sandbox import Sandbox
+from tests.flows.calling import call as called
 from tests.flows.calling import call_json
 
 PROJECT = """
@@ -97,6 +98,8 @@ def test_what_was_changed_by_hand_is_found_and_put_right(shop: tuple[Path, Sandb
     assert counts(call(folder, "reconcile", "letters")) == {"letters": ("in_step", 0, 0, 0)}
     runs = call(folder, "status")["runs"]
     assert [run["kind"] for run in runs[:2]] == ["reconcile", "activate"]
+    shown = " ".join(called("reconcile", "letters", "-p", str(folder)).stdout.split())
+    assert "sync status acknowledged there missing there again strangers letters in_step" in shown
 
 
 def test_looking_at_an_audience_that_is_not_there_does_not_make_it(shop: tuple[Path, Sandbox]) -> None:

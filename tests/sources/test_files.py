@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import io
 import os
 import subprocess
 import sys
@@ -28,6 +29,7 @@ from millstream.sources.from_project import column_name, column_names
 from millstream.sources.ingest import IngestReport, ingest
 from millstream.sources.pull import Window
 from millstream.state.errors import AuthenticationError, ConfigurationError, PermissionDeniedError, UnreachableError
+from millstream.state.model.declarations import Identifier
 from millstream.state.store import DuckDBStore
 
 BOUGHT = {
@@ -326,6 +328,27 @@ def test_xml_rows_are_elements(folder: Folder) -> None:
     ]
 
 
+def test_xml_without_line_breaks_keeps_every_row(folder: Folder) -> None:
+    rows = "".join(f'<customer no="{n}"><name>p{n}</name></customer>' for n in range(1, 5))
+    folder.write("a.xml", f"<x>{rows}\n<customer no='5'/></x>")
+    stream = {"files": "*.xml", "row": "customer", "primary_key": [], "columns": {"no": "bigint"}}
+    assert folder.pull(stream).ok
+    assert folder.people("no, _line") == [(1, 1), (2, 2), (3, 3), (4, 4), (5, 5)]
+
+
+def test_xml_without_line_breaks_goes_on_in_the_middle(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
+    from millstream.sources.files.formats import READERS
+    from millstream.sources.files.settings import FileStream
+
+    monkeypatch.setattr(batches, "ROWS_A_BATCH", 3)
+    rows = b"".join(b"<r><no>%d</no></r>" % number for number in range(10))
+    how = FileStream(files="a.xml", row="r")
+    first = next(READERS["xml"](io.BytesIO(b"<x>" + rows + b"</x>"), how, 0))
+    rest = list(READERS["xml"](io.BytesIO(b"<x>" + rows + b"</x>"), how, first.last_line))
+    read = [value for batch in (first, *rest) for value in batch.columns["no"]]
+    assert read == [str(number) for number in range(10)]
+
+
 def test_xml_that_could_unfold_is_refused(folder: Folder) -> None:
     laughs = "".join(f'<!ENTITY l{n} "{f"&l{n - 1};" * 10}">' for n in range(1, 10))
     folder.write("a.xml", f'<!DOCTYPE x [<!ENTITY l0 "ha">{laughs}]><x><customer no="&l9;"/></x>')
@@ -374,8 +397,41 @@ def test_compressed_files_and_archives_are_unpacked(folder: Folder) -> None:
         archive.writestr("deep/two.csv", "No,Name\n3,Cy\n4\n")
         archive.writestr("__MACOSX/one.csv", "x")
     assert folder.pull({"files": "*.csv.*", "format": "csv"}).ok
-    assert folder.people("no, _file") == [("1", "a.csv.gz"), ("2", "b.csv.zip"), ("3", "b.csv.zip")]
+    assert folder.people("no, _file") == [
+        ("1", "a.csv.gz"),
+        ("2", "b.csv.zip/one.csv"),
+        ("3", "b.csv.zip/deep/two.csv"),
+    ]
     assert folder.broken() == [(3, "deep/two.csv: has 1 fields, and the header has 2")]
+
+
+def write_archive(folder: Folder, age: float, **members: str) -> None:
+    path = folder.write("all.zip", b"", age=age)
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in members.items():
+            archive.writestr(f"{name}.csv", content)
+    moment = datetime.now(UTC).timestamp() - age
+    os.utime(path, (moment, moment))
+
+
+def test_files_of_one_archive_are_told_apart(folder: Folder) -> None:
+    write_archive(folder, 60, one="No,Name\n1,Ana\n2\n", two="No,Name\n3,Cy\n4\n")
+    stream = {"files": "*.zip", "format": "csv", "primary_key": []}
+    assert folder.pull(stream).ok
+    assert folder.people("no, _file, _line") == [("1", "all.zip/one.csv", 2), ("3", "all.zip/two.csv", 2)]
+    assert [line for line, _ in folder.broken()] == [3, 3]
+
+
+def test_rows_that_a_changed_archive_no_longer_has_are_marked(folder: Folder) -> None:
+    write_archive(folder, 90, one="No,Name\n1,Ana\n2,Bo\n", two="No,Name\n3,Cy\n")
+    stream = {"files": "*.zip", "format": "csv", "replace": "file", "vanished": "delete"}
+    folder.pull(stream)
+    write_archive(folder, 60, one="No,Name\n1,Ana\n")
+    assert folder.pull(stream).ok
+    assert folder.people("no, _deleted") == [("1", False), ("2", True), ("3", True)]
+    (folder.path / "exports" / "all.zip").unlink()
+    folder.pull(stream)
+    assert folder.people("no, _deleted") == [("1", True), ("2", True), ("3", True)]
 
 
 # Which files
@@ -592,6 +648,15 @@ def test_the_project_file_says_what_the_rows_say_of_people(folder: Folder) -> No
         "double",
         "text",
     )
+
+
+def test_an_address_may_stand_in_several_columns(folder: Folder) -> None:
+    said = {"Straße": {"kind": "address", "with": ["PLZ", "Ort"]}, "no": "user_id"}
+    stream = folder.source({"people": {"identifiers": said}}).streams()[0]
+    assert stream.people is not None
+    address, _ = stream.people.identifiers
+    assert address == Identifier(kind="address", columns=("strasse", "plz", "ort"))
+    assert {"strasse", "plz", "ort"} <= {column.name for column in stream.columns}
 
 
 # Settings

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 from zoneinfo import ZoneInfo
 
 import orjson
 import pytest
+import requests
 import responses
 
 from millstream.sources.check import check_source
@@ -320,6 +323,32 @@ class TestConversations:
         assert kept.pull("conversations").errors == []
         assert kept.sql("SELECT id FROM conversations WHERE deleted") == [("1",)]
 
+    def test_what_was_deleted_before_a_pull_that_broke_off_is_marked_by_the_next(
+        self, workspace: Workspace, vendor: Any, kept: Kept
+    ) -> None:
+        now = datetime.now(UTC)
+        workspace.conversations = [a_conversation(number, now - timedelta(days=9)) for number in (1, 2)]
+        kept.pull("conversations")
+        workspace.conversations = [a_conversation(2, now + timedelta(hours=5))]
+        workspace.deleted = [{"id": "1", "deleted_at": int((now + timedelta(minutes=5)).timestamp())}]
+        vendor.remove(responses.GET, f"{ROOT}/conversations/deleted")
+        vendor.get(f"{ROOT}/conversations/deleted", status=403, json=refusal("forbidden"))
+        later = now + timedelta(hours=6)
+        assert kept.pull("conversations", pulled_at=later).errors
+        vendor.remove(responses.GET, f"{ROOT}/conversations/deleted")
+        vendor.add_callback(responses.GET, f"{ROOT}/conversations/deleted", workspace._deleted)
+        assert kept.pull("conversations", pulled_at=later + timedelta(hours=1)).errors == []
+        assert kept.sql("SELECT id FROM conversations WHERE deleted") == [("1",)]
+
+    def test_a_full_pull_learns_of_all_that_was_deleted(self, workspace: Workspace, kept: Kept) -> None:
+        now = datetime.now(UTC)
+        workspace.conversations = [a_conversation(number, now - timedelta(days=9)) for number in (1, 2)]
+        kept.pull("conversations")
+        workspace.conversations = workspace.conversations[1:]
+        workspace.deleted = [{"id": "1", "deleted_at": int((now - timedelta(days=3)).timestamp())}]
+        assert kept.pull("conversations", full=True).errors == []
+        assert kept.sql("SELECT id FROM conversations WHERE deleted") == [("1",)]
+
     def test_a_version_without_a_list_of_deleted_ones_is_told(self, workspace: Workspace, vendor: Any) -> None:
         workspace.conversations = [a_conversation(1, NOW)]
         vendor.remove(responses.GET, f"{ROOT}/conversations/deleted")
@@ -489,6 +518,32 @@ class TestEvents:
         workspace.contacts = [a_contact(1, NOW)]
         vendor.get(self.PAGE, status=404, json=refusal("not_found"))
         assert read(pull_of(intercom(), "data_events", pulled_at=NOW)) == []
+
+    def test_events_from_before_a_pull_that_broke_off_are_read_by_the_next(
+        self, workspace: Workspace, vendor: Any
+    ) -> None:
+        since, lately = NOW - timedelta(days=40), NOW - timedelta(hours=2)
+        workspace.contacts = [a_contact(1, lately), a_contact(2, NOW - timedelta(hours=1))]
+        events = {"c1": [], "c2": [self.event(NOW - timedelta(days=30))]}
+        refuses = {"c2"}
+
+        def answer(request: requests.PreparedRequest) -> tuple[int, dict[str, str], str]:
+            contact = parse_qs(urlsplit(str(request.url)).query)["intercom_user_id"][0]
+            if contact in refuses:
+                return 403, {}, json.dumps(refusal("forbidden"))
+            return 200, {}, json.dumps({"events": events[contact], "pages": {}})
+
+        vendor.add_callback(responses.GET, self.PAGE, answer)
+        state = {"since": since.isoformat()}
+        pull = pull_of(intercom(), "data_events", state=state, pulled_at=NOW)
+        with pytest.raises(PermissionDeniedError):
+            read(pull)
+        refuses.clear()
+        # What an ended pull keeps: its notes, which say that the contacts of the pages before were asked.
+        kept = {**pull.state, "since": lately.isoformat()}
+        rows = read(pull_of(intercom(), "data_events", state=kept, pulled_at=NOW + timedelta(hours=1)))
+        assert [row["contact_id"] for row in rows] == ["c2"]
+        assert set(kept) == {"since"}
 
     @pytest.mark.parametrize(("of", "contacts"), [("changed", 1), ("all", 3)])
     def test_later_pulls_ask_for_those_who_changed_or_for_all(

@@ -404,6 +404,29 @@ class TestProfiles:
         assert [form.get("where") for form in forms(vendor)] == [None, since, None]
         assert (state["reading"], state["seen"]) == (2, "2026-01-09T10:00:00")
 
+    def test_fewer_than_announced_take_nobody_for_gone(self, vendor: Any) -> None:
+        vendor.post(ENGAGE, json=a_page([a_profile("u-1"), a_profile("u-2")], total=3))
+        vendor.post(ENGAGE, json=a_page([], 1, total=3))
+        state: dict[str, Any] = {}
+        with pytest.raises(IncompleteError, match="announced 3 profiles and 2 came"):
+            read(pull_of(mixpanel(), "profiles", state=state, pulled_at=NOON))
+        assert not {"walk", "seen", "whole"} & state.keys()
+
+    def test_a_query_that_ends_half_read_leaves_the_place_where_it_was(self, vendor: Any) -> None:
+        vendor.post(ENGAGE, json=a_page([a_profile("u-1", "2026-01-10T09:00:00"), a_profile("u-2")], total=3))
+        vendor.post(ENGAGE, status=400, json={"error": "request for page in uncached query for params"})
+        whole = (NOON - timedelta(days=1)).isoformat()
+        state = {"whole": whole, "seen": "2026-01-05T10:00:00", "reading": 1}
+        with pytest.raises(IncompleteError, match="forgotten"):
+            read(pull_of(mixpanel(), "profiles", state=state, pulled_at=NOON))
+        assert state["seen"] == "2026-01-05T10:00:00"
+
+    def test_a_time_in_the_future_moves_no_place_beyond_now(self, vendor: Any) -> None:
+        vendor.post(ENGAGE, json=a_page([a_profile("u-1", "2099-01-09T10:00:00"), a_profile("u-2")]))
+        state: dict[str, Any] = {}
+        read(pull_of(mixpanel(), "profiles", state=state, pulled_at=NOON))
+        assert state["seen"] == "2026-01-10T12:00:00"
+
     def test_what_the_hour_does_not_allow_is_read_in_the_next(self, vendor: Any) -> None:
         def answer(request: requests.PreparedRequest) -> tuple[int, dict[str, str], str]:
             page = int(parse_qs(str(request.body or "")).get("page", ["0"])[0])

@@ -209,6 +209,33 @@ class TestBulkJobs:
         with pytest.raises(MalformedAnswerError, match="no CSV but text/html"):
             read(pull_of(salesforce(bulk_from_rows=0), "contacts"))
 
+    def test_a_result_that_does_not_say_so_is_utf_8_all_the_same(self, vendor: Any) -> None:
+        vendor.post(JOBS, json=a_job(1))
+        vendor.get(f"{JOBS}/7501", json=a_job(1, rows=1))
+        body = (
+            "Id,LastName,CreatedDate,SystemModstamp\n1,Müller-Łoś,2026-01-01T00:00:00.000Z,2026-01-01T00:00:00.000Z\n"
+        )
+        headers = {"Sforce-Locator": "null", "Content-Type": "text/csv"}
+        vendor.add_callback("GET", f"{JOBS}/7501/results", lambda _: (200, headers, body.encode()), content_type=None)
+        assert [row["last_name"] for row in read(pull_of(salesforce(bulk_from_rows=0), "contacts"))] == ["Müller-Łoś"]
+
+    def test_a_result_in_no_readable_encoding_is_named(self, vendor: Any) -> None:
+        vendor.post(JOBS, json=a_job(1))
+        vendor.get(f"{JOBS}/7501", json=a_job(1, rows=1))
+        vendor.get(f"{JOBS}/7501/results", body=b"Id\nM\xfcller\n", content_type="text/csv")
+        with pytest.raises(MalformedAnswerError, match="not in UTF-8"):
+            read(pull_of(salesforce(bulk_from_rows=0), "contacts"))
+
+    def test_a_job_tells_how_far_its_result_has_been_read(self, vendor: Any) -> None:
+        vendor.post(JOBS, json=a_job(1))
+        vendor.get(f"{JOBS}/7501", json=a_job(1, rows=4))
+        results(vendor, 1, [a_record(1), a_record(2)], then="next")
+        pull = pull_of(salesforce(bulk_from_rows=0), "contacts")
+        assert pull.stream.read is not None
+        pages = iter(pull.stream.read(pull))
+        left = pull.forecast(len(next(pages)) + len(next(pages)))
+        assert "2 of 4 rows read" in str(left)
+
     def test_a_result_that_is_cut_short_is_noticed(self, vendor: Any) -> None:
         vendor.post(JOBS, json=a_job(1))
         vendor.get(f"{JOBS}/7501", json=a_job(1, rows=2))

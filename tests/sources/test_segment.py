@@ -181,6 +181,7 @@ class TestTimes:
             ({"sentAt": "soon", "timestamp": "2026-03-01T09:00:00Z"}, "09:00:00"),
             ({"timestamp": {"a": 1}}, "12:00:00"),
             ({"timestamp": "9999-12-31T23:59:59-23:00"}, "12:00:00"),
+            ({"timestamp": "2099-03-01T09:00:00Z"}, "12:00:00"),
         ],
     )
     def test_the_senders_clock_is_corrected_by_ours(self, message: dict[str, Any], expected: str) -> None:

@@ -128,6 +128,22 @@ class TestCalls:
         assert track["message"]["sentAt"] == page["message"]["sentAt"] == shared["sentAt"]
         assert (rejected["kind"], rejected["reason"]) == ("rejected", "`event` is missing.")
 
+    @pytest.mark.parametrize("named", [{}, {"messageId": "m-2"}])
+    def test_a_message_that_is_nested_too_deeply_takes_no_other_along(
+        self, place: Place, named: dict[str, Any]
+    ) -> None:
+        deep = b'{"a":' * 300 + b"1" + b"}" * 300
+        said = json.dumps({**TRACK, "type": "track"}).encode()
+        other = json.dumps({"type": "track", "userId": "u-2", "event": "X", **named}).encode()[:-1]
+        [answer] = place.send(Post("/v1/batch", b'{"batch":[%b,%b,"properties":%b}]}' % (said, other, deep)))
+        assert answer.json() == {
+            "success": True,
+            "rejected": [{"index": 1, "reason": "A message is nested too deeply."}],
+        }
+        kept, rejected = place.lines()
+        assert kept["message"]["messageId"] == "m-1"
+        assert json.loads(rejected["text"]).items() >= {"type": "track", "userId": "u-2", "event": "X", **named}.items()
+
     def test_a_message_without_id_gets_the_same_when_it_is_sent_again(self, place: Place) -> None:
         said = {"userId": "u", "event": "X", "timestamp": "2026-01-01T00:00:00Z"}
         timeless = {"userId": "u", "event": "X"}
@@ -407,6 +423,13 @@ class TestWebhooks:
         ids = [line["id"] for line in place.lines()]
         assert ids[:2] == ["1", "2"]
         assert len(ids[2]) == 32
+
+    def test_what_is_nested_too_deeply_is_refused(self, place: Place) -> None:
+        body = b"[" * 300 + b"1" + b"]" * 300
+        signature = hmac.new(b"hush", body, hashlib.sha256).hexdigest()
+        hooks = {"till": {"secret": "hush"}}
+        [answer] = place.send(Post("/webhooks/till", body, {"X-Signature": signature}), webhooks=hooks)
+        assert (answer.status_code, answer.json()["error"]) == (400, "The body is nested too deeply.")
 
     def test_what_is_signed_and_no_json_is_refused(self, place: Place) -> None:
         assert self.deliver(place, {}, {"X-Signature": signed(b"a=b")}, b"a=b") == 400

@@ -347,6 +347,44 @@ class TestRatings:
         (query,) = asked(vendor)
         assert (query["start_time"], query["end_time"]) == (str(NOON), str(NOON + 9))
 
+    def test_a_pull_that_broke_off_goes_on_with_its_page(self, vendor: Any) -> None:
+        def page(number: int, after: str | None) -> dict[str, Any]:
+            rows = [{"id": number, "score": "good"}]
+            return {"satisfaction_ratings": rows, "meta": {"has_more": after is not None, "after_cursor": after}}
+
+        vendor.get(RATINGS, json=page(1, "one"))
+        vendor.get(RATINGS, status=422, json={})
+        state: dict[str, Any] = {}
+        with pytest.raises(RefusedError):
+            read(pull_of(zendesk(), "satisfaction_ratings", state=state))
+        assert state == {"after": "one"}
+        vendor.get(RATINGS, json=page(2, None))
+        assert [row["id"] for row in read(pull_of(zendesk(), "satisfaction_ratings", state=state))] == [2]
+        assert asked(vendor)[-1]["page[after]"] == "one"
+        assert state == {}
+
+    def test_a_place_that_is_no_longer_known_begins_anew(self, vendor: Any) -> None:
+        vendor.get(RATINGS, status=400, json={"error": "InvalidPaginationParameter"})
+        vendor.get(RATINGS, json={"satisfaction_ratings": [{"id": 1, "score": "good"}], "meta": {"has_more": False}})
+        state = {"after": "gone"}
+        assert len(read(pull_of(zendesk(), "satisfaction_ratings", state=state))) == 1
+        assert "page[after]" not in asked(vendor)[-1]
+        assert state == {}
+
+    def test_the_highest_change_of_all_parts_is_the_next_place(
+        self, vendor: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(exports, "PAGES_A_PART", 1)
+        for number, (day, after) in enumerate(((9, "one"), (2, None))):
+            at = f"2026-01-0{day}T10:00:00Z"
+            named = {"ticket_id": 1, "requester_id": 2, "score": "good", "created_at": at, "updated_at": at}
+            meta = {"has_more": after is not None, "after_cursor": after}
+            vendor.get(RATINGS, json={"satisfaction_ratings": [{"id": number, **named}], "meta": meta})
+        report = Pulled(tmp_path).pull(zendesk(streams=("satisfaction_ratings",)))
+        assert report.errors == []
+        assert report.streams[0].cursor == "2026-01-09T10:00:00+00:00"
+        assert report.streams[0].rows == 2
+
     @pytest.mark.parametrize("status", [403, 404])
     def test_an_account_without_them_says_to_leave_the_stream_out(self, vendor: Any, status: int) -> None:
         vendor.get(RATINGS, status=status, json={"error": {"title": "Forbidden", "message": "No access"}})

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 from millstream.state.audiences import Audience, compile_audiences, create_audience_tables, why
 from millstream.state.profiles.columns import existing_columns
-from millstream.state.profiles.people_view import create_people_view, drop_people_view
+from millstream.state.profiles.people_view import create_people_view
 from millstream.state.sql import quoted
 from millstream.state.store import Connection
 from millstream.state.traits.rules import TraitRules
@@ -49,7 +49,6 @@ class AudienceWorld:
 
     def have_traits(self, **types: str) -> None:
         """Let people have traits, by their SQL types."""
-        drop_people_view(self.connection)
         for name, sql_type in types.items():
             self.connection.execute(f"ALTER TABLE customers.profiles ADD COLUMN {quoted(name)} {sql_type}")
         create_people_view(self.connection)

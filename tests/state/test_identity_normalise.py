@@ -43,6 +43,9 @@ def value(kind: str, original: str, rules: IdentityRules = SHIPPED, country: str
         ("jos\u00e9@example.com", "jos\u00e9@example.com"),
         ("ana\u200b@example.com", "ana@example.com"),
         ("\u202aana@example.com\u202c", "ana@example.com"),
+        ("\u202dana@example.com\u202c", "ana@example.com"),
+        ("\u0130REM@example.com", "irem@example.com"),
+        ("\u0430na@example.com", "\u0430na@example.com"),
         ("o'brien@example.ie", "o'brien@example.ie"),
         ("ana@example", None),
         ("ana@@example.com", None),
@@ -199,6 +202,7 @@ def test_a_street_or_a_town_is_no_home(original: str) -> None:
 def test_ids_lose_only_the_space_around_them() -> None:
     assert normalise("user_id", " C-001 ") == "C-001"
     assert normalise("user_id", "\t") is None
+    assert normalise("user_id", "\u202dC-001\u202c") == "C-001"
 
 
 @pytest.mark.parametrize(

@@ -118,6 +118,36 @@ def test_what_is_unsaid_is_as_shipped_where_that_makes_sense() -> None:
     assert IdentityRules.model_validate_json(rules.model_dump_json()) == rules
 
 
+@pytest.mark.parametrize(
+    ("rule", "value"),
+    [
+        ({}, "N/A"),
+        ({"priority": 5}, "0000"),
+        ({"spelling": "digits"}, "0000000000"),
+        ({"spelling": "email"}, "info@acme.example"),
+        ({"spelling": "phone"}, "+4900000000"),
+        ({"spelling": "device"}, "00:00:00:00:00:00"),
+        ({"spelling": "address"}, "unknown"),
+    ],
+)
+def test_what_names_nobody_joins_nothing_by_a_projects_own_kinds_either(rule: dict[str, object], value: str) -> None:
+    own = IdentityRules.model_validate({"kinds": {"loyalty_card": rule}})
+    assert blocked("loyalty_card", value, own)
+    replaced = IdentityRules.model_validate({"kinds": {"loyalty_card": {**rule, "blocked": []}}})
+    assert not blocked("loyalty_card", value, replaced)
+
+
+@pytest.mark.parametrize("country", ["DE", "de", "Germany", "UK"])
+def test_a_country_is_named_by_its_code_or_in_english(country: str) -> None:
+    assert IdentityRules(default_country=country).default_country == country
+
+
+@pytest.mark.parametrize("country", ["Germny", "D", ""])
+def test_numbers_are_not_read_by_a_country_that_is_none(country: str) -> None:
+    with pytest.raises(ValidationError, match="is no country that is known"):
+        IdentityRules(default_country=country)
+
+
 def test_kinds_named_elsewhere_mean_the_same_everywhere() -> None:
     rules = IdentityRules.model_validate({"kinds": {"crm_id": {"scope": "source"}}})
     named = rules.naming(["hubspot_contact_id", "crm_id", "email"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
@@ -209,6 +210,26 @@ def test_what_is_no_identifier_is_left_out(shop: Shop) -> None:
     shop.say({"id": "1", "email": "not an address", "phone": "12"}, {"id": "2", "email": ""}, {"id": "3"})
     assert shop.identifiers() == []
     assert shop.sql("SELECT count(*) FROM customers.records") == [(3,)]
+
+
+def test_a_text_of_any_length_in_an_identifiers_column_stops_nobody(shop: Shop) -> None:
+    chance = random.Random(1)
+    texts = ["".join(chance.choices(letters, k=10_000)) for letters in ("0123456789abcdef", "\u4e8c\u4e09\u56db")]
+    long = {f"{number}": text for number, text in enumerate(texts)}
+    shop.say(*({"id": key, "email": f"ana{key}@example.com", "phone": text} for key, text in long.items()))
+    assert shop.identifiers() == [("email", "ana0@example.com"), ("email", "ana1@example.com")]
+
+
+def test_a_text_of_any_length_names_nobody(open_shop: OpenShop) -> None:
+    shop = open_shop(**VISIT_SHOP)
+    text = "".join(random.Random(1).choices("0123456789abcdef", k=10_000))
+    shop.say(
+        {"id": text, "name": "u1", "note": "a", "did_at": START},
+        {"id": text, "name": text, "note": "b", "did_at": START},
+    )
+    assert shop.identifiers() == [("user_id", "u1")]
+    assert shop.say({"id": "d", "name": "u" * 600, "note": "c", "did_at": START}).rows == 1
+    assert ("user_id", "u" * 600) in shop.identifiers()
 
 
 def test_a_number_without_its_country_is_read_by_the_projects(shop: Shop) -> None:

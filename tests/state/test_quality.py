@@ -154,6 +154,14 @@ class TestUniqueness:
         assert finding(found, "uniqueness", "", "email") == (2, 0), "they are joined: nobody shares an address"
         assert ("crm", "visits.email") not in subjects(found, "uniqueness"), "it only names people"
 
+    def test_who_answers_twice_is_no_duplicate(self, customers: Customers) -> None:
+        for number in range(2):
+            customers.record(f"survey.responses:{number}", ("email", "ann@example.com"))
+        described(customers)
+        answers = People(identifiers=CONTACTS.people.identifiers, repeats=True)
+        found = looked(customers, None, Stream("survey", "responses", answers, "survey"))
+        assert ("survey", "responses.email") not in subjects(found, "uniqueness")
+
     def test_people_who_share_an_address(self, customers: Customers) -> None:
         for number in range(3):
             customers.record(f"crm.contacts:{number}", ("user_id", f"u{number}"))

@@ -533,3 +533,27 @@ def test_the_report_is_told_to_programs(world: TraitWorld) -> None:
     told = world.describe([orders()]).as_json()
     assert (told["ok"], told["profiles"], told["traits"]) == (True, 1, 1)
     assert told["sets"][0]["computed_at"] == NOW.isoformat()
+
+
+def test_what_is_no_finite_number_is_no_number(world: TraitWorld) -> None:
+    spelled = ["NaN", "nan", "inf", "+inf", "-Infinity", " Infinity ", "1e999"]
+    for number, text in enumerate(spelled):
+        world.customers.trait(world.person(f"p{number}"), "score", text, "number")
+    world.person("ana", score=7)
+    world.resolve()
+    assert {name for name, (score,) in world.values("score").items() if score is not None} == {"ana"}
+    audiences = {
+        "more": Audience.model_validate({"rule": {"trait": "score", "more_than": -1e300}}),
+        "top": Audience.model_validate({"rule": {"trait": "score", "top_percent": 10}}),
+        "without": Audience.model_validate({"rule": {"trait": "score", "is_set": False}}),
+    }
+    found = select_audiences(world.customers.connection, audiences, run_id="run", as_of=NOW)
+    assert {one.name: one.size for one in found} == {"more": 1, "top": 1, "without": len(spelled)}
+
+
+def test_what_is_divided_by_nothing_is_no_number(world: TraitWorld) -> None:
+    world.person("ana", score=7)
+    select = "SELECT profile_id, score / 0 AS a, 0.0 / (score - 7) AS b, 1 / 0 AS c FROM profiles"
+    more, numbers = "profile_traits: {score: number}", dict.fromkeys("abc", "type: number")
+    assert world.describe([sql_set(select, inputs=["profiles"], more=more, **numbers)]).ok
+    assert world.values("a", "b", "c") == {"ana": (None, None, None)}

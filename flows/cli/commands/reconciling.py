@@ -10,7 +10,6 @@ from millstream.flows.cli.application import DELIVER, JsonOption, PrefectOption,
 from millstream.flows.cli.choosing import chosen_names
 
 if TYPE_CHECKING:
-    from millstream.flows.showing.cells import Row
     from millstream.flows.steps.reconciling import ReconcileReport
 
 
@@ -44,28 +43,12 @@ def reconcile(
 
 def _show(report: ReconcileReport, *, as_json: bool) -> bool:
     from millstream.flows.cli.output import print_error, print_json, print_note, print_table
+    from millstream.flows.showing.syncs import RARELY_DRIFTED, drift_rows
 
     if as_json:
         print_json({**report.as_json(), "problems": report.problems})
     else:
-        rows: list[Row] = [
-            {
-                "sync": one.sync,
-                "status": one.status,
-                "acknowledged": one.acknowledged,
-                "there": one.found,
-                "missing": one.missing,
-                "there again": one.extra,
-                "sent without an answer": one.uncertain,
-                "of other syncs": one.of_other_syncs,
-                "strangers": one.strangers,
-            }
-            for one in report.reconciled
-        ]
-        print_table("Read back", rows, rare=("sent without an answer", "of other syncs"), empty="There is no sync.")
-        for one in report.reconciled:
-            if one.ok and one.why:
-                print_note(f"{one.sync}: {one.why}")
+        print_table("Read back", drift_rows(report.reconciled), rare=RARELY_DRIFTED, empty="There is no sync.")
         if repaired := sum(one.repaired for one in report.reconciled):
             print_note(f"The next `millstream activate` puts {repaired:,} people right.")
     for problem in report.problems:

@@ -128,7 +128,7 @@ def _add_circumstances(tree: Tree, identity: ProfileExplanation) -> None:
             common = joined([f"{kind} {value}" for kind, value in mate.in_common]) or "through the others"
             mates.add(_line(f"with {mate.profile_id}", f"   {common}"))
     _add_each(tree, "decisions", map(_decision_line, identity.decisions))
-    _add_links(tree, identity.links)
+    _add_links(tree, identity)
 
 
 def _add_each(tree: Tree, head: str, lines: Iterable[Text]) -> None:
@@ -161,12 +161,12 @@ def _decision_line(decision: DecisionSeen) -> Text:
     )
 
 
-def _add_links(tree: Tree, links: tuple[LinkSeen, ...]) -> None:
-    if not links:
+def _add_links(tree: Tree, identity: ProfileExplanation) -> None:
+    if not identity.links:
         return
     branch = tree.add("probable links")
-    for link in links:
-        words = _LINK_WORDS.get(link.status, link.status) + (f" ({link.reason})" if link.reason else "")
+    for link in identity.links:
+        words = _link_words(link, identity.profile_id)
         holder = f" of {link.other_profile}" if link.other_profile else ""
         below = branch.add(
             _line(
@@ -175,6 +175,14 @@ def _add_links(tree: Tree, links: tuple[LinkSeen, ...]) -> None:
             )
         )
         below.add(Text(levels_text(link.levels)))
+
+
+def _link_words(link: LinkSeen, profile_id: str) -> str:
+    """What became of a link; one that would join may be forbidden to."""
+    why = f" ({link.reason})" if link.reason else ""
+    if link.status in ("merged", "accepted") and link.other_profile not in (None, profile_id):
+        return f"likely{why}, but not joined: see above"
+    return _LINK_WORDS.get(link.status, link.status) + why
 
 
 def levels_text(levels: Mapping[str, object]) -> str:

@@ -84,7 +84,8 @@ class _Collector:
         if self._texts:
             self._path.append(local)
         else:
-            self._found, self._line = {}, line
+            # Rows that begin on one line are numbered on from it: the number tells them apart.
+            self._found, self._line = {}, max(line, self._line + 1)
         self._texts.append([])
         for attribute, value in attributes.items():
             self._add([*self._path, attribute.rpartition(" ")[2]], value)

@@ -7,7 +7,7 @@ before. What they need besides of a person is told in the first stage, too.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from millstream.state.audiences.compiling.conditions import Conditions
@@ -23,6 +23,7 @@ from millstream.state.audiences.nodes import (
     referred,
 )
 from millstream.state.audiences.rules import Audience
+from millstream.state.sql import identifier
 
 _BEFORE = "before"
 """What a stage calls the one before it."""
@@ -52,10 +53,16 @@ class _Place:
 
 
 class Stages:
-    """One query for many audiences; add each after those it builds on."""
+    """One query for many audiences; add each after those it builds on.
 
-    def __init__(self, query: Query) -> None:
+    Args:
+        query: What they share.
+        given: Tables that hold already what audiences of SQL give, by the audiences' names.
+    """
+
+    def __init__(self, query: Query, given: Mapping[str, str] | None = None) -> None:
         self._query = query
+        self._given = given or {}
         self._conditions = Conditions(query)
         self._stages = [_Stage()]
         self._places: dict[str, _Place] = {}
@@ -68,8 +75,9 @@ class Stages:
         """
         where = f"audiences.{name}"
         if audience.rule is None:
-            chosen = checked_select(audience.sql or "", where=where)
-            self._place(name, 0, self._query.belongs(f"SELECT profile_id FROM ({chosen}) AS own"))
+            made = self._given.get(name)
+            chosen = identifier(made) if made else f"({checked_select(audience.sql or '', where=where)}) AS own"
+            self._place(name, 0, self._query.belongs(f"SELECT profile_id FROM {chosen}"))
             return
         conditions = self._conditions.at(where)
         builds_on = [self._places[other].stage for other in referred(audience.rule) if other in self._places]

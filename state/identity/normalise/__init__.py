@@ -21,14 +21,19 @@ from millstream.state.identity.normalise.emails import fold_provider, read_email
 from millstream.state.identity.normalise.phones import read_phone, region
 from millstream.state.identity.rules import IdentityRules, Spelling
 
-__all__ = ["Spelled", "normalise", "region", "spell"]
+__all__ = ["LONGEST", "Spelled", "normalise", "region", "spell"]
 
+# Among them the marks of direction that phones and spreadsheets put around what is copied from them.
 _INVISIBLE = dict.fromkeys(
-    map(ord, "\u200b\u200c\u200d\u200e\u200f\u2060\u2066\u2067\u2068\u2069\u202a\u202c\ufeff\u00ad")
+    (0xAD, 0x61C, 0x180E, *range(0x200B, 0x2010), *range(0x202A, 0x202F), *range(0x2060, 0x206A), 0xFEFF)
 )
 _NO_DIGIT = re.compile(r"\D")
 _NO_ALPHANUMERIC = re.compile(r"[\W_]")
 _DEFAULT_RULES = IdentityRules()
+
+
+LONGEST = 600
+"""Characters of the longest identifier; more is a text, or a file, that came into the wrong column."""
 
 
 class Spelled(NamedTuple):
@@ -55,7 +60,7 @@ def spell(rules: IdentityRules, kind: str, original: str, country: str | None = 
     # Of ASCII nothing has to be composed, and nothing is invisible.
     text = original if original.isascii() else unicodedata.normalize("NFKC", original).translate(_INVISIBLE)
     text = text.strip()
-    if not text:
+    if not text or max(len(original), len(text)) > LONGEST:
         return None
     spelling = rules.spelling(kind)
     if spelling == "email":

@@ -82,7 +82,9 @@ def read_email(text: str) -> str | None:
         text = bracketed["address"]
     if "(" in text:
         text = _COMMENT.sub("", text)
-    local, at, domain = text.strip(" \t,;").lower().rpartition("@")
+    # A capital I with a dot, as Turkish has it, becomes small with a dot of its own above.
+    small = text.strip(" \t,;").lower().replace("i\u0307", "i")
+    local, at, domain = small.rpartition("@")
     found = _local(local)
     host = _domain(domain) if at else None
     if found is None or host is None:
