@@ -165,10 +165,24 @@ def _parts(path: str, opened: IO[bytes]) -> Iterator[tuple[str, BinaryIO]]:
             for member in archive.infolist():
                 hidden = any(part.startswith((".", "__MACOSX")) for part in member.filename.split("/"))
                 if not member.is_dir() and not hidden:
-                    with archive.open(member) as inside:
+                    with _member(archive, member, path) as inside:
                         yield f"{path}/{member.filename}", cast("BinaryIO", inside)
     else:
         yield path, cast("BinaryIO", opened)
+
+
+def _member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, path: str) -> IO[bytes]:
+    """A file of an archive, opened.
+
+    Raises:
+        SchemaError: It has a password, or is packed in a way that is not known here.
+    """
+    try:
+        return archive.open(member)
+    except RuntimeError as error:
+        raise SchemaError(
+            f"{path} cannot be unpacked: {error}.", remedy="have it packed without a password, by deflate."
+        ) from error
 
 
 def _ours(error: Exception, what: str) -> MillstreamError | None:

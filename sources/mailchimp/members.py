@@ -25,6 +25,8 @@ CONTACT_ID = "mailchimp_contact_id"
 EMAIL_ID = "mailchimp_email_id"
 """Identifier kind of an address's id in links of campaigns (``mc_eid``)."""
 
+ARCHIVED = "archived"
+_REFUSED = "unsubscribed"
 _FIELDS = {
     "list_id": "list_id",
     "id": "email_id",
@@ -72,7 +74,7 @@ _COLUMNS = (
 )
 _MEANING: Mapping[str, ConsentStatus] = {
     "subscribed": "granted",
-    "unsubscribed": "denied",
+    _REFUSED: "denied",
     "pending": "unknown",
     "cleaned": "unknown",
     "transactional": "unknown",
@@ -143,7 +145,7 @@ def shape_member(member: Mapping[str, Any], settings: MailchimpSettings) -> Row:
     return row | {
         "contact_id": member.get("contact_id") or member.get("unique_email_id") or member.get("id"),
         "country": (member.get("location") or {}).get("country_code") or None,
-        "deleted": member.get("status") == "archived" and settings.archived == "deleted",
+        "deleted": member.get("status") == ARCHIVED and settings.archived == "deleted",
         topic_column(topic): member.get("status"),
         **{field_column(tag): _as_text(fields.get(tag)) for tag in settings.merge_tags},
     }
@@ -165,7 +167,7 @@ def read_members(pull: Pull, settings: MailchimpSettings, list_ids: Sequence[str
     sweeps = not pull.is_backfill and (is_first or _sweep_is_due(pull, settings))
     seen: set[tuple[str, str]] = set()
     for list_id in list_ids:
-        for status in (None, "archived"):
+        for status in (None, ARCHIVED):
             yield from _read(pull, settings, _whole(pull, settings, list_id, status, everything=sweeps), seen)
     if sweeps:
         if settings.sweep_days is not None:
@@ -195,6 +197,8 @@ def _read(pull: Pull, settings: MailchimpSettings, whole: Window, seen: set[tupl
     latest, given = places.get(name), 0
     for window, members in changed(pull, whole, settings):
         rows = [shape_member(member, settings) for member in members]
+        if rows and whole.status == ARCHIVED:
+            _keep_refusals(pull, settings, whole.list_id, rows)
         for member, row in zip(members, rows, strict=True):
             seen.add((whole.list_id, str(row["contact_id"])))
             at = min(moment_of(member, "last_changed"), pull.pulled_at).isoformat()
@@ -210,6 +214,18 @@ def _read(pull: Pull, settings: MailchimpSettings, whole: Window, seen: set[tupl
         # Who changed meanwhile may have moved to the other pass, and who was erased is nowhere.
         left = counted(pull, whole).rows
         pull.expect(min(left, whole.rows) - whole.rows)
+
+
+def _keep_refusals(pull: Pull, settings: MailchimpSettings, list_id: str, rows: Page) -> None:
+    """Leave those unsubscribed who were when they were archived: the vendor no longer says so of them."""
+    if pull.stored is None:
+        return
+    column = topic_column(settings.topics.get(list_id, MARKETING))
+    stored = pull.stored.rows("members", columns=("contact_id",), equal={"list_id": list_id, column: _REFUSED})
+    refused = set(stored["contact_id"].to_pylist()) if len(stored) else set()
+    for row in rows:
+        if row["contact_id"] in refused:
+            row[column] = _REFUSED
 
 
 def _sweep_is_due(pull: Pull, settings: MailchimpSettings) -> bool:

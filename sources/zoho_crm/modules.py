@@ -93,10 +93,10 @@ class Module:
                 row[column] = plain(record[name])
         return row | {"deleted": False}
 
-    def gone(self, record_id: Any, at: Any) -> Row:
-        """The row of a deleted record: nothing but that it is gone."""
-        nothing: Row = {column.name: None for column in self.columns}
-        return nothing | {"id": record_id, "modified_at": at, "deleted": True}
+    def gone(self, record_id: Any, at: Any, stored: Mapping[str, Any] | None = None) -> Row:
+        """The row of a deleted record: as it was stored, or nothing but that it is gone."""
+        known: Row = {column.name: (stored or {}).get(column.name) for column in self.columns}
+        return known | {"id": record_id, "modified_at": at, "deleted": True}
 
 
 def custom_column(name: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -108,16 +108,33 @@ class ModuleReader:
         last: datetime | None = None
         for records in lists.deleted(pull, self._module, since):
             moments = [lists.deleted_at(record) for record in records]
+            if last is None and self._refuses(pull):
+                yield pull.until_loaded()  # what this pull has brought may be deleted, too
             last = max([*moments, last] if last else moments, default=None)
-            gone = zip(records, moments, strict=True)
-            yield [
-                self._finish(self._module.gone(record.get("id"), at))
-                for record, at in gone
+            gone = [
+                (record.get("id"), at)
+                for record, at in zip(records, moments, strict=True)
                 if pull.until is None or at < pull.until
             ]
+            stored = self._stored(pull, [record_id for record_id, _ in gone])
+            yield [self._finish(self._module.gone(record_id, at, stored.get(record_id))) for record_id, at in gone]
         if last and not pull.is_backfill:
             # They come in an order that nothing says: the place moves when all have come.
             pull.state["deleted_since"] = max(pull.state["deleted_since"], _utc(last))
+
+    def _refuses(self, pull: Pull) -> bool:
+        """Whether the module's records may hold a refusal, which outlives them."""
+        return pull.stored is not None and pull.stream.people is not None and bool(pull.stream.people.consents)
+
+    def _stored(self, pull: Pull, ids: list[Any]) -> Mapping[Any, Row]:
+        """The stored rows of deleted records by id: of these Zoho tells nothing any more."""
+        import pyarrow as pa
+
+        if pull.stored is None or not self._refuses(pull):
+            return {}
+        keys = pa.table({"id": pa.array(map(str, ids), pa.string())})
+        tables = pull.stored.rows_of_keys(pull.stream.name, keys)
+        return {row["id"]: row for table in tables for row in table.to_pylist()}
 
     def _rows(self, records: list[Any]) -> Page:
         return [self._finish(self._module.shape(record)) for record in records]

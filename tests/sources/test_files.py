@@ -422,6 +422,21 @@ def test_files_of_one_archive_are_told_apart(folder: Folder) -> None:
     assert [line for line, _ in folder.broken()] == [3, 3]
 
 
+def test_an_archive_with_a_password_keeps_no_other_file_from_being_read(folder: Folder) -> None:
+    write_archive(folder, 90, one="No,Name\n1,Ana\n")
+    locked = bytearray((folder.path / "exports" / "all.zip").read_bytes())
+    for signature, flags in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        locked[locked.index(signature) + flags] |= 1
+    folder.write("all.zip", bytes(locked), age=90)
+    folder.write("b.csv.zip", b"", age=60)
+    with zipfile.ZipFile(folder.path / "exports" / "b.csv.zip", "w") as archive:
+        archive.writestr("two.csv", "No,Name\n2,Bo\n")
+    [error] = folder.pull({"files": "*.zip", "format": "csv"}).errors
+    assert "all.zip" in str(error)
+    assert "without a password" in str(error.remedy)
+    assert folder.people() == [("2", "Bo")]
+
+
 def test_rows_that_a_changed_archive_no_longer_has_are_marked(folder: Folder) -> None:
     write_archive(folder, 90, one="No,Name\n1,Ana\n2,Bo\n", two="No,Name\n3,Cy\n")
     stream = {"files": "*.zip", "format": "csv", "replace": "file", "vanished": "delete"}

@@ -157,6 +157,24 @@ class TestMembers:
             read(pull)
         assert pull.state["places"] == {}
 
+    def test_who_had_unsubscribed_stays_so_when_archived(self, vendor: Vendor, tmp_path: Path) -> None:
+        pulled, source = Pulled(tmp_path), mailchimp(streams=("members",))
+        vendor.members = [a_member(1, status="unsubscribed"), a_member(2), a_member(3, status="archived")]
+        assert pulled.pull(source).ok
+        later = datetime.now(UTC).replace(microsecond=0)
+        for _ in range(2):
+            later += timedelta(minutes=10)
+            vendor.members = [a_member(number, later, status="archived") for number in (1, 2, 3)]
+            assert pulled.pull(source, pulled_at=later + timedelta(minutes=5)).ok
+        with pulled.store.open() as connection:
+            query = "SELECT contact_id, status, status_marketing, deleted FROM raw_mailchimp.members ORDER BY ALL"
+            found = connection.execute(query).fetchall()
+        assert found == [
+            ("ct-1", "archived", "unsubscribed", True),
+            ("ct-2", "archived", "archived", True),
+            ("ct-3", "archived", "archived", True),
+        ]
+
     def test_archived_members_are_asked_for_apart_and_count_as_deleted(self, vendor: Vendor) -> None:
         vendor.members = [a_member(1), a_member(2, status="archived")]
         found = {row["contact_id"]: row["deleted"] for row in read(pull_of(mailchimp(), "members"))}

@@ -305,6 +305,23 @@ class TestUsers:
             datetime(2026, 3, 5, tzinfo=UTC),
         )
 
+    def test_what_comes_late_counts_more_than_what_was_said_before_it(self, place: Place) -> None:
+        place.settings["consents"] = {"News": {"channel": "email"}}
+
+        def said(news: bool) -> dict[str, Any]:
+            return {"context": {"consent": {"categoryPreferences": {"News": news}}}}
+
+        self.identify(place, 1, {"plan": "free", "seats": 1}, **said(True))
+        self.identify(place, 9, {"seats": 9})
+        self.users(place, "1")
+        # Sent from a phone that was off: after what was first known, and before what is known last.
+        self.identify(place, 5, {"plan": "pro", "seats": 5}, **said(False))
+        self.identify(place, 4, {"plan": "trial"})
+        place.settings["traits"] = {"plan": "plan", "seats": "seats"}
+        assert self.users(place, "trait_plan, trait_seats, consent_news") == [("pro", "9", False)]
+        self.identify(place, 6, {"plan": "team"}, **said(True))
+        assert self.users(place, "trait_plan, trait_seats, consent_news") == [("team", "9", True)]
+
     def test_visitors_without_user_id_are_users_of_their_own(self, place: Place) -> None:
         self.identify(place, 1, {"email": "bo@example.com"}, userId=None, anonymousId="a-1")
         self.identify(place, 2, {}, anonymousId="a-1")

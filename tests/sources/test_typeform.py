@@ -479,6 +479,11 @@ class TestSandbox:
         assert pulled.pull(typeform(url, **facts)).ok
         stand_in.clear()
 
+    def test_the_file_of_the_token_lies_by_the_project_wherever_it_is_run(self, tmp_path: Path) -> None:
+        facts = {**self.OAUTH, "refresh_token_file": "typeform.json"}
+        made = TypeformSettings.model_validate(facts, context={"root": tmp_path})
+        assert made.refresh_token_file == tmp_path / "typeform.json"
+
     def test_a_token_without_the_scope_for_responses_says_which_one(self, sandbox: Sandbox) -> None:
         source = typeform(sandbox.system_url("typeform"), access_token="tfp_sandbox_no_responses")
         results = {result.name: result for result in check_source(source, name="typeform")}

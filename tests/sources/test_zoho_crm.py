@@ -336,6 +336,27 @@ class TestDeletions:
         assert asked(vendor, DELETED)[0]["since"] == "2026-01-01T23:55:00+00:00"
         assert asked(vendor, DELETED)[0]["type"] == "all"
 
+    def test_a_refusal_outlives_its_record(self, vendor: Any, tmp_path: Path) -> None:
+        pulled, source = Pulled(tmp_path), zoho(first_load="list", streams=("contacts",))
+        vendor.get(f"{CONTACTS}/actions/count", json={"count": 2})
+        vendor.get(CONTACTS, json=listed([a_contact(1, Email_Opt_Out=True), a_contact(2)]))
+        # The second one is deleted while the first pull is under way, the first one later.
+        vendor.replace(responses.GET, DELETED, json=listed([self.GONE | {"id": a_contact(2)["id"]}]))
+        assert pulled.pull(source).ok
+        vendor.replace(responses.GET, CONTACTS, status=304)
+        gone = [self.GONE | {"id": a_contact(1)["id"]}, self.GONE]
+        vendor.replace(responses.GET, DELETED, json=listed(gone))
+        assert pulled.pull(source).ok
+        with pulled.store.open() as connection:
+            rows = connection.execute(
+                "SELECT email, email_opted_out, deleted FROM raw_zoho_crm.contacts ORDER BY email NULLS LAST"
+            ).fetchall()
+        assert rows == [
+            ("ada1@example.com", True, True),
+            ("ada2@example.com", False, True),
+            (None, None, True),
+        ]
+
     def test_pages_are_read_until_there_are_no_more(self, vendor: Any) -> None:
         vendor.get(CONTACTS, status=304)
         vendor.replace(responses.GET, DELETED, json={"data": [self.GONE], "info": {"more_records": True}})
@@ -616,7 +637,7 @@ class TestSandbox:
         anew.pull(self.source(sandbox, streams=some, first_load="list"))
         for stream in some:
             assert _living(pulled, stream) == _living(anew, stream)
-        gone = "SELECT count(*) FROM raw_zoho_crm.contacts WHERE deleted AND email IS NULL"
+        gone = "SELECT count(*) FROM raw_zoho_crm.contacts WHERE deleted"
         before = _one(pulled, gone)
         assert before > 0
         assert pulled.pull(self.source(sandbox, streams=("contacts",), first_load="list"), full=True).ok
