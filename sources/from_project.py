@@ -21,6 +21,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 
 from millstream.sources.contract import Column, ColumnType
 from millstream.sources.typed_values import Format, typed
+from millstream.state.errors import SchemaError
 from millstream.state.model.declarations import Consent, ConsentStatus, Event, Identifier, People, Trait, TraitType
 
 DELETED = "_deleted"
@@ -236,7 +237,11 @@ class DeletedSettings(Declared):
 def deleted_rows(
     said: str | DeletedSettings | None, columns: Mapping[str, pa.Array | pa.ChunkedArray], rows: int
 ) -> pa.Array | pa.ChunkedArray:
-    """Which rows are deleted: by a value, by yes and no, or by a time at which it happened."""
+    """Which rows are deleted: by a value, by yes and no, or by a time at which it happened.
+
+    Raises:
+        SchemaError: The column holds something else than yes and no.
+    """
     import pyarrow.compute as pc
 
     column = columns.get(said if isinstance(said, str) else said.column) if said else None
@@ -249,7 +254,13 @@ def deleted_rows(
         return column.is_valid()
     if pa.types.is_boolean(column.type):
         return pc.fill_null(column, False)
-    found, _ = typed(column.to_pylist(), Format("bool"))
+    found, wrong = typed(column.to_pylist(), Format("bool"))
+    if wrong:
+        raise SchemaError(
+            f"{len(wrong)} of {rows} values of {said!r} are neither yes nor no, so that they tell of no deletion.",
+            remedy=f"name those that do, as deleted: {{column: {said}, values: [...]}}; if it is a time, say so: "
+            f"columns: {{{said}: timestamp}}.",
+        )
     return pc.fill_null(found, False)
 
 

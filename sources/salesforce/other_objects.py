@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -67,16 +68,20 @@ def read_object(pull: Pull, org: Org, api_name: str, settings: ObjectSettings) -
         needed.get(name) or _TYPES.get(described.types[field], "text")
         for name, field in zip(names, query.fields, strict=True)
     ]
+    misfits: Counter[str] = Counter()
     for page in read_records(pull, org, query):
         if not page:
             yield []  # may be the wish to have what was read so far stored
             continue
         columns: dict[str, pa.Array] = {}
         for name, kind, field in zip(names, kinds, query.fields, strict=True):
-            columns[name], _ = typed([record.get(field) for record in page], Format(kind))
+            columns[name], wrong = typed([record.get(field) for record in page], Format(kind))
+            misfits[f"{field} (no {kind})"] += len(wrong)
         columns |= {name: pa.array([value] * len(page), pa.string()) for name, value in settings.constants.items()}
         columns[DELETED] = pa.array([is_true(record.get("IsDeleted")) for record in page], pa.bool_())
         yield pa.table(columns)
+    for what, count in (+misfits).items():
+        pull.warn(f"{count} values of {what} of {api_name} were left empty: name another field, or another type.")
     for table in vanished(pull, org, described, mark=DELETED):
         place = table.column_names.index(DELETED)
         yield table.set_column(place, DELETED, pa.array([True] * len(table), pa.bool_()))

@@ -94,6 +94,7 @@ def users(read: Read, settings: SegmentSettings) -> Stream:
         *(Column(consent_column(name), "bool", optional=True) for name in settings.consents),
         Column("traits", "json", "All traits, the newest of each."),
         Column("consent", "json", "All categories, the newest of each."),
+        Column("said_at", "json", "Of traits and categories said before that: when, by name.", optional=True),
         Column("observed_at", "timestamp", "When something was last said of the user.", required=True),
     )
     return Stream(

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from millstream.sources.pull import Pull
     from millstream.sources.segment.settings import SegmentSettings
 
+_PARTS = ("traits", "consent")
 MOST_AT_HAND = 50_000
 """Users after which those at hand are loaded, so that memory does not grow with a first load."""
 
@@ -125,28 +126,45 @@ class UserReader:
 
 
 def merged(known: Row | None, said: Row) -> Row:
-    """A user as known, and what was said: the later counts, and what only the earlier says stays."""
+    """A user as known, and what was said: of each trait and category the later counts; what only one says stays."""
     if known is None:
-        return dict(said)
+        return {**said, "said_at": {}}
     early, late = sorted((known, said), key=lambda row: row["observed_at"])
-    return {
+    row = {
         "user_key": known["user_key"],
         "user_id": late["user_id"] or early["user_id"],
         "anonymous_id": late["anonymous_id"] or early["anonymous_id"],
         "group_id": late["group_id"] or early["group_id"],
         "observed_at": late["observed_at"],
-        "traits": {**early["traits"], **late["traits"]},
-        "consent": {**early["consent"], **late["consent"]},
+        "said_at": {},
     }
+    for section in _PARTS:
+        times: dict[str, datetime] = {}
+        row[section] = {}
+        for name, value, at in (*_said_in(early, section), *_said_in(late, section)):
+            if name not in times or at >= times[name]:
+                row[section][name], times[name] = value, at
+        row["said_at"][section] = {name: at for name, at in times.items() if at != row["observed_at"]}
+    return row
+
+
+def _said_in(row: Row, section: str) -> Iterator[tuple[str, Any, datetime]]:
+    """The traits or categories of a row, and when each was said: with the row itself, unless it was before."""
+    before: Mapping[str, datetime] = row.get("said_at", {}).get(section, {})
+    yield from ((name, value, before.get(name, row["observed_at"])) for name, value in row[section].items())
 
 
 def _as_said(stored: Mapping[str, Any]) -> Row:
     """A stored row as one that was just said."""
     row = {name: stored.get(name) for name in ("user_key", "user_id", "anonymous_id", "group_id")}
-    row |= {name: _document(stored.get(name)) for name in ("traits", "consent")}
+    row |= {name: _document(stored.get(name)) for name in _PARTS}
+    before = {
+        section: {name: datetime.fromisoformat(at) for name, at in times.items()}
+        for section, times in _document(stored.get("said_at")).items()
+    }
     observed = stored["observed_at"]
     assert isinstance(observed, datetime)
-    return {**row, "observed_at": observed if observed.tzinfo else observed.replace(tzinfo=UTC)}
+    return {**row, "said_at": before, "observed_at": observed if observed.tzinfo else observed.replace(tzinfo=UTC)}
 
 
 def _document(value: Any) -> dict[str, Any]:

@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Self
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import Field, SecretStr, ValidationInfo, field_validator, model_validator
 
 from millstream.sources.contract import SourceSettings
 from millstream.sources.from_project import Declared, Kind, column_name
 from millstream.state.http import TokenOrOAuthSettings, refresh_token_auth
+from millstream.state.project_root import at_project_root
 
 if TYPE_CHECKING:
     from requests.auth import AuthBase
@@ -94,6 +95,11 @@ class TypeformSettings(TokenOrOAuthSettings, SourceSettings):
             self.refresh_token,
             kept_in=self.refresh_token_file,
         )
+
+    @field_validator("refresh_token_file")
+    @classmethod
+    def _from_the_project(cls, value: Path | None, info: ValidationInfo) -> Path | None:
+        return Path(at_project_root(str(value), info)) if value else None
 
     @model_validator(mode="after")
     def _names_fit(self) -> Self:

@@ -365,6 +365,26 @@ class TestRecords:
         assert pull.stream.people is not None
         assert pull.stream.people.deleted == "_deleted"
 
+    def test_values_of_another_object_that_do_not_fit_are_told(self, vendor: Any) -> None:
+        types = TYPES | {"Contact__c": "reference", "Placed__c": "string"}
+        vendor.get(f"{DATA}/sobjects/Order__c/describe", json=described(types))
+        placed = ("2026-01-02", "next week", None)
+        rows = [a_record(number, types, Placed__c=at) for number, at in enumerate(placed)]
+        vendor.get(QUERY, json=page(*rows))
+        people = {
+            "record": "subject",
+            "identifiers": {"Contact__c": "salesforce_contact_id"},
+            "events": [{"name": "Order Completed", "at": "Placed__c"}],
+        }
+        pull = pull_of(salesforce(objects={"Order__c": {"people": people}}), "order_c")
+        assert pull.stream.read is not None
+        [table] = pull.stream.read(pull)
+        assert isinstance(table, pa.Table)
+        assert table["placed_c"].null_count == 2
+        assert pull.warnings == [
+            "1 values of Placed__c (no timestamp) of Order__c were left empty: name another field, or another type."
+        ]
+
     def test_fields_of_another_object_that_are_not_there_are_told(self, vendor: Any) -> None:
         vendor.get(f"{DATA}/sobjects/Order__c/describe", json=described(TYPES | {"Total__c": "currency"}))
         vendor.get(QUERY, json=page(a_record(1, TYPES, Total__c=1)))

@@ -168,6 +168,20 @@ def test_a_time_of_deletion_says_it_as_well(shop: Shop) -> None:
     assert shop.rows("id, _deleted") == [(1, True), (2, True), (3, False)]
 
 
+def test_a_column_of_other_words_tells_of_no_deletion(shop: Shop) -> None:
+    error = shop.error({**PEOPLE, "deleted": "name"})
+    assert "2 of 2 values of 'name' are neither yes nor no" in str(error)
+    assert "deleted: {column: name, values: [...]}" in str(error.remedy)
+    assert "columns: {name: timestamp}" in str(error.remedy)
+
+
+def test_a_time_of_deletion_may_be_kept_as_text(shop: Shop) -> None:
+    shop.run("ALTER TABLE people ADD COLUMN deleted_at TEXT", "UPDATE people SET deleted_at = '2026-03-05 00:00:00'")
+    shop.run("INSERT INTO people (id) VALUES (3)")
+    shop.pull({**PEOPLE, "deleted": "deleted_at", "columns": {"deleted_at": "timestamp"}})
+    assert shop.rows("id, _deleted") == [(1, True), (2, True), (3, False)]
+
+
 def test_a_value_says_what_is_deleted(shop: Shop) -> None:
     shop.pull({**PEOPLE, "deleted": {"column": "name", "values": ["BO"]}})
     assert shop.rows("id, _deleted") == [(1, False), (2, True)]
