@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from types import TracebackType
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import requests
 from pydantic import SecretStr
@@ -15,8 +15,9 @@ from pydantic import SecretStr
 from millstream.destinations.hubspot import HubSpot as HubSpotDestination
 from millstream.destinations.hubspot import HubSpotSettings as DestinationSettings
 from millstream.destinations.sending import AnyDestination
-from millstream.sources.hubspot import HubSpot as HubSpotSource
-from millstream.sources.hubspot import HubSpotSettings as SourceSettings
+
+if TYPE_CHECKING:
+    from millstream.sources.hubspot import HubSpot as HubSpotSource
 
 TOKEN = "pat-sandbox-hubspot"
 _UNPACED = 1_000_000
@@ -40,7 +41,10 @@ class Vendor:
         self.url = f"{self.root}/hubspot"
 
     def source(self, *streams: str) -> HubSpotSource:
-        """Our source; all streams when none is named."""
+        """Our source; all streams when none is named. It is imported here: delivering needs no memory for it."""
+        from millstream.sources.hubspot import HubSpot as HubSpotSource
+        from millstream.sources.hubspot import HubSpotSettings as SourceSettings
+
         return HubSpotSource(
             SourceSettings(
                 base_url=self.url,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import ClassVar, Generic, TypeVar
 
 import orjson
@@ -101,6 +101,8 @@ class Destination(ABC, Generic[SettingsT]):
 
     Attributes:
         plan: What is being sent; the engine says so before the audience is made. None outside of a delivery.
+        staying: Names by ``known_as`` of people who leave, under which the vendor has somebody who stays; the engine
+            says so before anybody is taken out, and leaves alone whose id is among them.
 
     ``fields`` and the sizes of batches may also be set on an instance, where they follow from its settings.
     """
@@ -138,6 +140,7 @@ class Destination(ABC, Generic[SettingsT]):
     def __init__(self, settings: SettingsT) -> None:
         self.settings = settings
         self.plan: PlanFacts | None = None
+        self.staying: frozenset[str] = frozenset()
         self._https: dict[str, Http] = {}
         self._budgets: Budgets | None = None
         self._rehearses = False
@@ -257,6 +260,14 @@ class Destination(ABC, Generic[SettingsT]):
 
         It must not unsubscribe or delete anyone.
         """
+
+    def known_as(self, match_value: str, external_id: str | None, *, match_key: str) -> Collection[str]:
+        """Names under which the vendor has somebody: the id that it gave.
+
+        Where it gives none, the identifiers that people are found by, of which several people may have the same:
+        ``remove_members`` leaves those out then that are in ``staying``.
+        """
+        return (external_id,) if external_id else ()
 
     def replace_members(
         self, audience_id: str, batches: Iterable[Sequence[DeliveryRow]], *, match_key: str, label: str

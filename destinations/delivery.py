@@ -14,11 +14,13 @@ from tempfile import TemporaryDirectory
 from millstream.destinations.exchange import PlanFacts
 from millstream.destinations.needed_fields import ensure_fields
 from millstream.destinations.planning import PlanReport, PlanRequest, make_plan
-from millstream.destinations.preview import Look, PlanPreview, SavedPlan, check_saved, latency_of, look_at
+from millstream.destinations.preview import Look, PlanPreview, SavedPlan, check_saved, latency_of, look_at, settings_of
 from millstream.destinations.rules import DeliveryRules, Holdout, Restraints, Suppression
 from millstream.destinations.same_audience import check_same_audience
 from millstream.destinations.sending import AnyDestination, Sender, Withdrawals
 from millstream.destinations.sending.jobs import StillRunningError
+from millstream.destinations.sending.long_lived import only_new_objects_collected
+from millstream.destinations.sending.staying import Staying
 from millstream.destinations.settling import settle
 from millstream.destinations.stopping import STOP
 from millstream.destinations.sync import Sync
@@ -113,7 +115,8 @@ class Delivery:
 
     def _check_saved(self, saved: SavedPlan, plan: PlanReport) -> None:
         try:
-            check_saved(saved, self.name, self.sync, plan.path, plan.counts)
+            settings = settings_of(self.destination().settings)
+            check_saved(saved, self.name, self.sync, plan.path, plan.counts, settings=settings)
         except ConfigurationError:
             if plan.plan_id and plan.path:
                 self.journal.plan_settled(plan.plan_id)
@@ -138,7 +141,8 @@ class Delivery:
         except MillstreamError as problem:
             error = problem
         else:
-            sender.send()
+            with only_new_objects_collected():
+                sender.send()
             error = sender.error
         report.requests += destination.calls
         waiting = self._settle_all(report)
@@ -221,6 +225,9 @@ class Delivery:
                 sync=self.sync,
                 suppressions=self._suppressions,
                 looked_at=time.monotonic(),
+            ),
+            staying=Staying(
+                store=self.store, journal=self.journal, name=self.name, sync=self.sync, plan_id=plan_id, path=path
             ),
             stop=STOP,
             lost=self._lost,

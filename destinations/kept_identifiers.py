@@ -39,3 +39,9 @@ def identifiers_in(external_id: str | None) -> list[Identifier]:
         return [(str(kind), str(value)) for kind, value in orjson.loads(external_id)]
     except (orjson.JSONDecodeError, TypeError, ValueError):
         return []
+
+
+def name_of(identifier: Identifier) -> str:
+    """An identifier in one text, as ``Destination.known_as`` gives names."""
+    kind, value = identifier
+    return f"{kind} {value}"

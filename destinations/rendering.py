@@ -35,6 +35,7 @@ class Renderer:
         self._as_text = {name: kind in _AS_TEXT for name, kind in kinds.items()}
         self._longest = {name: self._declared[name].max_length for name in mappings}
         self._hashed = {name: rule for name in mappings if (rule := self._declared[name].hashed)}
+        self._plain = {name for name in mappings if not self._longest[name] and name not in self._hashed}
 
     def render(self, values: Mapping[str, Any], *, unchanged: Collection[str] = ()) -> dict[str, FieldValue] | Outcome:
         """The fields to send, or the outcome of a row that must not be sent.
@@ -52,6 +53,9 @@ class Renderer:
                     fields[name] = None
                 continue
             if name in unchanged and name not in self._required:
+                continue
+            if type(value) is str and name in self._plain:
+                fields[name] = value
                 continue
             rendered = value if type(value) is str or not self._as_text[name] else text_value(value)
             if name in self._hashed:

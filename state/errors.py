@@ -58,6 +58,8 @@ class MillstreamError(Exception):
 
     def __str__(self) -> str:
         text = f"{self.where}: {self.what}" if self.where else self.what
+        if (self.allowed or self.remedy) and text[-1:] not in ".!?:":
+            text += "."
         if self.allowed:
             text += f" Allowed: {', '.join(self.allowed)}."
         if self.remedy:

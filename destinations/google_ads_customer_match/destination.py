@@ -7,7 +7,7 @@ country and postal code, which Google does not take hashed, leave as they are.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from functools import cached_property
@@ -20,7 +20,8 @@ from millstream.destinations.google_ads_customer_match.answers import faulty_mem
 from millstream.destinations.google_ads_customer_match.members import CONSENTS, Members, Message, Person, fields_of
 from millstream.destinations.google_ads_customer_match.settings import SCOPE, GoogleAdsCustomerMatchSettings
 from millstream.destinations.google_ads_customer_match.user_lists import UserLists
-from millstream.destinations.modes import Operation, Status, SyncMode
+from millstream.destinations.kept_identifiers import name_of
+from millstream.destinations.modes import TAKEN, Operation, Status, SyncMode
 from millstream.destinations.rows import in_order, last_of_each
 from millstream.destinations.stopping import sleep_unless_stopped
 from millstream.state.errors import ConfigurationError, MillstreamError, RefusedError
@@ -86,14 +87,24 @@ class GoogleAdsCustomerMatch(Destination[GoogleAdsCustomerMatchSettings]):
         outcomes = self._ingest(audience_id, latest, match_key)
         withdrawn = [row for row in latest if row.external_id and outcomes[row.key].status is Status.SUPPRESSED]
         if withdrawn:
-            self._take_out([audience_id], withdrawn, match_key)
+            put_in = [row for row in latest if outcomes[row.key].status in TAKEN]
+            staying = {
+                name
+                for row in put_in
+                for name in self.known_as(row.match_value, outcomes[row.key].external_id, match_key=match_key)
+            }
+            self._take_out([audience_id], withdrawn, match_key, staying=staying)
         return in_order(rows, outcomes)
 
     def remove_members(self, audience_id: str, rows: Sequence[DeliveryRow], *, match_key: str) -> list[Outcome]:
-        """Take people out by all the identifiers that they were ever put in with."""
+        """Take people out by all the identifiers that they were ever put in with, and that nobody has who stays."""
         latest = last_of_each(rows)
-        self._take_out([audience_id], latest, match_key)
+        self._take_out([audience_id], latest, match_key, staying=self.staying)
         return in_order(rows, {row.key: accepted_async(row.external_id) for row in latest})
+
+    def known_as(self, match_value: str, external_id: str | None, *, match_key: str) -> Collection[str]:
+        """All identifiers by which somebody is found."""
+        return [name_of(one) for one in self._members.known(match_value, external_id, match_key)]
 
     def replace_members(
         self, audience_id: str, batches: Iterable[Sequence[DeliveryRow]], *, match_key: str, label: str
@@ -153,8 +164,10 @@ class GoogleAdsCustomerMatch(Destination[GoogleAdsCustomerMatchSettings]):
             break
         return outcomes
 
-    def _take_out(self, list_ids: Sequence[str], rows: Sequence[DeliveryRow], match_key: str) -> None:
-        members = [member for row in rows for member in self._members.leaving(row, match_key)]
+    def _take_out(
+        self, list_ids: Sequence[str], rows: Sequence[DeliveryRow], match_key: str, *, staying: Collection[str] = ()
+    ) -> None:
+        members = [member for row in rows for member in self._members.leaving(row, match_key, staying)]
         for start in range(0, len(members), _MOST_MEMBERS):
             self._post("remove", list_ids, members[start : start + _MOST_MEMBERS])
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from millstream.destinations.contract import DeliveryRow, DestinationField, FieldValue, Outcome, rejected, suppressed
@@ -10,7 +10,7 @@ from millstream.destinations.fields import HashRule
 from millstream.destinations.google_ads_customer_match import normalising
 from millstream.destinations.google_ads_customer_match.settings import GoogleAdsCustomerMatchSettings
 from millstream.destinations.hashing import phone_number, sha256_of
-from millstream.destinations.kept_identifiers import Identifier, identifiers_in, kept
+from millstream.destinations.kept_identifiers import Identifier, identifiers_in, kept, name_of
 from millstream.destinations.rows import match_of, text_value
 
 MOST_IDENTIFIERS = 10
@@ -76,11 +76,21 @@ class Members:
             external_id=kept(remembered, row.external_id, lasting=_KINDS),
         )
 
-    def leaving(self, row: DeliveryRow, match_key: str) -> Iterator[Message]:
-        """Members that take somebody out by all identifiers that they were ever put in with."""
-        match = self.rules[match_key](row.match_value)
+    def known(self, match_value: str, external_id: str | None, match_key: str) -> list[Identifier]:
+        """All identifiers that somebody was ever put in with."""
+        match = self.rules[match_key](match_value)
         known = [(match_key, match)] if match else []
-        known += [one for one in identifiers_in(row.external_id) if one not in known]
+        return known + [one for one in identifiers_in(external_id) if one not in known]
+
+    def leaving(self, row: DeliveryRow, match_key: str, staying: Collection[str] = ()) -> Iterator[Message]:
+        """Members that take somebody out by all identifiers that they were ever put in with, and nobody has who stays.
+
+        Args:
+            row: The row.
+            match_key: The field of its match value.
+            staying: Names of people who stay.
+        """
+        known = [one for one in self.known(row.match_value, row.external_id, match_key) if name_of(one) not in staying]
         for start in range(0, len(known), MOST_IDENTIFIERS):
             yield _member(known[start : start + MOST_IDENTIFIERS])
 

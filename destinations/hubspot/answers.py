@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 from millstream.destinations.contract import DeliveryRow, Outcome, accepted, rejected
-from millstream.destinations.rows import masked, match_of
+from millstream.destinations.rows import masked
 from millstream.state.errors import (
     ConfigurationError,
     MillstreamError,
@@ -32,9 +33,9 @@ class BatchOutcomes:
     """
 
     def __init__(self, sent: Sequence[tuple[DeliveryRow, str]]) -> None:
-        self._keys = [match_of(row) for row, _ in sent]
-        self._by_trace = {str(row.number): match_of(row) for row, _ in sent}
-        self._by_id = {key: match_of(row) for row, sent_id in sent for key in (match_of(row), sent_id)}
+        self._sent = sent
+        self._keys = [row.key for row, _ in sent]
+        self._by_trace = {str(row.number): row.key for row, _ in sent}
 
     def read(self, answer: Mapping[str, Any]) -> dict[str, Outcome]:
         """Outcomes by match value, one for each row sent."""
@@ -46,19 +47,20 @@ class BatchOutcomes:
             if not keys:
                 stray = _refusal(fault)
         for result in answer.get("results") or ():
-            key = self._key_of(result)
+            key = self._by_trace.get(str(result.get("objectWriteTraceId"))) or self._key_of(result)
             if key is not None:
                 outcomes[key] = accepted(str(result["id"]))
         absent = stray or rejected("missing_from_answer", "HubSpot's answer does not name the row.", fault="vendor")
         return {key: outcomes.get(key, absent) for key in self._keys}
 
+    @cached_property
+    def _by_id(self) -> Mapping[str, str]:
+        return {key: row.key for row, sent_id in self._sent for key in (row.key, sent_id)}
+
     def _key_of(self, result: Mapping[str, Any]) -> str | None:
+        """The row of a result without its number."""
         email = str((result.get("properties") or {}).get("email") or "").lower()
-        return (
-            self._by_trace.get(str(result.get("objectWriteTraceId")))
-            or self._by_id.get(str(result.get("id")))
-            or self._by_id.get(email)
-        )
+        return self._by_id.get(str(result.get("id"))) or self._by_id.get(email)
 
     def _keys_of(self, fault: Mapping[str, Any]) -> list[str]:
         contexts = [part.get("context") or {} for part in (fault, *(fault.get("errors") or ()))]

@@ -6,7 +6,7 @@ than advertising ids and ids of the operator's own.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -88,8 +88,13 @@ class MetaCustomAudiences(Destination[MetaCustomAudiencesSettings]):
         return in_order(rows, outcomes)
 
     def remove_members(self, audience_id: str, rows: Sequence[DeliveryRow], *, match_key: str) -> list[Outcome]:
-        """Take people out by all the keys that they were ever put in with."""
-        return self._take_out(f"{audience_id}/users", rows, match_key, single=self._is_of_one_key(audience_id))
+        """Take people out by all the keys that they were ever put in with, and that nobody has who stays."""
+        single = self._is_of_one_key(audience_id)
+        return self._take_out(f"{audience_id}/users", rows, match_key, single=single, staying=self.staying)
+
+    def known_as(self, match_value: str, external_id: str | None, *, match_key: str) -> Collection[str]:
+        """All keys by which somebody is found."""
+        return self._members.names(match_value, external_id, match_key)
 
     def replace_members(
         self, audience_id: str, batches: Iterable[Sequence[DeliveryRow]], *, match_key: str, label: str
@@ -121,10 +126,16 @@ class MetaCustomAudiences(Destination[MetaCustomAudiencesSettings]):
         return audience_id in self._audiences.of_one_key
 
     def _take_out(
-        self, path: str, rows: Sequence[DeliveryRow], match_key: str, *, single: bool = False
+        self,
+        path: str,
+        rows: Sequence[DeliveryRow],
+        match_key: str,
+        *,
+        single: bool = False,
+        staying: Collection[str] = (),
     ) -> list[Outcome]:
         latest = last_of_each(rows)
-        leaving = (cells for row in latest for cells in self._members.leaving(row, match_key))
+        leaving = (cells for row in latest for cells in self._members.leaving(row, match_key, staying))
         for piece in pieces(leaving, self.settings.rows_per_request):
             # A row that Meta cannot read is nobody's, so nobody is left in by it.
             self._change("DELETE", path, self._members.payload(piece, single=single))

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from millstream.destinations.contract import DeliveryRow, Outcome, rejected
-from millstream.destinations.kept_identifiers import Identifier, identifiers_in, kept
+from millstream.destinations.kept_identifiers import Identifier, identifiers_in, kept, name_of
 from millstream.destinations.meta_custom_audiences.keys import Key
 from millstream.destinations.rows import match_of, text_value
 
@@ -67,17 +67,36 @@ class Members:
         known = kept(others, None if anew else row.external_id, lasting=self._lasting)
         return Person(key=match_of(row), match=match, cells=cells, external_id=known)
 
-    def leaving(self, row: DeliveryRow, match_key: str) -> list[dict[str, str]]:
-        """All rows of cells by which somebody is taken out: as they were put in last, then by what they had earlier."""
+    def names(self, match_value: str, external_id: str | None, match_key: str) -> list[str]:
+        """Everything by which somebody is found without any other key."""
+        key = self._keys[match_key]
+        match = key.rule(match_value)
+        known = [(key.column, match)] if match else []
+        known += identifiers_in(external_id)
+        return [name_of(one) for one in known if one[0] in self._lasting]
+
+    def leaving(self, row: DeliveryRow, match_key: str, staying: Collection[str] = ()) -> list[dict[str, str]]:
+        """All rows of cells by which somebody is taken out: as they were put in last, then by what they had earlier.
+
+        Args:
+            row: The row.
+            match_key: The field of its match value.
+            staying: Names of people who stay; what they are found by is left out.
+        """
         key = self._keys[match_key]
         match = key.rule(row.match_value)
-        latest = {key.column: match} if match else {}
+        known = [(key.column, match)] if match else []
+        known += identifiers_in(row.external_id)
+        theirs = [one for one in known if name_of(one) not in staying]
+        latest: dict[str, str] = {}
         earlier: list[dict[str, str]] = []
-        for column, cell in identifiers_in(row.external_id):
+        for column, cell in theirs:
             if column in latest:
                 earlier.append({column: cell})
             else:
                 latest[column] = cell
+        if len(theirs) < len(known) and self._lasting.isdisjoint(latest):
+            latest = {}  # a name and a city alone are those of the one who stays, too
         return [one for one in (latest, *earlier) if one]
 
     def payload(

@@ -67,7 +67,7 @@ def make_plan(connection: Connection, request: PlanRequest) -> PlanReport:
     create_tables(connection)
     name, sync = request.name, request.sync
     report = PlanReport(name)
-    report.columns, report.unmatched = make_desired(connection, name, sync)
+    report.columns, report.unmatched = make_desired(connection, name, sync, request.required)
     report.held = hold_back(connection, name, sync, request.restraints, run_id=request.run_id, now=request.now)
     report.wanted = count(connection, "SELECT count(*) FROM desired")
     still = [row for row in request.waiting if row["next_try_at"] is None or row["next_try_at"] > request.now]
@@ -81,14 +81,15 @@ def make_plan(connection: Connection, request: PlanRequest) -> PlanReport:
     elif part:
         part.unlink()
     if report.ok or request.override_guards:
-        _remember(connection, name, report.columns)
+        _remember(connection, name, sync, report.columns)
     connection.execute("DROP TABLE desired")
     return report
 
 
-def _remember(connection: Connection, name: str, columns: Mapping[str, str]) -> None:
+def _remember(connection: Connection, name: str, sync: Sync, columns: Mapping[str, str]) -> None:
     """Keep what the next plan's guards compare with."""
-    types = orjson.dumps(dict(columns)).decode()
-    if not count(connection, "SELECT count(*) FROM delivery.syncs WHERE sync = ? AND columns = ?", [name, types]):
+    facts = [name, orjson.dumps(dict(columns)).decode(), orjson.dumps(sync.match).decode()]
+    known = "SELECT count(*) FROM delivery.syncs WHERE sync = ? AND columns = ? AND matched_by = ?"
+    if not count(connection, known, facts):
         connection.execute("DELETE FROM delivery.syncs WHERE sync = ?", [name])
-        connection.execute("INSERT INTO delivery.syncs VALUES (?, ?)", [name, types])
+        connection.execute("INSERT INTO delivery.syncs (sync, columns, matched_by) VALUES (?, ?, ?)", facts)

@@ -51,10 +51,8 @@ def make_operations(
         report: Counts go here.
         path: A Parquet file; None only counts.
     """
-    takes_out = _look_for_merged(connection, name, sync, report)
-    differences = f"""
-        WITH known AS (SELECT * FROM delivery.acknowledged WHERE sync = {literal(name)})
-        {_differences(sync, takes_out=takes_out)}"""
+    _find_known(connection, name)
+    differences = _differences(sync, takes_out=_look_for_merged(connection, sync, report))
     left_out: dict[str, int] = {}
     if still:
         connection.execute(f"CREATE OR REPLACE TEMP TABLE differences AS {differences}")
@@ -78,18 +76,47 @@ def make_operations(
         for operation, rows in counts.items()
         if operation != "remove" or sync.mode is SyncMode.REMOVE
     )
-    connection.execute("DROP TABLE IF EXISTS differences")
+    connection.execute("DROP TABLE IF EXISTS differences; DROP TABLE known")
+
+
+def _find_known(connection: Connection, name: str) -> None:
+    """``known``: what was acknowledged, less those who are wanted exactly so; they are nearly all of most runs."""
+    acknowledged = count(connection, "SELECT count(*) FROM delivery.acknowledged WHERE sync = ?", [name])
+    as_they_are = count(connection, "SELECT count(*) FROM desired WHERE fields IS NULL")
+    chosen = "true" if acknowledged > as_they_are else "false"
+    if 0 < as_they_are < acknowledged:
+        # By their keys first: a join that carried whole rows would take several times the memory.
+        connection.execute(
+            f"""
+            CREATE OR REPLACE TEMP TABLE others AS SELECT match_value FROM delivery.acknowledged AS acknowledged
+            WHERE sync = {literal(name)} AND NOT EXISTS (
+                SELECT 1 FROM desired WHERE desired.match_value = acknowledged.match_value AND desired.fields IS NULL)
+            """
+        )
+        chosen = "match_value IN (SELECT match_value FROM others)"
+    connection.execute(
+        f"""
+        CREATE OR REPLACE TEMP TABLE known AS
+        SELECT match_value, profile_id, payload_hash, external_id, present, field_hashes
+        FROM delivery.acknowledged WHERE sync = {literal(name)} AND {chosen}
+        """
+    )
+    connection.execute("DROP TABLE IF EXISTS others")
 
 
 def _differences(sync: Sync, *, takes_out: bool) -> str:
-    """Selects of an operation with all that sending it needs, for the sync's mode."""
+    """Selects of an operation with all that sending it needs, for the sync's mode.
+
+    Who is as acknowledged by ``desired`` is in none of them, and not in ``known``.
+    """
+    changed = "(SELECT * FROM desired WHERE fields IS NOT NULL) AS desired"
     puts_in = literal("update" if sync.mode is SyncMode.UPDATE else "add")
     as_sent = "known.present AND known.payload_hash = desired.payload_hash"
     put = f"""
         SELECT CASE WHEN known.present THEN 'update' ELSE {puts_in} END AS operation, desired.match_value,
             desired.profile_id, known.external_id, desired.payload_hash, desired.fields,
             known.field_hashes AS known_hashes
-        FROM desired LEFT JOIN known ON known.match_value = desired.match_value WHERE ({as_sent}) IS NOT TRUE"""
+        FROM {changed} LEFT JOIN known ON known.match_value = desired.match_value WHERE ({as_sent}) IS NOT TRUE"""
     mirrored = f"""
         SELECT CASE WHEN {_IS_GONE} THEN 'remove' WHEN known.present THEN 'update' ELSE {puts_in} END AS operation,
             coalesce(desired.match_value, known.match_value) AS match_value,
@@ -97,7 +124,7 @@ def _differences(sync: Sync, *, takes_out: bool) -> str:
             known.external_id, coalesce(desired.payload_hash, known.payload_hash) AS payload_hash,
             coalesce(desired.fields, '{{}}') AS fields,
             CASE WHEN NOT {_IS_GONE} THEN known.field_hashes END AS known_hashes
-        FROM desired FULL JOIN known ON known.match_value = desired.match_value
+        FROM {changed} FULL JOIN known ON known.match_value = desired.match_value
         WHERE CASE WHEN {_IS_GONE} THEN known.present IS NOT FALSE ELSE ({as_sent}) IS NOT TRUE END"""
     out = """
         SELECT 'remove' AS operation, desired.match_value, desired.profile_id, known.external_id, '' AS payload_hash,
@@ -120,7 +147,7 @@ def _differences(sync: Sync, *, takes_out: bool) -> str:
     return union_all([put, merged]) if takes_out else put
 
 
-def _look_for_merged(connection: Connection, name: str, sync: Sync, report: PlanReport) -> bool:
+def _look_for_merged(connection: Connection, sync: Sync, report: PlanReport) -> bool:
     """Whether the plan takes out ids that were merged away; where it cannot, they are counted.
 
     A table or a query may have several rows of one person, so only audiences tell that one stands for another.
@@ -131,8 +158,7 @@ def _look_for_merged(connection: Connection, name: str, sync: Sync, report: Plan
         return False
     if sync.audience_name:
         return True
-    known = "WITH known AS (SELECT * FROM delivery.acknowledged WHERE sync = ?)"
-    report.merged_away = count(connection, f"{known} SELECT count(*) FROM known WHERE {_MERGED_AWAY}", [name])
+    report.merged_away = count(connection, f"SELECT count(*) FROM known WHERE {_MERGED_AWAY}")
     return False
 
 

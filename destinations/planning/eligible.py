@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
+from millstream.destinations.modes import SyncMode
 from millstream.destinations.rules import Holdout, Restraints, Suppression
 from millstream.destinations.sync import Sync
 from millstream.state.consent import ConsentRequirement
@@ -27,6 +28,8 @@ def hold_back(
 ) -> dict[str, int]:
     """Take out of ``desired`` who may not be addressed; keep who is held back, and log who newly is.
 
+    To be taken out is not to be addressed, so nobody is held back from what only takes people out.
+
     Returns:
         How many are held back, by why.
     """
@@ -37,14 +40,16 @@ def hold_back(
         CREATE OR REPLACE TEMP TABLE held AS
         WITH judged AS (
             SELECT desired.match_value, desired.profile_id, CAST({reason} AS TEXT) AS reason
-            FROM desired {_joins(sync, restraints)}
+            FROM desired {_joins(sync, restraints) if reasons else ""}
         )
         SELECT * FROM judged WHERE reason IS NOT NULL
         """
     )
     if count(connection, "SELECT count(*) FROM held"):
         connection.execute("DELETE FROM desired WHERE match_value IN (SELECT match_value FROM held)")
-    _keep_held(connection, name, run_id, now)
+        _keep_held(connection, name, run_id, now)
+    else:
+        connection.execute("DELETE FROM delivery.suppressed WHERE sync = ?", [name])
     counted = connection.execute(
         """
         SELECT CASE WHEN reason LIKE 'suppression list%' THEN 'suppression list' WHEN reason LIKE 'consent%' THEN
@@ -58,7 +63,9 @@ def hold_back(
 
 def _reasons(connection: Connection, name: str, sync: Sync, restraints: Restraints) -> list[tuple[str, str]]:
     """Conditions under which a row is kept back, each with the reason as SQL; the first that holds counts."""
-    reasons = []
+    reasons: list[tuple[str, str]] = []
+    if sync.mode is SyncMode.REMOVE:
+        return reasons
     if restraints.suppressions:
         find_suppressed(connection, "desired", restraints.suppressions)
         reasons.append(("suppressed_rows.reason IS NOT NULL", "'suppression list: ' || suppressed_rows.reason"))
@@ -93,7 +100,8 @@ def consents_for(consent: ConsentRequirement) -> str:
 def find_suppressed(connection: Connection, rows: str, suppressions: Sequence[Suppression]) -> None:
     """Make the temporary table ``suppressed_rows``: match value and reason of rows that the suppression list names.
 
-    The list names a person by the match value, the profile id, or any value that one of the person's records has.
+    The list names a person by the match value, the profile id, also one that was merged into it, or any value that one
+    of the person's records has.
     """
     write_arrow(
         connection,
@@ -109,6 +117,11 @@ def find_suppressed(connection: Connection, rows: str, suppressions: Sequence[Su
         f"SELECT match_value, sha256(match_value) AS value_hash FROM {rows}",
         f"SELECT match_value, sha256(profile_id) FROM {rows} WHERE profile_id IS NOT NULL",
     ]
+    if column_types(connection, "customers", "profile_aliases"):
+        names.append(
+            f"""SELECT one.match_value, sha256(alias.alias_id) FROM {rows} AS one
+            JOIN customers.profile_aliases AS alias ON alias.profile_id = one.profile_id"""
+        )
     if column_types(connection, "customers", "members"):
         names.append(
             f"""SELECT one.match_value, sha256(held.value) FROM {rows} AS one

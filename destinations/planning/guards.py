@@ -11,15 +11,15 @@ import orjson
 from millstream.destinations.modes import SyncMode
 from millstream.destinations.planning.report import PlanReport
 from millstream.destinations.sync import Sync
-from millstream.state.sql import json_path, literal
 from millstream.state.store import count
 
 if TYPE_CHECKING:
     from millstream.state.store import Connection
 
-GUARDS = ("removals", "size", "missing", "types", "destination", "audience")
-"""Names of the guards: taking out too many, an unusual number of people, required fields, changed types, another
-destination and (looked at when the vendor is asked for it, see ``destinations/same_audience.py``) another audience."""
+GUARDS = ("removals", "size", "missing", "types", "match", "destination", "audience")
+"""Names of the guards: taking out too many, an unusual number of people, required fields, changed types, another match
+key, another destination and (looked at when the vendor is asked for it, see ``destinations/same_audience.py``) another
+audience."""
 
 SIZES_LOOKED_AT = 10
 """Earlier runs whose number of people gives the median."""
@@ -45,6 +45,7 @@ def look_at_guards(
         "size": _size(connection, sync, report),
         "missing": _missing(connection, sync, report, required),
         "types": _types(connection, sync, report, columns),
+        "match": _match(connection, sync, report),
         "destination": _destination(connection, sync, report),
     }
     report.tripped = {name: reason for name, reason in reasons.items() if reason}
@@ -81,24 +82,24 @@ def _size(connection: Connection, sync: Sync, report: PlanReport) -> str | None:
     ]
     if len(sizes) < FEWEST_SIZES:
         return None
-    usual = median(sizes)
-    if max(usual, report.wanted) < SMALLEST_LOOKED_AT or abs(report.wanted - usual) <= allowed * max(usual, 1):
+    usual, last = median(sizes), sizes[0]
+    if max(usual, report.wanted) < SMALLEST_LOOKED_AT or not _jumps(report.wanted, usual, allowed):
         return None
+    if _jumps(last, usual, allowed) and not _jumps(report.wanted, last, allowed):
+        return None  # somebody let it through last time
     return (
         f"The destination should hold {report.wanted} people, and {usual:.0f} were usual in the last {len(sizes)} "
         f"runs; a change of at most {allowed:.0%} is allowed."
     )
 
 
+def _jumps(size: int, usual: float, allowed: float) -> bool:
+    return abs(size - usual) > allowed * max(usual, 1)
+
+
 def _missing(connection: Connection, sync: Sync, report: PlanReport, required: Sequence[str]) -> str | None:
-    for field in required:
-        if field not in sync.fields or not report.wanted:
-            continue
-        path = literal(json_path(field))
-        missing = count(
-            connection,
-            f"SELECT count(*) FROM desired WHERE coalesce(json_extract_string(CAST(fields AS JSON), {path}), '') = ''",
-        )
+    for number, field in enumerate(required if report.wanted else ()):
+        missing = count(connection, f"SELECT count(*) FROM desired WHERE lacks_{number}")
         if missing > sync.guards.largest_missing_share * report.wanted:
             return (
                 f"{missing} of {report.wanted} people have no value for {field}, which is required; at most "
@@ -120,6 +121,28 @@ def _types(connection: Connection, sync: Sync, report: PlanReport, columns: Mapp
         if before.get(column, kind) != kind
     ]
     return f"Mapped columns changed their type since the last run: {'; '.join(changed)}." if changed else None
+
+
+def _match(connection: Connection, sync: Sync, report: PlanReport) -> str | None:
+    """By another key nobody is known: all are sent anew, and who was sent before is found only by the vendor's ids."""
+    if sync.mode is SyncMode.REPLACE:
+        return None
+    row = connection.execute("SELECT matched_by FROM delivery.syncs WHERE sync = ?", [report.sync]).fetchone()
+    before: Mapping[str, str] = orjson.loads(row[0]) if row and row[0] else sync.match
+    if before == sync.match or (before.keys() == sync.match.keys() and not report.adds and not report.removes):
+        return None
+    known = count(connection, "SELECT count(*) FROM delivery.acknowledged WHERE sync = ?", [report.sync])
+    if not known:
+        return None
+    return (
+        f"People are matched by {_said(sync.match)} now, and the {known} known to be there by {_said(before)}: "
+        f"{report.adds} would be sent as if they were new, and {report.removes} be taken out, who may be the same "
+        "people. Give the sync another name, unless that is what you want."
+    )
+
+
+def _said(match: Mapping[str, str]) -> str:
+    return ", ".join(f"{key} (column {column})" for key, column in match.items())
 
 
 def _destination(connection: Connection, sync: Sync, report: PlanReport) -> str | None:

@@ -27,8 +27,8 @@ class PlanReport:
         merged_away: Rows of ids that were merged into a person who is there under another; they stay, because the sync
             has no audience to take them out of.
         guards: Why a guard would stop it; empty when none does.
-        tripped: The same by the guard's name: ``removals``, ``size``, ``missing``, ``types``, ``destination``,
-            ``audience``.
+        tripped: The same by the guard's name: ``removals``, ``size``, ``missing``, ``types``, ``match``,
+            ``destination``, ``audience``.
         columns: The mapped columns and their types in the store.
         plan_id: The plan's id, when it has operations and is to be sent.
         path: Its file, named after the sync and the plan.

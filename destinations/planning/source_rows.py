@@ -1,15 +1,22 @@
-"""``desired``: the sync's rows, mapped; one row for each match value."""
+"""``desired``: the sync's rows, mapped; one row for each match value.
+
+Rows that are exactly as acknowledged have no fields in it: they are nearly all of most runs, and would only be carried
+from table to table.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from millstream.destinations.modes import SyncMode
 from millstream.destinations.sync import Sync
 from millstream.state.errors import ConfigurationError, QueryError
 from millstream.state.profiles.people_view import people_table
-from millstream.state.sql import identifier, literal, quoted
+from millstream.state.sql import identifier, json_path, literal, quoted
 from millstream.state.store import count, query_columns, query_errors
+from millstream.state.store.arrow import as_postgres
 
 if TYPE_CHECKING:
     from millstream.state.store import Connection
@@ -17,10 +24,17 @@ if TYPE_CHECKING:
 _TIMES = ("DATE", "TIMESTAMP", "TIMESTAMPTZ")
 _FLOATS = ("DOUBLE", "FLOAT")
 _LARGEST = "CAST('1e308' AS DOUBLE)"
+_SENDS_ALL = (SyncMode.REPLACE, SyncMode.REMOVE)
+"""Modes to which it is all the same whether somebody's fields are as acknowledged."""
 
 
-def make_desired(connection: Connection, name: str, sync: Sync) -> tuple[dict[str, str], int]:
-    """Make ``desired``: match value, profile, fields as JSON, and the hash of all of them.
+def make_desired(
+    connection: Connection, name: str, sync: Sync, required: Sequence[str] = ()
+) -> tuple[dict[str, str], int]:
+    """Make ``desired``: match value, profile, fields as JSON, the hash of all of them, and which required ones lack.
+
+    Fields and hash are NULL where they are as acknowledged, and may go unsent. Whether the first required field lacks
+    is in ``lacks_0``, the second in ``lacks_1``.
 
     Returns:
         The mapped columns with their types, and how many rows have no match value.
@@ -33,51 +47,104 @@ def make_desired(connection: Connection, name: str, sync: Sync) -> tuple[dict[st
         with query_errors():
             columns = query_columns(connection, source)
             _check_columns(name, sync, columns)
-            _write_rows(connection, sync, source, columns)
+            packed = _Packed(connection, sync, source, columns, required)
+            packed.write(without=name if sync.mode not in _SENDS_ALL else None)
+            unmatched = _drop_unmatched(connection)
+            if _has_repeated(connection):
+                packed.write(without=None)
+                _drop_unmatched(connection)
+                _keep_one_of_each(connection)
     except QueryError as error:
         raise ConfigurationError(
             f"The rows to send cannot be read: {error.what}",
             where=f"sync {name}",
             remedy="check the table or query; run `millstream resolve` and `millstream select` first.",
         ) from error
-    unmatched = count(connection, "SELECT count(*) FROM desired WHERE match_value IS NULL")
-    if unmatched:
-        connection.execute("DELETE FROM desired WHERE match_value IS NULL")
-    _one_of_each(connection)
     mapped = {sync.match_column, *(mapping.column for mapping in sync.mappings().values())}
     return {column: columns[column] for column in sorted(mapped)}, unmatched
 
 
-def _write_rows(connection: Connection, sync: Sync, source: str, columns: Mapping[str, str]) -> None:
-    match = f"nullif(trim(CAST({quoted(sync.match_column)} AS TEXT)), '')"
-    if sync.match_key == "email":
-        match = f"lower({match})"
-    profile = "profile_id" if "profile_id" in columns else "CAST(NULL AS TEXT)"
-    connection.execute(
-        f"""
-        CREATE OR REPLACE TEMP TABLE desired AS
-        WITH mapped AS (
-            SELECT {match} AS match_value, {profile} AS profile_id, {_fields(sync, columns)} AS fields
-            FROM ({source}) AS source_rows
-        )
-        SELECT match_value, profile_id, fields, md5(fields) AS payload_hash FROM mapped
+@dataclass(frozen=True)
+class _Packed:
+    """A sync's source as rows of ``desired``."""
+
+    connection: Connection
+    sync: Sync
+    source: str
+    columns: Mapping[str, str]
+    required: Sequence[str]
+
+    def write(self, *, without: str | None) -> None:
+        """Make ``desired``.
+
+        Args:
+            without: Name of the sync whose acknowledged fields are left out; None leaves out none.
         """
-    )
+        profile = "profile_id" if "profile_id" in self.columns else "CAST(NULL AS TEXT)"
+        fields, payload_hash, known = "packed.fields", "packed.payload_hash", ""
+        if without is not None:
+            fields, payload_hash = (
+                f"CASE WHEN known.payload_hash = packed.payload_hash THEN NULL ELSE {column} END"
+                for column in (fields, payload_hash)
+            )
+            known = f"""LEFT JOIN delivery.acknowledged AS known ON known.match_value = packed.match_value
+                AND known.sync = {literal(without)} AND known.present"""
+        self.connection.execute(
+            f"""
+            CREATE OR REPLACE TEMP TABLE desired AS
+            WITH mapped AS (
+                SELECT {self._match_value()} AS match_value, {profile} AS profile_id,
+                    {_fields(self.sync, self.columns)} AS fields
+                FROM ({self.source}) AS source_rows
+            ), packed AS (SELECT *, md5(fields) AS payload_hash FROM mapped)
+            SELECT packed.match_value, packed.profile_id, {fields} AS fields, {payload_hash} AS payload_hash
+                {self._lacking()}
+            FROM packed {known}
+            """
+        )
+
+    def _match_value(self) -> str:
+        text = f"CAST({quoted(self.sync.match_column)} AS TEXT)"
+        trimmed = f"trim({text})"
+        if as_postgres(self.connection) is None:
+            # DuckDB cuts off all kinds of spaces, and looks at every character to find none: only where one may be.
+            trimmed = f"""CASE WHEN {text} LIKE ' %' OR {text} LIKE '% ' OR strlen({text}) <> length({text})
+                THEN {trimmed} ELSE {text} END"""
+        match = f"nullif({trimmed}, '')"
+        return f"lower({match})" if self.sync.match_key == "email" else match
+
+    def _lacking(self) -> str:
+        lacks = [
+            f"coalesce(json_extract_string(CAST(packed.fields AS JSON), {literal(json_path(field))}), '') = ''"
+            for field in self.required
+        ]
+        return "".join(f", {condition} AS lacks_{number}" for number, condition in enumerate(lacks))
 
 
-def _one_of_each(connection: Connection) -> None:
-    """Keep one row where several have the same match value: the first by profile and fields, in every run."""
-    if not count(connection, "SELECT count(*) - count(DISTINCT match_value) FROM desired"):
-        return
+def _drop_unmatched(connection: Connection) -> int:
+    unmatched = count(connection, "SELECT count(*) FROM desired WHERE match_value IS NULL")
+    if unmatched:
+        connection.execute("DELETE FROM desired WHERE match_value IS NULL")
+    return unmatched
+
+
+def _has_repeated(connection: Connection) -> bool:
+    """Whether several rows have the same match value."""
+    repeated = "SELECT count(*) - count(DISTINCT {}) FROM desired"
+    if as_postgres(connection) is None and not count(connection, repeated.format("hash(match_value)")):
+        return False  # numbers take less memory than texts; two texts of one number are told apart below
+    return count(connection, repeated.format("match_value")) > 0
+
+
+def _keep_one_of_each(connection: Connection) -> None:
+    """Where several have the same match value, keep the first by profile and fields, in every run."""
     connection.execute(
         """
         CREATE OR REPLACE TEMP TABLE first_rows AS
-        WITH numbered AS (
-            SELECT *, row_number() OVER (PARTITION BY match_value ORDER BY profile_id, fields) AS number FROM desired
-        )
-        SELECT match_value, profile_id, fields, payload_hash FROM numbered WHERE number = 1
+        SELECT *, row_number() OVER (PARTITION BY match_value ORDER BY profile_id, fields) AS place FROM desired
         """
     )
+    connection.execute("DELETE FROM first_rows WHERE place > 1")
     connection.execute("DROP TABLE desired; ALTER TABLE first_rows RENAME TO desired")
 
 

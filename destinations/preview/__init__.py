@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from millstream.destinations.planning import PlanReport
 from millstream.destinations.preview.forecast import Forecast, Latency, latency_of, make_forecast
 from millstream.destinations.preview.rehearsal import ExampleRequest, example_requests
-from millstream.destinations.preview.saved import SavedPlan, check_saved, read_plan, save_plan
+from millstream.destinations.preview.saved import SavedPlan, check_saved, read_plan, save_plan, settings_of
 from millstream.destinations.sending.plan_rows import AnyDestination, PlanRows
 from millstream.destinations.sync import Sync
 from millstream.state.errors import ConfigurationError
@@ -31,6 +31,7 @@ __all__ = [
     "latency_of",
     "look_at",
     "read_plan",
+    "settings_of",
 ]
 
 
@@ -120,7 +121,7 @@ def look_at(
     """
     preview = PlanPreview(plan)
     if look.save_to:
-        preview.saved = save_plan(plan.path, look.save_to, name, sync, now=now)
+        preview.saved = save_plan(plan.path, look.save_to, name, sync, settings=_settings(destination), now=now)
     if plan.path:
         preview.removals = first_removals(plan.path, look.removals, in_clear=look.in_clear)
         try:
@@ -135,6 +136,13 @@ def look_at(
             preview.requests = example_requests(connector, sync, PlanRows(plan.path, sync, connector).batches())
     plan.path = None
     return preview
+
+
+def _settings(destination: Callable[[], AnyDestination]) -> str | None:
+    try:
+        return settings_of(destination().settings)
+    except ConfigurationError:
+        return None  # without its secrets
 
 
 def first_removals(path: Path, limit: int, *, in_clear: bool) -> list[Removal]:

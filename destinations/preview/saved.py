@@ -11,6 +11,7 @@ import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from millstream.destinations.contract import DestinationSettings
 from millstream.destinations.sync import Sync
 from millstream.state.errors import ConfigurationError
 
@@ -28,6 +29,7 @@ class SavedPlan:
         rows: Hash of the operations: who, what, with which values, by which id.
         counts: Operations by kind.
         made_at: When, in ISO 8601.
+        settings: Hash of the connection's settings; None where they could not be had, as without its secrets.
     """
 
     sync: str
@@ -35,9 +37,12 @@ class SavedPlan:
     rows: str
     counts: dict[str, int]
     made_at: str
+    settings: str | None = None
 
 
-def save_plan(source: Path | None, target: Path, name: str, sync: Sync, *, now: datetime) -> SavedPlan:
+def save_plan(
+    source: Path | None, target: Path, name: str, sync: Sync, *, settings: str | None, now: datetime
+) -> SavedPlan:
     """Write a plan's file, with what it has to be compared with before it is sent.
 
     Args:
@@ -45,6 +50,7 @@ def save_plan(source: Path | None, target: Path, name: str, sync: Sync, *, now: 
         target: Where to.
         name: Name of the sync.
         sync: What it is.
+        settings: Hash of the connection's settings.
         now: When it was made.
 
     Raises:
@@ -57,6 +63,7 @@ def save_plan(source: Path | None, target: Path, name: str, sync: Sync, *, now: 
         rows=rows_of(source),
         counts=_counts(table),
         made_at=now.isoformat(timespec="seconds"),
+        settings=settings,
     )
     metadata = {**(table.schema.metadata or {}), _KEY: orjson.dumps(saved)}
     part = target.with_name(f".{target.name}.part")
@@ -83,7 +90,9 @@ def read_plan(path: Path) -> SavedPlan:
         ) from error
 
 
-def check_saved(saved: SavedPlan, name: str, sync: Sync, path: Path | None, counts: dict[str, int]) -> None:
+def check_saved(
+    saved: SavedPlan, name: str, sync: Sync, path: Path | None, counts: dict[str, int], *, settings: str
+) -> None:
     """Refuse to send what was not looked at.
 
     Args:
@@ -92,6 +101,7 @@ def check_saved(saved: SavedPlan, name: str, sync: Sync, path: Path | None, coun
         sync: What it is now.
         path: The file of the plan as it is now; None where it has no operations.
         counts: Operations of it, by kind.
+        settings: Hash of the connection's settings as they are now.
 
     Raises:
         ConfigurationError: Says what changed since.
@@ -102,6 +112,13 @@ def check_saved(saved: SavedPlan, name: str, sync: Sync, path: Path | None, coun
     if saved.definition != definition_of(sync):
         raise ConfigurationError(
             f"The sync was changed in the project file since {saved.made_at}. Nothing was sent.",
+            where=f"sync {name}",
+            remedy=remedy,
+        )
+    if saved.settings not in (None, settings):
+        raise ConfigurationError(
+            f"The destination {sync.destination!r} was changed in the project file since {saved.made_at}. "
+            "Nothing was sent.",
             where=f"sync {name}",
             remedy=remedy,
         )
@@ -118,6 +135,11 @@ def check_saved(saved: SavedPlan, name: str, sync: Sync, path: Path | None, coun
 def definition_of(sync: Sync) -> str:
     """A hash of what a sync is."""
     return hashlib.sha256(orjson.dumps(sync.model_dump(mode="json"), option=orjson.OPT_SORT_KEYS)).hexdigest()
+
+
+def settings_of(settings: DestinationSettings) -> str:
+    """A hash of a connection's settings. A secret may be another one by now: it opens the same account."""
+    return hashlib.sha256(settings.model_dump_json().encode()).hexdigest()
 
 
 def rows_of(path: Path | None) -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from millstream.destinations.modes import Leaving, SyncMode
 from millstream.destinations.reconciling.report import DriftReport
+from millstream.destinations.sending import HELD_BACK
 from millstream.destinations.sync import Sync
 from millstream.state.ledger.acknowledged import acknowledge
 from millstream.state.sql import literal
@@ -87,7 +88,7 @@ def _know_what_is_there(connection: Connection, facts: dict[str, object]) -> Non
 
 
 def _forget_who_is_not_there(connection: Connection, report: DriftReport) -> None:
-    """Sent without an answer, not there, and refused since: there is nobody who had to be taken out again.
+    """Sent without an answer, not there, and refused by the vendor since: there is nobody to be taken out again.
 
     Of others it may be that the vendor has not come so far yet; the next plan sends them anew, or takes them out.
     """
@@ -98,10 +99,11 @@ def _forget_who_is_not_there(connection: Connection, report: DriftReport) -> Non
             AND EXISTS (
                 SELECT 1 FROM delivery.outcomes AS later
                 WHERE later.sync = known.sync AND later.match_value = known.match_value
-                    AND later.status = 'rejected' AND later.settled_at > known.acknowledged_at
+                    AND later.status IN ('rejected', 'suppressed') AND coalesce(later.code, '') <> $held_back
+                    AND later.settled_at > known.acknowledged_at
             )
         """,
-        {"sync": report.sync},
+        {"sync": report.sync, "held_back": HELD_BACK},
     )
 
 

@@ -19,7 +19,8 @@ from millstream.destinations.sending.sizes import Rows, of_fitting_size
 from millstream.destinations.sync import Sync
 
 AnyDestination = Destination[DestinationSettings]
-_COLUMNS = ("number", "match_value", "external_id", "fields", "field_hashes", "known_hashes")
+_HASHES = ("field_hashes", "known_hashes")
+_COLUMNS = ("number", "match_value", "external_id", "fields", *_HASHES)
 
 
 @dataclass(slots=True)
@@ -156,5 +157,10 @@ def _slices(path: Path, operation: Operation, size: int) -> Iterator[dict[str, l
 
 
 def _as_lists(table: pa.Table) -> dict[str, list[Any]]:
-    """Columns as lists; by way of numpy, which is several times as fast as value by value."""
-    return {name: table[name].to_numpy(zero_copy_only=False).tolist() for name in _COLUMNS}
+    """Columns as lists; by way of numpy, which is several times as fast as value by value.
+
+    Hashes of fields are long, and of use only beside those that are known already.
+    """
+    nothing_known = table["known_hashes"].null_count == len(table)
+    lists = {} if not nothing_known else dict.fromkeys(_HASHES, [None] * len(table))
+    return {name: lists.get(name) or table[name].to_numpy(zero_copy_only=False).tolist() for name in _COLUMNS}

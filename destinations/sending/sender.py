@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from itertools import groupby
 from pathlib import Path
 
 from millstream.destinations.contract import DeliveryRow, Outcome, rejected, suppressed
@@ -17,6 +18,7 @@ from millstream.destinations.sending.performing import Performer, unanswered
 from millstream.destinations.sending.plan_rows import AnyDestination, Batch, PlanRows
 from millstream.destinations.sending.reasons import name_nobody, without_people
 from millstream.destinations.sending.replacing import Everybody
+from millstream.destinations.sending.staying import Staying
 from millstream.destinations.sending.withdrawals import Withdrawals
 from millstream.destinations.stopping import interrupted, overtaken
 from millstream.destinations.sync import Sync
@@ -33,6 +35,8 @@ from millstream.state.privacy import redact
 
 HELD_BACK = "held_back"
 """The code of a row that we did not send because the person may not be addressed."""
+
+_STAYS = "The vendor has somebody who stays under the same id: nothing was asked of it."
 
 _TICK = 0.01
 """Seconds by which a wait is longer, so that it does not end a moment too early."""
@@ -53,6 +57,7 @@ class Sender:
         path: Its file.
         audience_id: The vendor's id of the audience; None for a sync that only keeps fields.
         withdrawals: Tells who may not be addressed any more.
+        staying: Tells which of those who leave the vendor does not tell from somebody who stays.
         stop: Set when this process was asked to stop.
         lost: Set when another run has taken over the sync.
         progress: Told after each batch.
@@ -66,6 +71,7 @@ class Sender:
     path: Path
     audience_id: str | None
     withdrawals: Withdrawals | None
+    staying: Staying
     stop: threading.Event
     lost: threading.Event
     progress: Progress | None = None
@@ -91,24 +97,37 @@ class Sender:
         """Send every row of the plan, as many batches at once as the vendor allows.
 
         What stops the sync is kept in ``error``; batches that were not begun stay for the next run. The first batch
-        goes alone, so that a wrong credential or mapping costs its requests only.
+        goes alone, so that a wrong credential or mapping costs its requests only. Nobody is taken out before those are
+        in who come, so that it is known who is still there, under another match value.
         """
         if self.sync.mode is SyncMode.REPLACE:
             self._replace()
             return
-        at_once = self.destination.rate_limit.concurrency
-        batches = self._rows.batches()
+        at_once, alone = self.destination.rate_limit.concurrency, True
         with ThreadPoolExecutor(at_once) as threads:
             try:
-                threads.submit(self._send_next, batches).result()
-                for worker in [threads.submit(self._send_all, batches) for _ in range(at_once)]:
-                    worker.result()
+                for takes_out, turn in groupby(self._rows.batches(), lambda one: one.operation is Operation.REMOVE):
+                    if takes_out:
+                        self._look_who_stays()
+                    if alone:
+                        threads.submit(self._send_next, turn).result()
+                        alone = False
+                    for worker in [threads.submit(self._send_all, turn) for _ in range(at_once)]:
+                        worker.result()
+                    if self._is_over():
+                        break  # else the rest of the turn would be read
             except BaseException:
                 self._halted.set()  # else leaving the pool would wait until all is sent
                 raise
             self._wait_for_early_ones()
             # Also when asked to stop: people who are half in are in flight.
             list(threads.map(self._enrol, self._enrolments.batches(rest=True)))
+
+    def _look_who_stays(self) -> None:
+        try:
+            self.destination.staying = self.staying.names(self.destination)
+        except MillstreamError as error:
+            self._halt(error)
 
     def _send_all(self, batches: Iterator[Batch]) -> None:
         while self._send_next(batches):
@@ -196,7 +215,11 @@ class Sender:
             MillstreamError: Nobody can tell who may be addressed.
         """
         kept_back, rows = dict(batch.misfits), batch.rows
-        if batch.operation is not Operation.REMOVE and self.withdrawals is not None:
+        if batch.operation is Operation.REMOVE:
+            stays = {row.number for row in rows if row.external_id in self.destination.staying}
+            kept_back |= dict.fromkeys(stays, Outcome(status=Status.ACCEPTED, reason=_STAYS))
+            rows = [row for row in rows if row.number not in stays] if stays else rows
+        elif self.withdrawals is not None:
             withdrawn = self.withdrawals.now()
             kept_back |= {
                 row.number: suppressed(HELD_BACK, withdrawn[row.number]) for row in rows if row.number in withdrawn

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from millstream.destinations.planning.eligible import consents_for, find_suppressed
 from millstream.destinations.rules import Suppression
 from millstream.destinations.sync import Sync
-from millstream.state.store import Store, load_parquet
+from millstream.state.store import Store, parquet_rows
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -62,8 +62,8 @@ class Withdrawals:
 
     def _look(self) -> dict[int, str]:
         with self.store.rehearsal() as connection:
-            load_parquet(connection, "planned", self.path)
-            find_suppressed(connection, "planned", self.suppressions())
+            planned = parquet_rows(connection, "planned", self.path)
+            find_suppressed(connection, planned, self.suppressions())
             joins = "LEFT JOIN suppressed_rows AS listed ON listed.match_value = planned.match_value"
             reasons = "WHEN listed.reason IS NOT NULL THEN 'suppression list: ' || listed.reason"
             if self.sync.consent != "not_needed":
@@ -74,7 +74,8 @@ class Withdrawals:
             rows = connection.execute(
                 f"""
                 WITH judged AS (
-                    SELECT number, CASE {reasons} END AS held_for FROM planned {joins} WHERE operation <> 'remove'
+                    SELECT number, CASE {reasons} END AS held_for
+                    FROM {planned} AS planned {joins} WHERE operation <> 'remove'
                 )
                 SELECT number, held_for FROM judged WHERE held_for IS NOT NULL
                 """

@@ -17,37 +17,21 @@ from millstream.destinations.modes import Operation, Status, SyncMode
 from millstream.destinations.rules import DeliveryRules
 from millstream.destinations.sending import HELD_BACK
 from millstream.destinations.sending.enrolments import NOT_ENROLLED
+from millstream.destinations.settling.final_outcomes import ACCEPTED, UNCERTAIN, Sent, final_outcomes
 from millstream.destinations.settling.rejected import list_rejected
 from millstream.destinations.sync import Sync
 from millstream.state.errors import FatalError
 from millstream.state.ledger.acknowledged import acknowledge, create_tables
-from millstream.state.ledger.journal import BatchEntry, Journal, PlanEntry
-from millstream.state.ledger.outcomes import Outcomes
+from millstream.state.ledger.journal import Journal, PlanEntry
 from millstream.state.sql import literal
-from millstream.state.store import Store, count, in_little_memory, parquet_rows, write_arrow
+from millstream.state.store import Store, count, in_little_memory, parquet_rows, write_arrow, writing_ids
+from millstream.state.store.arrow import as_postgres
 
 if TYPE_CHECKING:
     from millstream.state.store import Connection
 
-_ACCEPTED = (Status.ACCEPTED.value, Status.ACCEPTED_ASYNC.value)
-_UNCERTAIN = (Status.RETRY_LATER.value, Status.UNKNOWN.value)
 _LISTED = (Status.REJECTED.value, Status.SUPPRESSED.value, Status.UNKNOWN.value)
-_UNANSWERED = ("no_answer", "The run ended before the answer came.", "vendor")
-_MOST_CHUNKS = 500
-"""Batches whose outcomes are put into one piece at a time, which bounds the overhead of each."""
-
-
-_AUDIT = pa.schema(
-    [
-        ("batch_id", pa.int64()),
-        ("operation", pa.string()),
-        ("rows", pa.int64()),
-        ("job_id", pa.string()),
-        ("started_at", pa.timestamp("us", tz="UTC")),
-        ("finished_at", pa.timestamp("us", tz="UTC")),
-        ("accepted", pa.int64()),
-    ]
-)
+_VERDICTS = ("status", "code", "reason", "fault")
 
 
 @dataclass
@@ -96,10 +80,12 @@ def settle(
         def merged(connection: Connection) -> tuple[Settled, list[dict[str, Any]], bool]:
             create_tables(connection)
             _make_settling(connection, plan, sent, with_fields=rules.keep_rejected_values)
-            counted = _merge(connection, plan, keeps_removed=sync.mode is SyncMode.REMOVE, now=now)
-            rows = _rows_to_list(connection, listed, in_clear=rules.keep_rejected_values)
+            with writing_ids(connection):
+                counted = _merge(connection, plan, sent, keeps_removed=sync.mode is SyncMode.REMOVE, now=now)
+            rows = _rows_to_list(connection, sent, listed, in_clear=rules.keep_rejected_values)
             told = _tells_people(connection)
-            connection.execute("DROP TABLE settling")
+            connection.execute(f"DROP {_kind(connection)} settling")
+            connection.execute("DROP TABLE IF EXISTS planned; DROP TABLE answers; DROP TABLE verdicts")
             return counted, rows, told
 
         settled, rows, told = in_little_memory(store, merged)
@@ -110,112 +96,16 @@ def settle(
     return settled
 
 
-@dataclass
-class Sent:
-    """What the journal has of a plan: the outcomes of its rows, and its batches."""
-
-    outcomes: pa.Table | None
-    batches: pa.Table
-
-
-def final_outcomes(journal: Journal, plan_id: str, idempotent: frozenset[Operation]) -> Sent:
-    """The last outcome of each row that was sent.
-
-    A row that got no answer is unknown; where its operation may be sent again, it is tried again later instead. A row
-    has several outcomes where its batch was refused whole, or where it went into the audience in another batch.
-    """
-    tables: list[pa.Table] = []
-    audit: list[dict[str, object]] = []
-    latest = _Latest()
-    for batch in journal.batches_of(plan_id, newest_first=True):
-        outcomes = batch.outcomes
-        if batch.operation == Operation.ENROL:
-            outcomes = _known_of(outcomes)
-        audit.append(_audit_row(batch))
-        if outcomes is None:
-            outcomes = Outcomes.of_all(batch.numbers, Status.UNKNOWN.value, _UNANSWERED)
-        outcomes = latest.of(outcomes)
-        if not outcomes.numbers:
-            continue
-        statuses = outcomes.statuses
-        if Operation(batch.operation) in idempotent and Status.UNKNOWN.value in statuses:
-            again = {Status.UNKNOWN.value: Status.RETRY_LATER.value}
-            statuses = [again.get(status, status) for status in statuses]
-        tables.append(_as_table(outcomes, statuses))
-        if len(tables) >= _MOST_CHUNKS:
-            tables = [pa.concat_tables(tables).combine_chunks()]
-    return Sent(pa.concat_tables(tables) if tables else None, pa.Table.from_pylist(audit, _AUDIT))
-
-
-class _Latest:
-    """Which rows have an outcome already, when their batches are read from the newest to the oldest."""
-
-    def __init__(self) -> None:
-        self._seen = bytearray()
-
-    def of(self, outcomes: Outcomes) -> Outcomes:
-        """Those of rows that had none so far; all of them have one from now on."""
-        numbers = outcomes.numbers
-        if not numbers:
-            return outcomes
-        seen = self._seen
-        if len(seen) <= (last := max(numbers)):
-            seen.extend(bytes(max(last + 1, 2 * len(seen)) - len(seen)))
-        earlier = {place for place, number in enumerate(numbers) if seen[number]}
-        for number in numbers:
-            seen[number] = 1
-        return outcomes.without(earlier) if earlier else outcomes
-
-
-def _known_of(enrolled: Outcomes | None) -> Outcomes:
-    """What is known for sure of enrolments; the others stay as they were before: fields taken, not enrolled."""
-    if enrolled is None:
-        return Outcomes()
-    unsure = {place for place, status in enumerate(enrolled.statuses) if status in _UNCERTAIN}
-    return enrolled.without(unsure) if unsure else enrolled
-
-
-def _audit_row(batch: BatchEntry) -> dict[str, object]:
-    statuses = batch.outcomes.statuses if batch.outcomes else []
-    return {
-        "batch_id": batch.batch_id,
-        "operation": batch.operation,
-        "rows": len(batch.numbers),
-        "job_id": batch.job_id,
-        "started_at": batch.started_at,
-        "finished_at": batch.finished_at,
-        "accepted": sum(statuses.count(status) for status in _ACCEPTED),
-    }
-
-
-def _as_table(outcomes: Outcomes, statuses: Sequence[str]) -> pa.Table:
-    rows = len(outcomes.numbers)
-    columns: list[pa.Array] = [
-        pa.array(outcomes.numbers, pa.int32()),
-        pa.array(statuses, pa.string()),
-        pa.array(outcomes.external_ids, pa.string()),
-    ]
-    distinct = set(outcomes.details.values())
-    if len(distinct) == 1 and len(outcomes.details) == rows:
-        columns += [pa.array([part] * rows, pa.string()) for part in distinct.pop()]
-    elif distinct:
-        nothing = (None, None, None)
-        details = [outcomes.details.get(place, nothing) for place in range(rows)]
-        columns += [pa.array(list(part), pa.string()) for part in zip(*details, strict=True)]
-    else:
-        columns += [pa.nulls(rows, pa.string())] * 3
-    return pa.table(columns, names=["number", "status", "given_id", "code", "reason", "fault"])
-
-
 def _merge(
     connection: Connection,
     plan: PlanEntry,
+    sent: Sent,
     *,
     keeps_removed: bool,
     now: datetime,
 ) -> Settled:
     """Write the acknowledged state and the outcomes of ``settling``."""
-    _acknowledge(connection, plan, now, keeps_removed=keeps_removed)
+    _acknowledge(connection, plan, sent, now, keeps_removed=keeps_removed)
     connection.execute("DELETE FROM delivery.outcomes WHERE plan_id = ?", [plan.plan_id])
     connection.execute(
         """
@@ -228,19 +118,28 @@ def _merge(
     return Settled(_counted(connection, "status"), _counted(connection, "code"))
 
 
+def _kind(connection: Connection) -> str:
+    """What ``settling`` is: DuckDB finds what a step needs in the plan's file faster than it keeps all once more."""
+    return "TABLE" if as_postgres(connection) else "VIEW"
+
+
 def _make_settling(connection: Connection, plan: PlanEntry, sent: Sent, *, with_fields: bool) -> None:
     """``settling``: the plan's rows that were sent, each with its last outcome; and the audit of the batches."""
     assert sent.outcomes is not None
     planned = parquet_rows(connection, "planned", plan.path)
     write_arrow(connection, "answers", sent.outcomes)
+    columns = [pa.array(column, pa.string()) for column in zip(*sent.verdicts, strict=True)]
+    places = pa.array(range(len(sent.verdicts)), pa.int32())
+    write_arrow(connection, "verdicts", pa.table([places, *columns], ["verdict", *_VERDICTS]))
     # Fields are many and long; only the list of rejected rows may keep them, where the project asks for that.
     fields = f"CASE WHEN status IN {_LISTED} THEN fields END" if with_fields else "CAST(NULL AS TEXT)"
     connection.execute(
         f"""
-        CREATE OR REPLACE TEMP TABLE settling AS
+        CREATE OR REPLACE TEMP {_kind(connection)} settling AS
         SELECT operation, match_value, profile_id, external_id, payload_hash, field_hashes,
             {fields} AS fields, status, code, reason, fault, given_id
         FROM {planned} AS planned JOIN answers ON answers.number = planned.number
+        JOIN verdicts ON verdicts.verdict = answers.verdict
         """
     )
     write_arrow(connection, "audited", sent.batches)
@@ -252,12 +151,12 @@ def _make_settling(connection: Connection, plan: PlanEntry, sent: Sent, *, with_
         """,
         [plan.sync, plan.plan_id],
     )
-    connection.execute("DROP TABLE IF EXISTS planned; DROP TABLE answers; DROP TABLE audited")
+    connection.execute("DROP TABLE audited")
 
 
-def _acknowledge(connection: Connection, plan: PlanEntry, now: datetime, *, keeps_removed: bool) -> None:
+def _acknowledge(connection: Connection, plan: PlanEntry, sent: Sent, now: datetime, *, keeps_removed: bool) -> None:
     """What is known of people from now on."""
-    accepted = f"status IN {_ACCEPTED}"
+    accepted = f"status IN {ACCEPTED}"
     kept = "true" if keeps_removed else "operation <> 'remove'"
     taken = f"""
         SELECT match_value, profile_id, payload_hash, coalesce(given_id, external_id) AS external_id,
@@ -270,10 +169,11 @@ def _acknowledge(connection: Connection, plan: PlanEntry, now: datetime, *, keep
         SELECT match_value, profile_id, CASE WHEN operation = 'remove' THEN payload_hash ELSE '' END AS payload_hash,
             coalesce(given_id, external_id) AS external_id, CASE WHEN operation = 'update' THEN true END AS present,
             CASE WHEN code = {literal(NOT_ENROLLED)} THEN field_hashes END AS field_hashes
-        FROM settling WHERE status IN {_UNCERTAIN}"""
-    for people in (taken, uncertain):
-        acknowledge(connection, plan.sync, plan.plan_id, now, people)
-    if not keeps_removed:
+        FROM settling WHERE status IN {UNCERTAIN}"""
+    for statuses, people in ((ACCEPTED, taken), (UNCERTAIN, uncertain)):
+        if sent.has(statuses):
+            acknowledge(connection, plan.sync, plan.plan_id, now, people)
+    if not keeps_removed and count(connection, "SELECT count(*) FROM settling WHERE operation = 'remove'"):
         connection.execute(
             f"""
             DELETE FROM delivery.acknowledged WHERE sync = $sync AND match_value IN (
@@ -290,17 +190,20 @@ def _tells_people(connection: Connection) -> bool:
 
 
 def _counted(connection: Connection, column: str) -> dict[str, int]:
-    query = f"SELECT {column}, count(*) FROM settling WHERE {column} <> '' GROUP BY {column} ORDER BY {column}"
+    answered = "answers JOIN verdicts ON verdicts.verdict = answers.verdict"
+    query = f"SELECT {column}, count(*) FROM {answered} WHERE {column} <> '' GROUP BY {column} ORDER BY {column}"
     return dict(connection.execute(query).fetchall())
 
 
 def _rows_to_list(
-    connection: Connection, listed: Sequence[Mapping[str, Any]], *, in_clear: bool
+    connection: Connection, sent: Sent, listed: Sequence[Mapping[str, Any]], *, in_clear: bool
 ) -> list[dict[str, Any]]:
     """The rows that were not accepted, and those whose person was on the list: few, where nearly all were taken.
 
     Rows that we held back are not on it: the next plan judges them anew.
     """
+    if not listed and not sent.has(_LISTED):
+        return []
     names = ("match_hash", "profile_id", "operation", "payload_hash", "status", "code", "reason", "fault")
     known = ""
     if listed:

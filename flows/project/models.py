@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from datetime import UTC, datetime
 from typing import Annotated, Literal
@@ -47,6 +48,7 @@ FlowName = Literal[
 ParameterValue = str | int | float | bool | None | list[str]
 FROM_ENVIRONMENT = ("store", "journal")
 STORE_URL = r"^(duckdb:///|postgres(ql(\+psycopg2)?)?://).+"
+JOURNAL_URL = r"^(sqlite:///|postgres(ql(\+psycopg2)?)?://).+"
 
 
 class Connection(BaseModel):
@@ -112,6 +114,7 @@ class ProjectFile(BaseSettings):
     )
     journal: str = Field(
         default="sqlite:///.millstream/journal.sqlite",
+        json_schema_extra={"pattern": JOURNAL_URL},
         description="The database of runs, batches and outcomes: sqlite:///path/to/file.sqlite or "
         "postgresql://user@host/database. MILLSTREAM_JOURNAL overrides it.",
     )
@@ -163,7 +166,14 @@ class ProjectFile(BaseSettings):
     def _known_engine(cls, value: str) -> str:
         # A message of the pattern's own would repeat the URL, and with it a password.
         if not re.match(STORE_URL, value):
-            raise ValueError("the store's URL should begin with duckdb:/// or postgresql://, and say where it is")
+            raise ValueError(_should_begin("store", "duckdb:///"))
+        return value
+
+    @field_validator("journal")
+    @classmethod
+    def _known_database(cls, value: str) -> str:
+        if not re.match(JOURNAL_URL, value):
+            raise ValueError(_should_begin("journal", "sqlite:///"))
         return value
 
     @classmethod
@@ -177,6 +187,13 @@ class ProjectFile(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """The environment first, for the databases only; then what was given, which is the file's content."""
         return _Databases(settings_cls), init_settings
+
+
+def _should_begin(database: str, file: str) -> str:
+    """What is wrong with a database's URL, which may come from the environment."""
+    variable = f"MILLSTREAM_{database.upper()}"
+    said = f"{variable}, which counts instead," if os.environ.get(variable) else f"the {database}'s URL"
+    return f"{said} should begin with {file} or postgresql://, and say where it is"
 
 
 class _Databases(EnvSettingsSource):

@@ -116,5 +116,5 @@ def _write(path: Path, text: str) -> None:
         with suppress(OSError):
             meanwhile.unlink()
         raise ConfigurationError(
-            f"The report cannot be written to {path}: {error.strerror}.", remedy="name another file with --output."
+            f"The report cannot be written to {path}: {error.strerror}.", remedy="name another file with --out."
         ) from error

@@ -9,8 +9,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from millstream.state.consent import CHANNELS
 from millstream.state.errors import ConfigurationError
 from millstream.state.ledger import suppressions
+from millstream.state.suggestions import did_you_mean
 
 if TYPE_CHECKING:
     from millstream.flows.steps import Workspace
@@ -22,8 +24,20 @@ def suppress(
     """Put identifiers or profile ids on the suppression list, and say how many are new.
 
     Each is written down in every spelling under which the store may know it; only hashes are kept.
+
+    Raises:
+        ConfigurationError: No sync could ever ask for that channel, so that nobody would be kept back.
     """
+    if channel != suppressions.EVERY_CHANNEL and channel not in (known := _channels(workspace)):
+        told = f"{channel!r} is no channel."
+        raise ConfigurationError(told, where="--channel", allowed=known, remedy=did_you_mean(channel, known))
     return suppressions.suppress(workspace.journal, _spelled(workspace, who), reason=reason, channel=channel)
+
+
+def _channels(workspace: Workspace) -> list[str]:
+    """The usual channels, and those of the project's syncs."""
+    consents = (sync.consent for sync in workspace.project.syncs.values())
+    return sorted({*CHANNELS, *(consent.channel for consent in consents if consent != "not_needed")})
 
 
 def release(workspace: Workspace, who: Iterable[str], *, channel: str = suppressions.EVERY_CHANNEL) -> int:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from millstream.flows.steps.threads import side_by_side
+from millstream.state.errors import MillstreamError
 
 if TYPE_CHECKING:
     from millstream.destinations.preview import Look, PlanPreview, SavedPlan
@@ -49,11 +50,20 @@ def activate_all(
     override_guards: bool = False,
     progress: Progress | None = None,
 ) -> list[SyncReport]:
-    """Bring destinations in step, side by side; SIGTERM lets what is in flight end and be settled."""
+    """Bring destinations in step, side by side; SIGTERM lets what is in flight end and be settled.
+
+    What goes wrong with one, a wrong configuration too, is in its report: nobody else's is lost by it.
+    """
     from millstream.destinations.stopping import settled_on_signal
+    from millstream.destinations.sync_report import SyncReport
 
     def one(sync: str) -> SyncReport:
-        return activate(workspace, sync, run_id=run_id, override_guards=override_guards, progress=progress)
+        try:
+            return activate(workspace, sync, run_id=run_id, override_guards=override_guards, progress=progress)
+        except MillstreamError as error:
+            report = SyncReport(sync)
+            report.end(error, waiting=False)
+            return report
 
     with settled_on_signal():
         return side_by_side(one, syncs)

@@ -10,9 +10,10 @@ from millstream.state.audiences.compile import compile_audiences
 from millstream.state.audiences.compiling.own_sql import checked_select
 from millstream.state.audiences.compiling.query import PEOPLE
 from millstream.state.audiences.rules import Audience
+from millstream.state.errors import QueryError
 from millstream.state.profiles.columns import existing_columns
 from millstream.state.sql import identifier
-from millstream.state.store import SECONDS, time_limit
+from millstream.state.store import SECONDS, query_errors, time_limit
 
 if TYPE_CHECKING:
     from millstream.state.store import Connection
@@ -41,7 +42,8 @@ def make_members(
 
     Raises:
         ConfigurationError: Audiences build on each other in a circle or on one that is not there, or a rule is wrong.
-        TimeLimitError: The SQL of one took longer.
+        QueryError: The SQL of one names what is not there.
+        TimeLimitError: It took longer.
     """
     traits = existing_columns(connection, PEOPLE.partition(".")[2])
     given = _given_by_sql(connection, table, audiences, wanted=wanted, seconds=sql_seconds)
@@ -63,8 +65,10 @@ def _given_by_sql(
     for name, made in given.items():
         where = f"audiences.{name}"
         chosen = checked_select(audiences[name].sql or "", where=where)
-        with time_limit(connection, seconds, where=where):
-            connection.execute(
-                f"CREATE OR REPLACE TEMP TABLE {identifier(made)} AS SELECT DISTINCT profile_id FROM ({chosen}) AS own"
-            )
+        query = f"SELECT DISTINCT profile_id FROM ({chosen}) AS own"
+        try:
+            with query_errors(), time_limit(connection, seconds, where=where):
+                connection.execute(f"CREATE OR REPLACE TEMP TABLE {identifier(made)} AS {query}")
+        except QueryError as error:
+            raise QueryError(f"The SQL fails: {error.what}", where=where) from error
     return given

@@ -101,7 +101,8 @@ def select_audiences(
 
     Raises:
         ConfigurationError: Audiences build on each other in a circle or on one that is not there, or a rule is wrong.
-        TimeLimitError: The SQL of one took longer.
+        QueryError: The SQL of one names what is not there.
+        TimeLimitError: It took longer.
     """
     create_audience_tables(connection)
     audiences = written_out(audiences, rules, traits=existing_columns(connection, "people"))

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import random
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TypeVar
 from urllib.parse import urlsplit
 
-import orjson
 import requests
 import urllib3
 from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
-from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt
 
 from millstream.state.errors import (
     AuthenticationError,
@@ -28,6 +27,7 @@ from millstream.state.errors import (
     UnknownOutcomeError,
     UnreachableError,
 )
+from millstream.state.http.answer import Answer, reason_of
 from millstream.state.http.auth import RefreshableAuth, TimedAuth
 from millstream.state.http.budget import asked_to_wait
 from millstream.state.http.caution import PUBLIC_POOLS, Caution
@@ -42,44 +42,10 @@ NOT_DONE_STATUSES = frozenset({423, 425, 429, 503})
 THROTTLED_STATUSES = frozenset({429, 503})
 """Statuses that ask for fewer requests."""
 
+_PUBLIC_HEADERS = frozenset(
+    {"accept", "accept-encoding", "connection", "content-encoding", "content-length", "content-type", "user-agent"}
+)
 Read = TypeVar("Read")
-
-
-class Answer(requests.Response):
-    """A response whose JSON is parsed once, with orjson."""
-
-    _parsed: object = None
-    _is_parsed = False
-
-    def json(self, **_: object) -> object:
-        """The parsed body.
-
-        Raises:
-            MalformedAnswerError: The body is not JSON.
-        """
-        if not self._is_parsed:
-            try:
-                self._parsed = orjson.loads(self.content)
-            except orjson.JSONDecodeError as error:
-                kind = self.headers.get("Content-Type", "no content type")
-                raise MalformedAnswerError(
-                    f"The answer is not valid JSON ({len(self.content)} bytes, {kind}): {error.msg}.",
-                    remedy="run again; if it stays, the API or a proxy before it answers with something else.",
-                ) from error
-            self._is_parsed = True
-        return self._parsed
-
-    def said(self) -> Any:
-        """The parsed body, or None where it is not JSON: for error answers, which may be anything."""
-        try:
-            return self.json()
-        except MalformedAnswerError:
-            return None
-
-    def facts(self) -> Mapping[str, Any]:
-        """The parsed body where it is a JSON object, else nothing."""
-        body = self.said()
-        return body if isinstance(body, dict) else {}
 
 
 Classify = Callable[[Answer], MillstreamError | None]
@@ -141,6 +107,7 @@ class VendorSession(requests.Session):
         self._retries = retries or Retries()
         self._timeout = caution.timeout if caution else timeout
         self._caution = caution
+        self._turn = threading.local()
         self.trust_env = False
         self.headers.update({"Accept": "application/json", "User-Agent": "millstream"})
         adapter = _Adapter(pool_maxsize=max(10, pacer.limit.concurrency))
@@ -149,9 +116,33 @@ class VendorSession(requests.Session):
         self.mount("https://", adapter)
         self.mount("http://", adapter)
 
+    def prepare_request(self, request: requests.Request) -> requests.PreparedRequest:
+        """As ``requests`` does, without merging what a vendor's session has none of: parameters, sign-in and hooks."""
+        prepared = requests.PreparedRequest()
+        prepared.prepare_method(request.method)
+        prepared.prepare_url(request.url, request.params)
+        prepared.prepare_headers({**self.headers, **request.headers})
+        prepared.prepare_cookies(self.cookies)
+        prepared.prepare_body(request.data, request.files, request.json)
+        prepared.prepare_auth(request.auth, request.url)
+        prepared.prepare_hooks(request.hooks)
+        return prepared
+
     def send(self, request: requests.PreparedRequest, **kwargs: object) -> Answer:
         """Send with retries; every request is taken as safe to repeat (reads, idempotent writes)."""
+        if getattr(self._turn, "is_taken", False):
+            # ``requests`` follows a redirect, within the turn of the request that led there. It takes the signature
+            # off where that is another host, so none is put on here.
+            return self._exchange(request, kwargs)
         return self.deliver(request, replay=True, **kwargs)
+
+    def rebuild_auth(self, prepared_request: requests.PreparedRequest, response: requests.Response) -> None:
+        """Take the credential off a redirect to another host, also where it stands in a header of the vendor's own."""
+        super().rebuild_auth(prepared_request, response)  # type: ignore[no-untyped-call]
+        leads_elsewhere = self.should_strip_auth(response.request.url, prepared_request.url)  # type: ignore[no-untyped-call]
+        if leads_elsewhere:
+            for name in [name for name in prepared_request.headers if name.lower() not in _PUBLIC_HEADERS]:
+                del prepared_request.headers[name]
 
     def deliver(self, request: requests.PreparedRequest, *, replay: bool, **kwargs: object) -> Answer:
         """Send with retries.
@@ -164,7 +155,7 @@ class VendorSession(requests.Session):
         Raises:
             MillstreamError: See ``millstream.state.errors``; nothing of ``requests`` comes through.
         """
-        return self._renewing(lambda: self._retrying()(self._attempt, request, replay, kwargs))
+        return self._renewing(lambda: self._attempt(request, replay, kwargs))
 
     def read_large(self, request: requests.PreparedRequest, read: Callable[[Answer], Read]) -> Read:
         """Send, and read a body that is too large to hold; where it breaks off, both are done again.
@@ -190,34 +181,36 @@ class VendorSession(requests.Session):
             finally:
                 answer.close()
 
-        return self._renewing(lambda: self._retrying()(once))
+        return self._renewing(once)
 
     def _renewing(self, work: Callable[[], Read]) -> Read:
-        """Do it, and once more with a new credential if the one at hand is refused."""
+        """Do it with retries, and once more with a new credential if the one at hand is refused."""
         renewed = False
         while True:
             try:
-                return work()
+                return self._retrying(work)
             except AuthenticationError:
                 if renewed or not isinstance(self._vendor_auth, RefreshableAuth):
                     raise
                 self._vendor_auth.renew()
                 renewed = True
 
-    def _retrying(self) -> Retrying:
-        return Retrying(
-            retry=retry_if_exception_type(RetryableError),
-            stop=stop_after_attempt(self._retries.attempts),
-            wait=self._wait,
-            sleep=self.pacer.sleep,
-            reraise=True,
-        )
+    def _retrying(self, work: Callable[[], Read]) -> Read:
+        attempt = 1
+        while True:
+            try:
+                return work()
+            except RetryableError as error:
+                if attempt == self._retries.attempts:
+                    raise
+                self.pacer.sleep(self._wait(error, attempt))
+            attempt += 1
 
-    def _wait(self, state: RetryCallState) -> float:
-        error = state.outcome.exception() if state.outcome else None
-        top = min(self._retries.longest_wait, self._retries.first_wait * 2 ** (state.attempt_number - 1))
+    def _wait(self, error: RetryableError, attempt: int) -> float:
+        """Seconds until the next attempt, beside those for which nobody makes a request."""
+        top = min(self._retries.longest_wait, self._retries.first_wait * 2 ** (attempt - 1))
         wait = random.uniform(top / 2, top)
-        asked = error.retry_after if isinstance(error, RetryableError) else None
+        asked = error.retry_after
         if asked is None and not isinstance(error, RateLimitedError):
             return wait
         # All wait, not only this request; whoever is first after it shows whether the others may follow.
@@ -225,23 +218,25 @@ class VendorSession(requests.Session):
         return 0.0
 
     def _attempt(self, request: requests.PreparedRequest, replay: bool, kwargs: Mapping[str, object]) -> Answer:
-        options: dict[str, object] = {"timeout": self._timeout, **kwargs}
-        if options["timeout"] is None:
-            options["timeout"] = self._timeout
+        options = {**kwargs, "timeout": kwargs.get("timeout") or self._timeout, "stream": True}
         if self._caution:
-            options |= {"stream": True, "allow_redirects": False}
+            options["allow_redirects"] = False
         self._vendor_auth(request)
         with self.pacer:
             if isinstance(self._vendor_auth, TimedAuth):
                 self._vendor_auth(request)
             try:
-                answer = super().send(request, **options)  # type: ignore[arg-type]
+                self._turn.is_taken = True
+                answer = self._exchange(request, options)
                 if self._caution:
                     self._caution.read(answer)
                     self._caution.refuse_redirect(answer)
+                elif not kwargs.get("stream"):
+                    answer.take_in()
             except requests.RequestException as error:
                 raise self._no_answer(request, error, replay) from error
-            assert isinstance(answer, Answer)
+            finally:
+                self._turn.is_taken = False
             problem = (self._classify(answer) if self._classify else None) or self._problem(answer)
             throttled = isinstance(problem, RateLimitedError) or answer.status_code in THROTTLED_STATUSES
             # Before the request counts as done: nobody may go on a count that lacks it.
@@ -260,6 +255,11 @@ class VendorSession(requests.Session):
             raise UnknownOutcomeError(f"{problem.what} The request may or may not have been carried out.")
         raise problem
 
+    def _exchange(self, request: requests.PreparedRequest, options: Mapping[str, object]) -> Answer:
+        answer = super().send(request, **options)  # type: ignore[arg-type]
+        assert isinstance(answer, Answer)
+        return answer
+
     def _no_answer(
         self, request: requests.PreparedRequest, error: requests.RequestException, replay: bool
     ) -> MillstreamError:
@@ -275,7 +275,7 @@ class VendorSession(requests.Session):
         status = answer.status_code
         if status < 400:
             return self._unreadable(answer)
-        what = f"{_place(answer.request)} answered HTTP {status}{_reason(answer)}"
+        what = f"{_place(answer.request)} answered HTTP {status}{reason_of(answer)}"
         if status == 401:
             return AuthenticationError(
                 what,
@@ -308,19 +308,3 @@ class VendorSession(requests.Session):
 def _place(request: requests.PreparedRequest) -> str:
     parts = urlsplit(request.url or "")
     return redact(f"{request.method} {parts.netloc}{parts.path}")
-
-
-def _reason(answer: Answer) -> str:
-    """The vendor's own words, where its error body has them in one of the usual places."""
-    found = _words(answer.facts())
-    return f": {redact(found)[:300]}" if found else "."
-
-
-def _words(body: Mapping[str, object]) -> str | None:
-    error = body.get("error")
-    if isinstance(error, dict):
-        return _words(error)
-    kind = body.get("category") or body.get("status") or body.get("title") or body.get("name")
-    text = body.get("message") or body.get("detail") or body.get("error_description") or error
-    parts = [str(part) for part in (kind, text) if isinstance(part, str) and part != "error"]
-    return " - ".join(parts) or None

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from millstream.state.identity.joining import is_empty
+from millstream.state.identity.joining import HASHED, is_empty
 
 if TYPE_CHECKING:
     from millstream.state.store import Connection
@@ -46,7 +46,7 @@ def name_parts(connection: Connection, run_id: str) -> None:
 
 def name_first_parts(connection: Connection, run_id: str) -> None:
     """Give each part a new id where nobody in scope was a member before: ``resolve_new``."""
-    _make_new_ids(connection, run_id, _FIRST)
+    _make_new_ids(connection, run_id, _ALL)
 
 
 def _count_overlap(connection: Connection) -> None:
@@ -181,32 +181,27 @@ SELECT label, alias_id FROM claims WHERE claim = 1
 """
 
 
-# The parts that no other id goes with, each with its smallest record.
 _NAMELESS = """
-SELECT part.label, part.record_id
-FROM resolve_parts AS part
-LEFT JOIN resolve_heirs AS heir ON heir.label = part.label
-LEFT JOIN resolve_revived AS revived ON revived.label = part.label
-WHERE part.node = part.label AND heir.label IS NULL AND revived.label IS NULL
+resolve_parts AS part
+WHERE label NOT IN (SELECT label FROM resolve_heirs) AND label NOT IN (SELECT label FROM resolve_revived)
 """
-_FIRST = """
-SELECT node.node AS label, node.record_id
-FROM resolve_nodes AS node LEFT JOIN resolve_labels AS component ON component.node = node.node
-WHERE component.label IS NULL OR component.label = node.node
+_ALL = """
+(SELECT coalesce(component.label, node.node) AS label, node.record_id
+ FROM resolve_nodes AS node LEFT JOIN resolve_labels AS component ON component.node = node.node) AS part
 """
 
 
 def _make_new_ids(connection: Connection, run_id: str, nameless: str) -> None:
-    """``resolve_new (label, record_id, profile_id)``: ids for parts that no other id goes with.
+    """``resolve_new (label, hashed, profile_id)``: ids for parts that no other id goes with.
 
-    An id is made from the run and the part's smallest record. Should it be taken (a run repeated under the same
-    run_id can meet the same record again), it is made anew with a number behind.
+    An id is made from the run and one of the part's records, whichever order they came in. Should it be taken (a run
+    repeated under the same run_id can meet the same record again), it is made anew with a number behind.
     """
     connection.execute(
         f"""
         CREATE OR REPLACE TEMP TABLE resolve_new AS
-        SELECT label, record_id, 'p_' || substr(md5(? || ':' || record_id), 1, 16) AS profile_id
-        FROM ({nameless}) AS nameless
+        SELECT label, hashed, 'p_' || substr(md5(? || ':' || CAST(hashed AS TEXT)), 1, 16) AS profile_id
+        FROM (SELECT label, min({HASHED}) AS hashed FROM {nameless} GROUP BY label) AS nameless
         """,
         [run_id],
     )
@@ -215,7 +210,7 @@ def _make_new_ids(connection: Connection, run_id: str, nameless: str) -> None:
         attempt += 1
         connection.execute(
             """
-            UPDATE resolve_new SET profile_id = 'p_' || substr(md5(? || ':' || record_id || ':' || ?), 1, 16)
+            UPDATE resolve_new SET profile_id = 'p_' || substr(md5(? || ':' || CAST(hashed AS TEXT) || ':' || ?), 1, 16)
             WHERE label IN (SELECT label FROM resolve_taken)
             """,
             [run_id, str(attempt)],

@@ -14,19 +14,52 @@ if TYPE_CHECKING:
     from millstream.state.store import Connection
 
 
-def collect_touched_values(connection: Connection) -> None:
+def collect_touched_values(connection: Connection, *, growing: bool) -> None:
     """``resolve_touched_values (kind, value)``: those of changed records, those once shared, and all blocked by now.
 
-    A value that is on no changed record and was not blocked cannot have become blocked: it may only have lost records.
+    Also ``resolve_borne_now (record_id, kind, value)``: what the changed records bear. A value that is on no changed
+    record and was not blocked cannot have become blocked: it may only have lost records.
+
+    Args:
+        connection: The open store.
+        growing: Whether no record was changed or lost that was there before. Then what stood on too many records
+            still does, and its bearers, who are many, need no look.
     """
     connection.execute(
         """
+        CREATE OR REPLACE TEMP TABLE resolve_borne_now AS
+        SELECT record_id, kind, value FROM resolve_joining
+        WHERE record_id IN (SELECT record_id FROM resolve_rejoin WHERE record_id IS NOT NULL)
+        """
+    )
+    connection.execute(
+        f"""
         CREATE OR REPLACE TEMP TABLE resolve_touched_values AS
-        SELECT kind, value FROM resolve_joining WHERE record_id IN (SELECT record_id FROM resolve_rejoin)
-        UNION
-        SELECT kind, value FROM customers.shared_bearers WHERE record_id IN (SELECT record_id FROM resolve_rejoin)
-        UNION
-        SELECT kind, value FROM customers.blocked_values
+        (SELECT kind, value FROM resolve_borne_now
+         UNION
+         SELECT kind, value FROM customers.shared_bearers WHERE record_id IN (SELECT record_id FROM resolve_rejoin)
+         UNION
+         SELECT kind, value FROM customers.blocked_values)
+        {f"EXCEPT SELECT kind, value FROM customers.blocked_values WHERE {_HOT}" if growing else ""}
+        """
+    )
+
+
+_HOT = "reason <> 'pattern'"
+
+
+def add_hot_values(connection: Connection) -> None:
+    """Add what stood on too many records, and now also stands on new ones, to ``resolve_blocked``."""
+    connection.execute(
+        f"""
+        INSERT INTO resolve_blocked
+        SELECT hot.kind, hot.value, hot.records + count(DISTINCT new.record_id), hot.reason
+        FROM (SELECT * FROM customers.blocked_values WHERE {_HOT}) AS hot
+        LEFT JOIN (SELECT borne.record_id, borne.kind, borne.value
+                   FROM resolve_borne_now AS borne
+                   JOIN resolve_changed AS changed ON changed.record_id = borne.record_id AND NOT changed.gone) AS new
+          ON new.kind = hot.kind AND new.value = hot.value
+        GROUP BY hot.kind, hot.value, hot.records, hot.reason
         """
     )
 

@@ -31,7 +31,9 @@ def link_nodes(connection: Connection, rules: IdentityRules) -> None:
     A value that is not among them joins nothing, but counts where its kind has a limit: there its bearer stands with
     NULL for it.
     """
-    limited = _limited(rules)
+    add_kinds(connection, rules, "resolve_held")
+    found = connection.execute("SELECT kind FROM resolve_kinds WHERE max_values IS NOT NULL ORDER BY kind").fetchall()
+    limited = ", ".join(literal(str(kind)) for (kind,) in found)
     connection.execute(
         f"""
         CREATE OR REPLACE TEMP TABLE resolve_links AS
@@ -40,24 +42,13 @@ def link_nodes(connection: Connection, rules: IdentityRules) -> None:
         JOIN resolve_nodes AS node ON node.record_id = held.record_id
         {"LEFT" if limited else ""} JOIN resolve_values AS known
           ON known.kind = held.kind AND known.value = held.value
-        {f"WHERE known.value_id IS NOT NULL OR held.kind {limited}" if limited else ""}
+        {f"WHERE known.value_id IS NOT NULL OR held.kind IN ({limited})" if limited else ""}
         """
     )
 
 
-def _limited(rules: IdentityRules) -> str:
-    """The end of a condition that holds for the kinds with a limit; empty where none has one."""
-    kinds = {kind: rule.max_values is not None for kind, rule in sorted(rules.kinds.items())}
-    otherwise = rules.other.max_values is not None
-    differing = ", ".join(literal(kind) for kind, limited in kinds.items() if limited != otherwise)
-    if not differing:
-        return "IS NOT NULL" if otherwise else ""
-    return f"{'NOT IN' if otherwise else 'IN'} ({differing})"
-
-
-def draw_bonds(connection: Connection, rules: IdentityRules) -> None:
+def draw_bonds(connection: Connection) -> None:
     """``resolve_bonds (node, joint, value_id)``: each record in scope with each joint it bears."""
-    add_kinds(connection, rules, "resolve_links")
     unblocked = """
         AND value_id NOT IN (
             SELECT known.value_id FROM resolve_values AS known

@@ -17,6 +17,9 @@ MERGE = "merge"
 LINKAGE = "linkage"
 """The kind of a probable join; its value is the link's id."""
 
+HASHED = "CAST(hash(record_id) >> 1 AS BIGINT)"
+"""A number that the id of a record always gives within one store; SQL."""
+
 _STRONGEST, _WEAKEST = -2, 1000
 _NEVER_HOT = 2**62
 

@@ -97,13 +97,13 @@ def resolve(
     """
     create_identity_tables(connection)
     seen = scope.read_state(connection)
-    counts = scope.count_records(connection, seen)
+    sums = scope.sum_up_records(connection, seen)
     full = full or seen is None or seen.rules_fingerprint != rules.fingerprint()
-    unchanged = seen is not None and (counts.newest, counts.at_newest, counts.records) == seen[:3]
+    unchanged = seen is not None and sums[:3] == seen[:3]
     if seen and unchanged and not full and is_empty(connection, "customers.rejoin"):
         report = ResolveReport(seen.members, seen.profiles, **_standing(connection))
         return _with_households(connection, rules, report, run_id=run_id, now=now)
-    scope.collect_changed_records(connection, seen, counts)
+    scope.collect_changed_records(connection, seen, sums)
     _work_out(connection, rules, full=full)
     write_down = _write_first if is_empty(connection, "resolve_before") else _write_down
     report = write_down(connection, seen, run_id=run_id, now=now)
@@ -111,7 +111,7 @@ def resolve(
     shared.keep_shared_values(connection, full=full)
     limits.keep_refused_joins(connection, full=full, run_id=run_id, now=now)
     report = replace(report, **_standing(connection))
-    _keep_state(connection, rules, counts, report, run_id=run_id, now=now)
+    _keep_state(connection, rules, sums, report, run_id=run_id, now=now)
     connection.execute("DELETE FROM customers.rejoin")
     for view in ("held", "joining") if full else ("joining",):
         connection.execute(f"DROP VIEW resolve_{view}")
@@ -127,7 +127,7 @@ def _work_out(connection: Connection, rules: IdentityRules, *, full: bool) -> No
         _take_all(connection, rules)
     else:
         _take_touched(connection, rules)
-    graph.draw_bonds(connection, rules)
+    graph.draw_bonds(connection)
     graph.label_nodes(connection)
     limits.obey_limits(connection, rules)
 
@@ -141,10 +141,13 @@ def _take_all(connection: Connection, rules: IdentityRules) -> None:
 
 
 def _take_touched(connection: Connection, rules: IdentityRules) -> None:
-    blocking.collect_touched_values(connection)
+    growing = is_empty(connection, "resolve_knew")
+    blocking.collect_touched_values(connection, growing=growing)
     blocking.link_touched_values(connection)
     blocking.collect_values(connection, "resolve_value_links")
     blocking.find_blocked_values(connection, rules, blocking.VALUE_BEARERS, "record_id")
+    if growing:
+        blocking.add_hot_values(connection)
     blocking.compare_blocked_values(connection)
     blocking.collect_touched_records(connection)
     scope.take_touched_records(connection)
@@ -225,7 +228,7 @@ def _with_households(
 def _keep_state(
     connection: Connection,
     rules: IdentityRules,
-    counts: scope.RecordCounts,
+    sums: scope.RecordSums,
     report: ResolveReport,
     *,
     run_id: str,
@@ -235,9 +238,9 @@ def _keep_state(
     connection.execute(
         "INSERT INTO customers.resolve_state VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
         [
-            counts.newest,
-            counts.at_newest,
-            counts.records,
+            sums.newest,
+            sums.at_newest,
+            sums.living,
             report.records,
             report.profiles,
             rules.fingerprint(),

@@ -18,9 +18,9 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING, NamedTuple
 
-from millstream.state.identity.joining import is_empty
+from millstream.state.identity.joining import HASHED, is_empty
 from millstream.state.sql import literal
-from millstream.state.store import count_rows
+from millstream.state.store import count
 
 if TYPE_CHECKING:
     from millstream.state.store import Connection
@@ -31,18 +31,21 @@ class SeenState(NamedTuple):
 
     watermark: datetime | None
     at_watermark: int
-    records: int
+    living: int
     members: int
     profiles: int
     rules_fingerprint: str
 
 
-class RecordCounts(NamedTuple):
-    """What tells at a glance whether ``customers.records`` changed."""
+class RecordSums(NamedTuple):
+    """What tells at a glance whether ``customers.records`` changed: checksums of the ids of some records.
+
+    Counts would not do: one record that is gone and one that came make none of a difference.
+    """
 
     newest: datetime | None
     at_newest: int
-    records: int
+    living: int
     at_watermark: int
 
 
@@ -54,50 +57,40 @@ def read_state(connection: Connection) -> SeenState | None:
     return None if row is None else SeenState(*row)
 
 
-def count_records(connection: Connection, seen: SeenState | None) -> RecordCounts:
-    """Count the records, in all, of the newest change and of the change the last run ended with."""
+def sum_up_records(connection: Connection, seen: SeenState | None) -> RecordSums:
+    """Sum up the records of the newest change, the living ones, and those of the change the last run ended with."""
     row = connection.execute(
-        """
-        SELECT newest, count(CASE WHEN modelled_at = newest THEN 1 END), count(*),
-               count(CASE WHEN modelled_at = CAST(? AS TIMESTAMPTZ) THEN 1 END)
-        FROM customers.records CROSS JOIN (SELECT max(modelled_at) AS newest FROM customers.records) AS latest
+        f"""
+        SELECT newest, coalesce(bit_xor(CASE WHEN modelled_at = newest THEN hashed END), 0),
+               coalesce(bit_xor(CASE WHEN NOT deleted THEN hashed END), 0),
+               coalesce(bit_xor(CASE WHEN modelled_at = CAST(? AS TIMESTAMPTZ) THEN hashed END), 0)
+        FROM (SELECT modelled_at, deleted, {HASHED} AS hashed FROM customers.records) AS record
+        CROSS JOIN (SELECT max(modelled_at) AS newest FROM customers.records) AS latest
         GROUP BY newest
         """,
         [seen.watermark if seen else None],
     ).fetchone()
-    return RecordCounts(None, 0, 0, 0) if row is None else RecordCounts(*row)
+    return RecordSums(None, 0, 0, 0) if row is None else RecordSums(*row)
 
 
-def collect_changed_records(connection: Connection, seen: SeenState | None, counts: RecordCounts) -> None:
-    """``resolve_changed (record_id, gone)`` and ``resolve_rejoin (record_id)``.
+def collect_changed_records(connection: Connection, seen: SeenState | None, sums: RecordSums) -> None:
+    """``resolve_changed (record_id, gone)``, ``resolve_knew (record_id)`` and ``resolve_rejoin (record_id)``.
 
-    The first has the records that changed since the last run, were deleted or vanished; the second all those and the
-    ones that decisions and links are about. Both are empty where there was no last run: then all is looked at.
+    The first has the records that changed since the last run, were deleted or vanished; the second those of them that
+    were members; the third all of them and those that decisions and links are about. The first two are empty where
+    there was no last run: then all is looked at.
     """
-    changed = _has_changed(seen, counts)
+    changed = _has_changed(seen, sums)
     connection.execute(
         f"""
         CREATE OR REPLACE TEMP TABLE resolve_changed AS
         SELECT record_id, deleted AS gone FROM customers.records WHERE {changed}
         """
     )
-    if seen is not None and not _adds_up(connection, seen, changed):
-        connection.execute(
-            """
-            INSERT INTO resolve_changed
-            SELECT member.record_id, TRUE FROM customers.members AS member
-            WHERE NOT EXISTS (SELECT 1 FROM customers.records AS record WHERE record.record_id = member.record_id)
-            """
-        )
-        # A record that came in under an older time stamp, by a clock that is slow, is no member yet either.
-        connection.execute(
-            f"""
-            INSERT INTO resolve_changed
-            SELECT record.record_id, FALSE FROM customers.records AS record
-            WHERE NOT record.deleted AND NOT ({changed})
-              AND NOT EXISTS (SELECT 1 FROM customers.members AS member WHERE member.record_id = record.record_id)
-            """
-        )
+    _collect_known(connection)
+    if seen is not None and not _adds_up(connection, seen, sums):
+        _add_unseen_records(connection)
+        _collect_known(connection)
     connection.execute(
         """
         CREATE OR REPLACE TEMP TABLE resolve_rejoin AS
@@ -108,40 +101,70 @@ def collect_changed_records(connection: Connection, seen: SeenState | None, coun
     )
 
 
-def _has_changed(seen: SeenState | None, counts: RecordCounts) -> str:
+def _collect_known(connection: Connection) -> None:
+    connection.execute(
+        """
+        CREATE OR REPLACE TEMP TABLE resolve_knew AS
+        SELECT record_id FROM customers.members
+        WHERE record_id IN (SELECT record_id FROM resolve_changed WHERE record_id IS NOT NULL)
+        """
+    )
+
+
+def _has_changed(seen: SeenState | None, sums: RecordSums) -> str:
     """The condition on ``customers.records`` by which a record changed since the last run."""
     if seen is None:
         return "FALSE"
     if seen.watermark is None:
         return "TRUE"
     # Records may arrive under the very time stamp the last run ended with.
-    sign = ">=" if counts.at_watermark != seen.at_watermark else ">"
+    sign = ">=" if sums.at_watermark != seen.at_watermark else ">"
     return f"modelled_at {sign} TIMESTAMPTZ {literal(seen.watermark.isoformat())}"
 
 
-def _adds_up(connection: Connection, seen: SeenState, changed: str) -> bool:
-    """Whether no record is gone without a trace.
+def _adds_up(connection: Connection, seen: SeenState, sums: RecordSums) -> bool:
+    """Whether those who lived at the last run are those who live now, but for what is known to have changed."""
+    came = _sum_up(connection, "resolve_changed WHERE NOT gone")
+    return sums.living ^ came ^ _sum_up(connection, "resolve_knew") == seen.living
 
-    Each member of the last run is still living and unchanged, or changed since, or vanished. Counting the first two is
-    far cheaper than looking for the third.
+
+def _sum_up(connection: Connection, relation: str) -> int:
+    return count(connection, f"SELECT coalesce(bit_xor({HASHED}), 0) FROM {relation}")
+
+
+def _add_unseen_records(connection: Connection) -> None:
+    """Add to ``resolve_changed`` what changed without a newer time stamp.
+
+    Members that vanished, and what a clock that is slow wrote: living records that are no members yet, and members that
+    do not live any more.
     """
-    unchanged = count_rows(connection, f"customers.records WHERE NOT deleted AND NOT ({changed})")
-    known = count_rows(connection, "customers.members WHERE record_id IN (SELECT record_id FROM resolve_changed)")
-    return unchanged + known == seen.members
+    connection.execute(
+        """
+        INSERT INTO resolve_changed
+        SELECT coalesce(record.record_id, member.record_id), record.record_id IS NULL
+        FROM customers.members AS member
+        FULL JOIN (SELECT record_id FROM customers.records WHERE NOT deleted) AS record
+          ON record.record_id = member.record_id
+        WHERE (member.record_id IS NULL OR record.record_id IS NULL)
+          AND coalesce(record.record_id, member.record_id) NOT IN (SELECT record_id FROM resolve_changed)
+        """
+    )
 
 
 def take_all_records(connection: Connection) -> None:
     """The scope of a full run: ``resolve_before`` holds all members, ``resolve_nodes`` all living records.
 
-    ``resolve_held (record_id, kind, value)`` is a view of what may join them.
+    ``resolve_held (record_id, kind, value)`` is a view of what may join them. The nodes are numbered in the order of
+    their ids, which decides who keeps a profile's id; where nobody has one yet, they need not be sorted.
     """
+    order = "" if is_empty(connection, "customers.members") else "ORDER BY record_id"
     connection.execute(
         "CREATE OR REPLACE TEMP TABLE resolve_before AS SELECT record_id, profile_id FROM customers.members"
     )
     connection.execute(
-        """
+        f"""
         CREATE OR REPLACE TEMP TABLE resolve_nodes AS
-        SELECT row_number() OVER (ORDER BY record_id) AS node, record_id
+        SELECT row_number() OVER ({order}) AS node, record_id
         FROM customers.records WHERE NOT deleted
         """
     )

@@ -146,8 +146,8 @@ CREATE TABLE IF NOT EXISTS customers.changed_profiles (profile_id TEXT NOT NULL)
 -- How far resolution has come: one row.
 CREATE TABLE IF NOT EXISTS customers.resolve_state (
     watermark TIMESTAMPTZ,              -- the newest modelled_at that was seen
-    at_watermark BIGINT NOT NULL,       -- how many records bore it
-    records BIGINT NOT NULL,            -- rows of customers.records then
+    at_watermark BIGINT NOT NULL,       -- checksum of the records that bore it
+    records BIGINT NOT NULL,            -- checksum of the living records then
     members BIGINT NOT NULL,
     profiles BIGINT NOT NULL,
     rules_fingerprint TEXT NOT NULL,

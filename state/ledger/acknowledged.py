@@ -52,10 +52,11 @@ CREATE TABLE IF NOT EXISTS delivery.suppressed (
     PRIMARY KEY (sync, match_value)
 );
 
--- What the guards compare with: the types of a sync's mapped columns when it was last planned.
+-- What the guards compare with: what a sync was when it was last planned.
 CREATE TABLE IF NOT EXISTS delivery.syncs (
     sync TEXT PRIMARY KEY,
-    columns TEXT NOT NULL               -- JSON: column and type
+    columns TEXT NOT NULL,              -- JSON: mapped column and type
+    matched_by TEXT                     -- JSON: match key and column; NULL: planned by an older version
 );
 
 -- Every activation of a sync.
@@ -166,6 +167,8 @@ def create_tables(connection: Connection) -> None:
     connection.execute(_TABLES)
     if "field_hashes" not in column_types(connection, "delivery", "acknowledged"):
         connection.execute("ALTER TABLE delivery.acknowledged ADD COLUMN field_hashes TEXT")
+    if "matched_by" not in column_types(connection, "delivery", "syncs"):
+        connection.execute("ALTER TABLE delivery.syncs ADD COLUMN matched_by TEXT")
     if as_postgres(connection) is None:
         _drop_key(connection)
 

@@ -83,7 +83,9 @@ class Database:
             raise UnreachableError(
                 f"The journal's database {self.engine.url.render_as_string(hide_password=True)} cannot be used: {said}",
                 where="journal",
-                remedy="check the URL, user and password, and that the server runs.",
+                remedy="look whether the disk is full, and whether the file's folder may be written to."
+                if self.engine.dialect.name == "sqlite"
+                else "check the URL, user and password, and that the server runs.",
             ) from error
         with connection:
             yield connection

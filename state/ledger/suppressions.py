@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 EVERY_CHANNEL = ""
+_MOST_VALUES = 10_000
+"""Values in one statement: databases take only so many."""
 
 
 def value_hash(value: str) -> str:
@@ -47,10 +49,13 @@ def suppress(journal: Journal, values: Iterable[str], *, reason: str, channel: s
 
 def release(journal: Journal, values: Iterable[str], *, channel: str = EVERY_CHANNEL) -> int:
     """Take identifiers off the list for a channel, and say how many were on it."""
-    hashes = [value_hash(value) for value in values]
-    listed = sa.and_(suppressions.c.channel == channel, suppressions.c.value_hash.in_(hashes))
+    hashes = sorted({value_hash(value) for value in values})
+    of_channel = suppressions.delete().where(suppressions.c.channel == channel)
     with journal.writing() as connection:
-        return connection.execute(suppressions.delete().where(listed)).rowcount
+        return sum(
+            connection.execute(of_channel.where(suppressions.c.value_hash.in_(some))).rowcount
+            for some in (hashes[start : start + _MOST_VALUES] for start in range(0, len(hashes), _MOST_VALUES))
+        )
 
 
 def suppressions_for(journal: Journal, channel: str | None) -> Sequence[Mapping[str, Any]]:

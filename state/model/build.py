@@ -190,7 +190,7 @@ class _StreamModel:
                 {key} AS _key,
                 {literal(f"{self.source}.{self.stream.name}:")} || {key} AS _record_id,
                 coalesce(CAST({observed} AS TIMESTAMPTZ), _pulled_at) AS _observed_at,
-                coalesce(CAST({deleted} AS BOOLEAN), false) AS _deleted,
+                coalesce(CAST({deleted} AS BOOLEAN), false) AS _is_deleted,
                 -- Of a deleted record only a refusal still counts, with those whom it is about.
                 NOT coalesce(CAST({deleted} AS BOOLEAN), false) OR coalesce({denies}, false) AS _identifies,
                 coalesce(CAST({country} AS TEXT), '') AS _country
@@ -225,7 +225,7 @@ class _StreamModel:
             self.connection.execute(
                 f"""
                 INSERT INTO customers.records
-                SELECT _record_id, $source, $stream, _key, _observed_at, _deleted, $now FROM incoming
+                SELECT _record_id, $source, $stream, _key, _observed_at, _is_deleted, $now FROM incoming
                 {_REPLACE_RECORDS}
                 """,
                 self._facts(),
@@ -269,7 +269,7 @@ class _StreamModel:
                 f"""
                 INSERT INTO customers.traits
                 SELECT _record_id, $name, CAST({column} AS TEXT), $type, _observed_at FROM incoming
-                WHERE length(CAST({column} AS TEXT)) > 0 AND NOT _deleted
+                WHERE length(CAST({column} AS TEXT)) > 0 AND NOT _is_deleted
                 """,
                 {"name": trait.name, "type": trait.type},
             )
@@ -279,7 +279,7 @@ class _StreamModel:
                 f"""
                 INSERT INTO customers.consents
                 SELECT _record_id, $channel, $topic, {status}, _observed_at FROM incoming
-                WHERE {status} IS NOT NULL AND (NOT _deleted OR {status} = 'denied')
+                WHERE {status} IS NOT NULL AND (NOT _is_deleted OR {status} = 'denied')
                 """,
                 {"channel": consent.channel, "topic": consent.topic},
             )

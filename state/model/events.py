@@ -31,7 +31,7 @@ def _one_event(people: People, number: int, event: Event) -> str:
             {literal(event.channel) if event.channel else "CAST(NULL AS TEXT)"} AS channel,
             {_text(event.campaign)} AS campaign, {_properties(event)} AS properties
         FROM incoming JOIN ({_persons(people)}) AS person ON person.row_id = incoming._record_id
-        WHERE {at} IS NOT NULL AND NOT _deleted AND {_when(event)} AND {original} IS NOT NULL"""
+        WHERE {at} IS NOT NULL AND NOT _is_deleted AND {_when(event)} AND {original} IS NOT NULL"""
 
 
 def _properties(event: Event) -> str:

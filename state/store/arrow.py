@@ -58,15 +58,15 @@ def write_arrow(connection: Connection, table: str, data: pa.Table, *, temporary
 def writing_ids(connection: Connection) -> Iterator[None]:
     """Write many rows whose texts are ids, of which few repeat.
 
-    DuckDB tries on every column of text whether a dictionary makes it small, and for ids that costs more than to write
-    them.
+    DuckDB tries on every column of text what makes it small. For ids that costs more than to write them, and again
+    whenever they are read.
     """
     if as_postgres(connection):
         yield
         return
     # In no transaction: what fails in the other one must not keep it from resetting, nor be hidden by that.
     aside = as_duckdb(connection).cursor()
-    aside.execute("SET GLOBAL disabled_compression_methods = 'dictionary'")
+    aside.execute("SET GLOBAL disabled_compression_methods = 'dictionary,fsst,dict_fsst'")
     try:
         yield
     finally:

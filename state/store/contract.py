@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
@@ -13,6 +14,10 @@ from millstream.state.errors import ConfigurationError, StoreLockedError
 
 _DUCKDB_PREFIX = "duckdb:///"
 _POSTGRES_SCHEMES = ("postgres", "postgresql", "postgresql+psycopg2")
+_log = logging.getLogger(__name__)
+SILENCE = 3.0
+"""Seconds to wait for another writer before it is told that we do."""
+
 _thread_locks: dict[str, threading.RLock] = {}
 _thread_locks_guard = threading.Lock()
 
@@ -136,9 +141,16 @@ class Store(ABC):
         finally:
             lock.release()
 
-    def _locked(self) -> StoreLockedError:
+    def _tell_waiting(self, holder: str = "") -> None:
+        """Say what keeps us, to whoever sits and waits."""
+        if self.patience > SILENCE:
+            minutes = f"{self.patience / 60:.0f} minutes" if self.patience >= 120 else f"{self.patience:.0f} seconds"
+            who = holder or "another process"
+            _log.warning("Waiting for the store %s, which %s has open; for %s at most.", self.name, who, minutes)
+
+    def _locked(self, holder: str = "") -> StoreLockedError:
         return StoreLockedError(
-            f"The store {self.name} is being written to by another process.",
+            f"The store {self.name} is being written to by {holder or 'another process'}.",
             where="store",
             remedy="wait for the other run to end, or close the program that has it open.",
         )

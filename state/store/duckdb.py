@@ -7,16 +7,17 @@ for with backoff. Nothing here is held over a network call.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from filelock import FileLock, Timeout
-from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_random_exponential
+from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_delay, wait_random_exponential
 
-from millstream.state.errors import StoreLockedError
-from millstream.state.store.contract import Store
+from millstream.state.errors import ConfigurationError, StoreLockedError
+from millstream.state.store.contract import SILENCE, Store
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -41,16 +42,24 @@ class DuckDBStore(Store):
         """Hold the lock file."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with self._thread(str(self.path)):
-            try:
-                self._processes.acquire(timeout=self.patience, poll_interval=0.05)
-            except Timeout as error:
-                raise self._locked() from error
+            self._acquire()
             if self._processes.lock_counter == 1:
                 self._clear_up()
             try:
                 yield
             finally:
                 self._processes.release()
+
+    def _acquire(self) -> None:
+        """Take the lock file; say so where that takes long."""
+        try:
+            self._processes.acquire(timeout=min(SILENCE, self.patience), poll_interval=0.05)
+        except Timeout:
+            self._tell_waiting()
+            try:
+                self._processes.acquire(timeout=max(0.0, self.patience - SILENCE), poll_interval=0.05)
+            except Timeout as error:
+                raise self._locked() from error
 
     def _clear_up(self) -> None:
         """Take away what DuckDB moved to disk for a process that was killed: it stays there, and may be personal."""
@@ -70,21 +79,43 @@ class DuckDBStore(Store):
     def _connect(self) -> DuckDBPyConnection:
         import duckdb
 
+        holder, told = "", False
+
+        def tell(state: RetryCallState) -> None:
+            nonlocal told
+            if not told and (state.seconds_since_start or 0.0) >= SILENCE:
+                told = True
+                self._tell_waiting(holder)
+
         for attempt in Retrying(
             retry=retry_if_exception_type(StoreLockedError),
             stop=stop_after_delay(self.patience),
             wait=wait_random_exponential(multiplier=0.1, max=2.0),
+            before_sleep=tell,
             reraise=True,
         ):
             with attempt:
                 try:
                     connection = duckdb.connect(str(self.path))
                 except duckdb.IOException as error:
+                    if "not a valid DuckDB database file" in str(error):
+                        raise ConfigurationError(
+                            f"{self.path} is there, and is no DuckDB database.",
+                            where="store",
+                            remedy="name another file, or move this one away.",
+                        ) from error
                     if "lock" not in str(error):
                         raise
-                    raise self._locked() from error
+                    holder = _holder(error)
+                    raise self._locked(holder) from error
         prepare(connection)
         return connection
+
+
+def _holder(error: Exception) -> str:
+    """Who has the file open, as DuckDB says."""
+    found = re.search(r"\(PID (\d+)\)", str(error))
+    return f"process {found[1]}" if found else ""
 
 
 def prepare(connection: DuckDBPyConnection) -> None:

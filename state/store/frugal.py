@@ -8,8 +8,8 @@ from typing import TypeVar
 from millstream.state.store.arrow import as_postgres
 from millstream.state.store.contract import Connection, Store
 
-_MEGABYTES = 150
-_MEGABYTES_A_THREAD = 125
+_MEGABYTES = 50
+_MEGABYTES_A_THREAD = 40
 """What DuckDB keeps in memory before it writes to files beside the store. Each of its threads needs some."""
 
 _UNITS = {"bytes": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}

@@ -6,6 +6,10 @@ CREATE SCHEMA IF NOT EXISTS millstream;
 CREATE OR REPLACE AGGREGATE millstream.max(boolean) (SFUNC = boolor_statefunc, STYPE = boolean);
 CREATE OR REPLACE AGGREGATE millstream.min(boolean) (SFUNC = booland_statefunc, STYPE = boolean);
 
+-- Another number than DuckDB's; both change with the text only.
+CREATE OR REPLACE FUNCTION millstream.hash(given text) RETURNS bigint
+LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$ SELECT hashtextextended(given, 0) $$;
+
 CREATE OR REPLACE FUNCTION millstream.try_double(given text) RETURNS double precision
 LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
     SELECT CASE

@@ -104,4 +104,6 @@ def query_errors() -> Iterator[None]:
     try:
         yield
     except (duckdb.CatalogException, duckdb.BinderException, duckdb.ParserException) as error:
-        raise QueryError(str(error)) from error
+        # Without the piece of the statement, which goes over several lines.
+        said = str(error).partition("\nLINE ")[0]
+        raise QueryError(" ".join(said.split())) from error

@@ -22,7 +22,7 @@ from millstream.state.errors import (
     UnreachableError,
 )
 from millstream.state.sql import identifier, literal
-from millstream.state.store.contract import Store
+from millstream.state.store.contract import SILENCE, Store
 from millstream.state.store.replacing import SHAPE, empty_table, replace_view
 from millstream.state.store.server_errors import typed_errors
 
@@ -133,11 +133,15 @@ class PostgresStore(Store):
         from psycopg2 import errors
 
         with typed_errors(self.name), raw.cursor() as cursor:
-            cursor.execute("SELECT set_config('lock_timeout', %s, false)", [f"{max(1, int(self.patience * 1000))}ms"])
+            silent = min(SILENCE, self.patience)
             try:
-                cursor.execute("SELECT pg_advisory_lock(%s)", [WRITERS])
-            except errors.LockNotAvailable as error:
-                raise self._locked() from error
+                _wait_for_lock(cursor, silent)
+            except errors.LockNotAvailable:
+                self._tell_waiting()
+                try:
+                    _wait_for_lock(cursor, self.patience - silent)
+                except errors.LockNotAvailable as error:
+                    raise self._locked() from error
             cursor.execute("SELECT set_config('lock_timeout', '0', false)")
 
     def _connect(self) -> RawConnection:
@@ -304,6 +308,11 @@ def _parsed(url: str) -> dict[str, str]:
             allowed=["postgresql://user:password@host:5432/database"],
             remedy="write special characters of the password as %40 and the like.",
         ) from None
+
+
+def _wait_for_lock(cursor: RawCursor, seconds: float) -> None:
+    cursor.execute("SELECT set_config('lock_timeout', %s, false)", [f"{max(1, int(seconds * 1000))}ms"])
+    cursor.execute("SELECT pg_advisory_lock(%s)", [WRITERS])
 
 
 def _prepare(raw: RawConnection, name: str) -> None:

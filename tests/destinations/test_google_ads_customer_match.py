@@ -327,6 +327,21 @@ def test_nobody_is_sent_who_has_not_consented(vendor: responses.RequestsMock) ->
     assert body["consent"] == {"adUserData": "CONSENT_GRANTED"}
 
 
+def test_nobody_is_taken_out_by_an_identifier_that_somebody_who_stays_has(vendor: responses.RequestsMock) -> None:
+    """A household shares a number; and Google reads two spellings of an address of its own mail as one."""
+    vendor.post(INGEST, json={"requestId": "r1"})
+    vendor.post(REMOVE, json={"requestId": "r2"})
+    google = offline()
+    phone = "+18005550100"
+    ana = add(google, row(1, "ana@example.com", phone=phone))[0]
+    ben = add(google, row(2, "ben.ten@gmail.com", phone=phone))[0]
+    google.staying = frozenset(google.known_as("ben.ten@gmail.com", ben.external_id, match_key="email"))
+    leavers = [row(1, "ana@example.com", ana.external_id), row(3, "benten@gmail.com")]
+    assert len(google.remove_members("5", leavers, match_key="email")) == 2
+    (body,) = sent(vendor, REMOVE)
+    assert body["audienceMembers"] == [{"userData": {"userIdentifiers": [{"emailAddress": sha("ana@example.com")}]}}]
+
+
 def test_who_withdraws_consent_is_taken_out(sandbox: Sandbox) -> None:
     google = connect(sandbox, ad_user_data="by_person")
     into = google.ensure_audience("By person")
@@ -340,6 +355,21 @@ def test_who_withdraws_consent_is_taken_out(sandbox: Sandbox) -> None:
     ]
     assert statuses(add(google, *later, into=into)) == [("suppressed", "consent_denied"), ("accepted_async", None)]
     assert members(sandbox, into) == [{sha("ben@example.com")}]
+
+
+def test_who_withdraws_consent_is_not_taken_out_by_what_somebody_has_who_consents(
+    vendor: responses.RequestsMock,
+) -> None:
+    vendor.post(INGEST, json={"requestId": "r1"})
+    vendor.post(REMOVE, json={"requestId": "r2"})
+    google, phone = offline(ad_user_data="by_person"), "+18005550100"
+    both = [row(1, "ana@example.com", phone=phone, ad_user_data=True)]
+    both += [row(2, "ben@example.com", phone=phone, ad_user_data=True)]
+    ana, ben = add(google, *both)
+    later = [row(1, "ana@example.com", ana.external_id, phone=phone, ad_user_data=False)]
+    add(google, *later, row(2, "ben@example.com", ben.external_id, phone=phone, ad_user_data=True))
+    (body,) = sent(vendor, REMOVE)
+    assert body["audienceMembers"] == [{"userData": {"userIdentifiers": [{"emailAddress": sha("ana@example.com")}]}}]
 
 
 def test_a_mapped_refusal_counts_also_where_everybody_is_said_to_have_consented(

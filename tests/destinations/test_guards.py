@@ -24,6 +24,10 @@ def test_a_size_that_jumps_stops_the_sync(a_bench: MakeBench) -> None:
         assert "250 people, and 100 were usual" in str(report.error)
         assert bench.memory.members == set(HUNDRED)
         assert bench.run(override_guards=True).status == "completed"
+        bench.want({f"q{number}@example.com": "Ann" for number in range(251)})
+        assert bench.run().accepted == 1, "it was let through last time"
+        bench.want({f"q{number}@example.com": "Ann" for number in range(600)})
+        assert "600 people" in str(bench.run().error)
 
 
 def test_a_required_field_that_most_lack_stops_the_sync(a_bench: MakeBench) -> None:
@@ -122,6 +126,43 @@ def test_another_destination_than_last_time_stops_the_sync(a_bench: MakeBench) -
         assert "what was acknowledged is of memory" in str(report.error)
         assert bench.planned(override_guards=True).tripped == {"destination": report.planned.tripped["destination"]}
         assert bench.run().status == "completed"
+
+
+def test_another_match_stops_the_sync(a_bench: MakeBench) -> None:
+    """By another key or column nobody is known: whoever is there would be sent anew, and be taken out as another."""
+    with a_bench() as bench:
+        bench.want({"ana@example.com": "Ana", "ben@example.com": "Ben"})
+        assert bench.run().status == "completed"
+        calls = bench.memory.calls
+        for match in ({"phone": "name"}, {"email": "name"}):
+            bench.delivery.sync = bench.delivery.sync.model_copy(update={"match": match})
+            report = bench.run()
+            assert (report.status, bench.memory.calls) == ("stopped", calls)
+            assert report.planned is not None
+            assert list(report.planned.tripped) == ["match"]
+        assert "by email (column name) now, and the 2 known to be there by email (column email)" in str(report.error)
+        assert "2 would be sent as if they were new, and 2 be taken out" in str(report.error)
+        assert bench.run(override_guards=True).status == "completed"
+        assert bench.memory.members == {"ana", "ben"}
+        assert bench.run().status == "completed"
+
+
+def test_another_column_with_the_same_values_is_the_same_match(a_bench: MakeBench) -> None:
+    with a_bench() as bench:
+        bench.want({"ana@example.com": "Ana"})
+        bench.run()
+        bench.execute("ALTER TABLE crm.wanted RENAME COLUMN email TO address")
+        bench.delivery.sync = bench.delivery.sync.model_copy(update={"match": {"email": "address"}})
+        assert bench.planned().tripped == {}
+
+
+def test_a_store_of_before_learns_what_is_matched_by(a_bench: MakeBench) -> None:
+    with a_bench() as bench:
+        bench.want({"ana@example.com": "Ana"})
+        bench.run()
+        bench.execute("ALTER TABLE delivery.syncs DROP COLUMN matched_by")
+        assert bench.run().status == "completed"
+        assert bench.ask("SELECT matched_by FROM delivery.syncs") == [('{"email":"email"}',)]
 
 
 class Renamed(MemoryDestination):

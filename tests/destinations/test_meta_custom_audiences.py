@@ -316,6 +316,26 @@ def test_people_are_taken_out_by_all_keys_that_they_were_ever_put_in_with(alone:
     ]
 
 
+def test_nobody_is_taken_out_by_a_key_that_somebody_who_stays_has(alone: responses.RequestsMock) -> None:
+    """A household shares a number; and a name with a city alone would be the one who stays, too."""
+    came = taken(alone)
+    meta = offline()
+    shared, own = "+16505551212", "+16505550000"
+    first = add(meta, "5", row(1, "ana@example.com", phone=shared, fn="Kim"))[0]
+    later = add(meta, "5", row(1, "ana@example.com", first.external_id, phone=own, fn="Kim"))[0]
+    ben = add(meta, "5", row(2, "ben@example.com", phone=shared))[0]
+    meta.staying = frozenset(meta.known_as("ben@example.com", ben.external_id, match_key="email"))
+    assert meta.staying == {f"EMAIL {sha('ben@example.com')}", f"PHONE {sha(shared[1:])}"}
+    meta.remove_members("5", [row(1, "ana@example.com", later.external_id)], match_key="email")
+    assert came[-1]["payload"] == {
+        "schema": ["EMAIL", "PHONE", "FN"],
+        "data": [[sha("ana@example.com"), sha(own[1:]), sha("kim")]],
+    }
+    spelled_otherwise = row(3, "BEN@example.com ", orjson.dumps([["FN", sha("ben")]]).decode())
+    assert statuses(meta.remove_members("5", [spelled_otherwise], match_key="email")) == [("accepted_async", None)]
+    assert len(came) == 4, "nothing of that row is its own"
+
+
 def test_removals_with_more_keys_than_a_request_takes_go_in_several(alone: responses.RequestsMock) -> None:
     came = taken(alone)
     meta = offline(rows_per_request=2)

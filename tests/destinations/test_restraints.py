@@ -31,6 +31,27 @@ def test_the_suppression_list_keeps_people_out_and_takes_them_out(a_bench: MakeB
         assert bench.memory.members == {PEOPLE[0], PEOPLE[2]}
 
 
+def test_any_number_of_people_comes_off_the_list(on_duckdb: MakeBench) -> None:
+    """Databases take only so many values in one statement."""
+    many = [f"p{number}@example.com" for number in range(270_000)]
+    with on_duckdb() as bench:
+        assert suppress(bench.journal, [many[0], many[-1], "p@example.com"], reason="asked") == 3
+        assert release(bench.journal, many) == 2
+
+
+def test_nobody_is_kept_back_from_being_taken_out(a_bench: MakeBench) -> None:
+    """Who is on the suppression list, and who never consented, is who has to be taken out."""
+    facts = {"mode": "remove", "consent": {"channel": "email"}, "rules": {"holdout": 0.9}}
+    with a_bench(**facts) as bench:
+        bench.memory.members = set(PEOPLE[:3])
+        bench.want({PEOPLE[0]: "Ann", PEOPLE[1]: "Bob"})
+        bench.grant()
+        suppress(bench.journal, [PEOPLE[0]], reason="asked by post")
+        report = bench.run()
+        assert (report.accepted, report.suppressed) == (2, 0)
+        assert bench.memory.members == {PEOPLE[2]}
+
+
 def test_the_suppression_list_knows_people_by_any_of_their_identifiers(a_bench: MakeBench) -> None:
     with a_bench() as bench:
         bench.want({PEOPLE[0]: "Ann", PEOPLE[1]: "Bob"})
@@ -42,6 +63,20 @@ def test_the_suppression_list_knows_people_by_any_of_their_identifiers(a_bench: 
             "INSERT INTO customers.identifiers VALUES ('shop:1', 'phone', '+4930123456')",
         )
         suppress(bench.journal, ["+4930123456"], reason="phoned us")
+        assert bench.run().suppressed == 1
+        assert bench.memory.members == {PEOPLE[1]}
+
+
+def test_the_suppression_list_holds_for_whom_a_person_was_merged_into(a_bench: MakeBench) -> None:
+    with a_bench() as bench:
+        bench.want({PEOPLE[0]: "Ann", PEOPLE[1]: "Bob"})
+        suppress(bench.journal, ["profile-of-before"], reason="asked")
+        assert bench.run().accepted == 2
+        bench.execute(
+            "CREATE SCHEMA IF NOT EXISTS customers",
+            "CREATE TABLE customers.profile_aliases (alias_id TEXT, profile_id TEXT)",
+            f"INSERT INTO customers.profile_aliases VALUES ('profile-of-before', 'profile-{PEOPLE[0]}')",
+        )
         assert bench.run().suppressed == 1
         assert bench.memory.members == {PEOPLE[1]}
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import csv
 import json
+import sqlite3
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pyarrow.parquet as pq
 import pytest
+from sqlalchemy.exc import OperationalError
 
 from millstream.flows.project import load_project
 from millstream.flows.steps import Workspace
@@ -97,6 +100,61 @@ def test_they_are_exported(refused: Path, ending: str) -> None:
 
 def test_a_file_of_another_kind_is_refused(refused: Path) -> None:
     assert "rejected.xls" in str(call(refused, "rejected", "--export", str(refused / "rejected.xls"), ok=False))
+
+
+def test_a_sync_that_is_wrong_takes_nobody_elses_report_along(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_KEY", "none-us1")
+    file = project / "millstream.yaml"
+    file.write_text(f"{PROJECT}  broken: {{destination: mailchimp, table: crm.nope, into: X, consent: not_needed}}\n")
+    workspace = Workspace.open(load_project(project))
+    with workspace.store.open() as connection:
+        connection.execute("CREATE SCHEMA crm")
+        connection.execute("CREATE TABLE crm.wanted (email TEXT)")
+    workspace.journal.close()
+    told = call(project, "activate", "letters", "broken", ok=False)
+    assert [(one["sync"], one["status"]) for one in told["activated"]] == [
+        ("letters", "completed"),
+        ("broken", "stopped"),
+    ]
+    assert "nope" in told["problems"][0]
+    assert call(project, "activate", "broken", ok=False)["error"]["kind"] == "ConfigurationError"
+
+
+def test_what_a_disk_refuses_is_said_as_that(project: Path, refused: Path) -> None:
+    folder, kept = project / ".millstream", project / "kept"
+    exported = call(refused, "rejected", "--export", "/proc/rejected.csv", ok=False)["error"]
+    assert "No such file" in exported["message"]
+    folder.rename(kept)
+    folder.write_text("")
+    in_the_way = call(project, "rejected", ok=False)["error"]
+    assert "File exists" in in_the_way["message"]
+    folder.unlink()
+    (folder / "journal.sqlite").mkdir(parents=True)
+    unreadable = call(project, "rejected", ok=False)["error"]
+    assert "unable to open database file" in unreadable["message"]
+    for said in (exported, in_the_way, unreadable):
+        assert "Unexpected" not in said["message"]
+        assert "disk is full" in said["remedy"]
+
+
+def test_a_database_whose_disk_is_full_is_not_called_unexpected(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A mistake in a statement is of the same kind to the driver, and stays unexpected."""
+    for code, said in ((sqlite3.SQLITE_FULL, "A database cannot go on: database or disk is full."), (1, "Unexpected")):
+        problem = sqlite3.OperationalError("database or disk is full")
+        problem.sqlite_errorcode = code
+        error = OperationalError("INSERT", {}, problem)
+        monkeypatch.setattr("millstream.flows.steering.rejected.rejected", Mock(side_effect=error))
+        monkeypatch.setattr("millstream.flows.steps.check", Mock(side_effect=error))
+        assert said in call(project, "rejected", ok=False)["error"]["message"]
+
+
+def test_a_channel_that_no_sync_could_ask_for_is_refused(project: Path) -> None:
+    """Nobody would be kept back, and whoever typed it would believe otherwise."""
+    said = call(project, "suppress", "p1@example.com", "--channel", "emial", ok=False)
+    assert said["error"]["remedy"] == "did you mean 'email'?"
+    said = call(project, "suppress", "p1@example.com", "--channel", "Email", ok=False)
+    assert said["error"]["allowed"] == ["ads", "email", "phone", "post", "push", "sms"]
+    assert call(project, "suppress")["suppressed"] == []
 
 
 def test_people_are_suppressed_in_every_spelling_and_only_as_hashes(project: Path) -> None:

@@ -99,6 +99,22 @@ class TestContent:
         assert (project.store, project.journal) == ("duckdb:////data/store.duckdb", "sqlite:////data/journal.sqlite")
         assert project.name == "shop"
 
+    @pytest.mark.parametrize(("database", "file"), [("store", "duckdb"), ("journal", "sqlite")])
+    def test_a_database_that_is_none_of_ours_is_refused_without_its_password(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, database: str, file: str
+    ) -> None:
+        path = write(tmp_path, f"name: shop\n{database}: mysql://me:hunter2@db/x")
+        told = f"{file}:/// or postgresql://"
+        with pytest.raises(
+            ProjectError, match=f"yaml:2: {database}: the {database}'s URL should begin with {told}"
+        ) as raised:
+            load_project(path)
+        assert "hunter2" not in str(raised.value)
+        variable = f"MILLSTREAM_{database.upper()}"
+        monkeypatch.setenv(variable, "mysql://me:hunter2@db/x")
+        with pytest.raises(ProjectError, match=f"{variable}, which counts instead, should begin with {told}"):
+            load_project(path)
+
     def test_a_connection_serves_both_sides_of_its_system(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:

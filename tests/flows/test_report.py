@@ -407,7 +407,7 @@ class TestWriting:
         return write_project(tmp_path)
 
     def test_the_command_writes_one_file_and_keeps_the_run(self, project: Path) -> None:
-        result = call("report", "--output", str(project.parent / "r.html"), "--json")
+        result = call("report", "--out", str(project.parent / "r.html"), "--json")
         assert result.exit_code == 0, result.output
         told = json.loads(result.stdout)
         page = Path(told["file"]).read_text()

@@ -13,6 +13,7 @@ import pytest
 from millstream.sources.contract import Column, Cursor
 from millstream.sources.dlt_source import SourcePull
 from millstream.sources.ingest import ingest
+from millstream.sources.stored import StoredRows
 from millstream.state.store import DuckDBStore, Store, column_types
 from tests.engines import Engine
 from tests.sources.test_engine import Shop, Told, stream
@@ -95,3 +96,11 @@ def test_a_character_that_postgresql_cannot_keep_is_left_out_there(postgres_engi
         kept = "ab\\u0000"
         assert [row[2] for row in stored(store)] == [kept, "x"]
         assert stored(store)[0][-1] == {kept: [kept, 1, None]}
+
+
+def test_rows_are_found_by_what_their_text_begins_with(store: Store, tmp_path: Path) -> None:
+    names = ("all.zip/one.csv", "all.zip", "ALL.ZIP/one.csv", "all_zip/one.csv", None)
+    pulled(store, tmp_path, *(person(number, name=name, vip=True) for number, name in enumerate(names)))
+    stored = StoredRows(store, "shop")
+    assert stored.rows("people", columns=("id",), begins={"name": "all.zip/"})["id"].to_pylist() == [0]
+    assert len(stored.rows("people", unequal={"vip": True}, begins={"name": "all"})) == 0

@@ -305,9 +305,11 @@ class TestUsers:
             datetime(2026, 3, 5, tzinfo=UTC),
         )
 
-    def test_what_comes_late_counts_more_than_what_was_said_before_it(self, place: Place) -> None:
-        place.settings["consents"] = {"News": {"channel": "email"}}
+    def test_what_comes_late_counts_more_than_what_was_said_before_it(self, engine: Engine, tmp_path: Path) -> None:
+        with engine.store(tmp_path) as store:
+            self.check_late(Place(tmp_path, store, streams=["users"], consents={"News": {"channel": "email"}}))
 
+    def check_late(self, place: Place) -> None:
         def said(news: bool) -> dict[str, Any]:
             return {"context": {"consent": {"categoryPreferences": {"News": news}}}}
 

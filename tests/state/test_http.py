@@ -12,6 +12,7 @@ import responses
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
+from requests.auth import AuthBase
 
 from millstream.state.errors import (
     AuthenticationError,
@@ -233,6 +234,24 @@ def test_errors_carry_no_secret_and_no_address(vendor, session) -> None:
     assert not {"ana@example.com", "555", "secret"} & set(str(caught.value).replace("/", " ").split())
     assert "ana@" not in str(caught.value)
     assert "pat-secret" not in str(caught.value)
+
+
+class _HeaderAuth(AuthBase):
+    """As vendors sign who have a header of their own."""
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        request.headers["X-API-TOKEN"] = "hush"
+        request.headers["Authorization"] = "Bearer hush"
+        return request
+
+
+@pytest.mark.parametrize(("host", "told"), [("vendor.example", True), ("files.elsewhere.example", False)])
+def test_a_redirect_takes_no_credential_to_another_host(vendor, session, host: str, told: bool) -> None:
+    vendor.get(URL, status=302, headers={"Location": f"https://{host}/file"})
+    vendor.get(f"https://{host}/file", json={"a": 1})
+    assert session(auth=_HeaderAuth()).get(URL, headers={"Accept": "text/csv"}).json() == {"a": 1}
+    last = vendor.calls[-1].request.headers
+    assert ("X-API-TOKEN" in last, "Authorization" in last, last["Accept"]) == (told, told, "text/csv")
 
 
 def test_redaction_leaves_the_rest_alone() -> None:

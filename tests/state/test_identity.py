@@ -153,6 +153,23 @@ def test_a_value_that_becomes_hot_lets_go_what_it_joined_and_joins_again_when_it
     assert customers.profile(first) == whole
 
 
+def test_new_bearers_of_what_joins_nothing_are_counted(customers: Customers) -> None:
+    customers.rules = IdentityRules(kinds={"email": KindRule(max_records=2)})
+    till, office = ("email", "till-7@shop.example"), ("email", "info@acme.example")
+    for number in range(3):
+        customers.record(f"a.contacts:{number}", till)
+    for number in range(3, 5):
+        customers.record(f"a.contacts:{number}", office)
+    customers.resolve()
+    customers.record("b.contacts:1", till, till, office)
+    customers.record("b.contacts:2", till, deleted=True)
+    assert customers.resolve().blocked_values == 2
+    counted = set(customers.rows("SELECT value, records, reason FROM customers.blocked_values"))
+    assert counted == {(till[1], 4, "more than 2 records"), (office[1], 3, "more than 2 records")}
+    customers.resolve(full=True)
+    assert set(customers.rows("SELECT value, records, reason FROM customers.blocked_values")) == counted
+
+
 @pytest.mark.parametrize(
     ("kind", "value"),
     [("email", "info@acme.example"), ("email", "no-reply@x.example"), ("phone", "+4900000000"), ("user_id", "NULL")],
@@ -277,13 +294,40 @@ def test_a_record_written_by_a_slow_clock_is_still_seen(customers: Customers) ->
     customers.record("a.contacts:1", ANA)
     customers.resolve()
     customers.record("a.contacts:2", ANA)
-    customers.connection.execute(
-        "UPDATE customers.records SET modelled_at = TIMESTAMPTZ '2025-01-01 00:00:00+00' "
-        "WHERE record_id = 'a.contacts:2'"
-    )
+    customers.connection.execute(_OF_LAST_YEAR, ["a.contacts:2"])
     customers.record("b.contacts:1", BOB)
     report = customers.resolve()
     assert (report.records, report.profiles) == (3, 2)
+
+
+@pytest.mark.parametrize("others_changed", [False, True])
+def test_a_record_that_vanished_is_seen_beside_one_that_a_slow_clock_wrote(
+    customers: Customers, others_changed: bool
+) -> None:
+    customers.record("a.contacts:1", ANA)
+    customers.record("c.contacts:1", ANA, BOB)
+    customers.record("b.contacts:1", BOB)
+    assert customers.resolve().profiles == 1
+    customers.erase("c.contacts:1")
+    customers.record("d.contacts:1", ("card", "1"))
+    customers.connection.execute(_OF_LAST_YEAR, ["d.contacts:1"])
+    if others_changed:
+        customers.touch("b.contacts:1")
+    report = customers.resolve()
+    assert (report.records, report.profiles) == (3, 3)
+    assert customers.partition() == {frozenset({f"{source}.contacts:1"}) for source in "abd"}
+
+
+def test_a_record_deleted_by_a_slow_clock_is_seen(customers: Customers) -> None:
+    for source, *known in (("a", ANA), ("c", ANA, BOB), ("b", BOB)):
+        customers.record(f"{source}.contacts:1", *known)
+    customers.resolve()
+    customers.connection.execute("UPDATE customers.records SET deleted = TRUE WHERE record_id = 'c.contacts:1'")
+    assert customers.resolve().profiles == 2
+    assert customers.profile("c.contacts:1") is None
+
+
+_OF_LAST_YEAR = "UPDATE customers.records SET modelled_at = TIMESTAMPTZ '2025-01-01 00:00:00+00' WHERE record_id = ?"
 
 
 def test_changed_profiles_wait_until_they_are_described(customers: Customers) -> None:

@@ -10,7 +10,8 @@ from dataclasses import replace
 import numpy as np
 import psycopg2
 import pytest
-from pydantic import SecretStr
+from pydantic import SecretStr, ValidationError
+from sqlalchemy import text
 
 from millstream.state.errors import ConfigurationError
 from millstream.state.identity.linkage import spelling
@@ -22,6 +23,7 @@ from millstream.state.identity.linkage.kinds import Kind
 from millstream.state.identity.linkage.linker import link_people
 from millstream.state.identity.linkage.model import start
 from millstream.state.identity.linkage.people import put_in_place, read_people
+from millstream.state.identity.linkage.postgres import make_engine
 from millstream.state.identity.linkage.rules import LinkageRules
 from millstream.state.identity.linkage.short_names import root
 from tests.postgres import Server
@@ -229,3 +231,23 @@ def test_postgres_finds_the_same_people_and_keeps_nothing(postgres_server: Serve
             assert cursor.fetchone() == (0,)
     assert linked is not None
     assert linked.labels.tolist() == [0, 0, 2, 3, 3, 5]
+
+
+def test_postgres_works_out_each_step_of_splinks_once(postgres_server: Server) -> None:
+    with postgres_server.database() as url:
+        engine = make_engine(url)
+        with engine.connect() as connection:
+            plan = connection.execute(
+                text("EXPLAIN WITH\n\none as (\n    SELECT 1 AS n\n)\nSELECT n FROM one")
+            ).fetchall()
+            assert connection.execute(text("SHOW jit")).scalar() == "off"
+        engine.dispose()
+    assert "CTE one" in str(plan)
+
+
+def test_a_place_may_be_named_by_reference() -> None:
+    rules = LinkageRules.model_validate({"backend": "postgres", "url": {"env": "LINKAGE_URL"}})
+    assert rules.place() is None
+    assert LinkageRules(url=SecretStr("postgresql://x")).place() == "postgresql://x"
+    with pytest.raises(ValidationError):
+        LinkageRules.model_validate({"url": {"environment": "LINKAGE_URL"}})

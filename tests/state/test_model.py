@@ -232,6 +232,22 @@ def test_a_text_of_any_length_names_nobody(open_shop: OpenShop) -> None:
     assert ("user_id", "u" * 600) in shop.identifiers()
 
 
+def test_a_raw_table_may_mark_its_deleted_rows_by_any_column(shop: Shop) -> None:
+    shop.connection.execute("ALTER TABLE raw_shop.people RENAME COLUMN gone TO _deleted")
+    shop.stream = replace(shop.stream, people=replace(PEOPLE, deleted="_deleted"))
+    told = [("1", "ana@example.com", False), ("2", "ben@example.com", True)]
+    for row in told:
+        shop.connection.execute(
+            "INSERT INTO raw_shop.people (id, email, _deleted, _pulled_at) VALUES (?, ?, ?, ?)", [*row, START]
+        )
+    shop.model()
+    assert shop.sql("SELECT source_key, deleted FROM customers.records ORDER BY source_key") == [
+        ("1", False),
+        ("2", True),
+    ]
+    assert shop.identifiers() == [("email", "ana@example.com")]
+
+
 def test_a_number_without_its_country_is_read_by_the_projects(shop: Shop) -> None:
     row = {"id": "1", "phone": "020 7946 0958"}
     shop.say(row)

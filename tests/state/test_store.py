@@ -14,6 +14,7 @@ from pathlib import Path
 import psycopg2
 import pyarrow as pa
 import pytest
+from filelock import FileLock
 
 from millstream.state.checks import run_check
 from millstream.state.errors import (
@@ -75,6 +76,44 @@ def test_patience_ends_with_a_clear_error(tmp_path: Path) -> None:
     other.kill()
     other.wait()
     other.stdout.close()
+
+
+def test_who_waits_is_told_for_whom(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("millstream.state.store.duckdb.SILENCE", 0.2)
+    path = tmp_path / "store.duckdb"
+    other = subprocess.Popen([sys.executable, "-c", HOLD, str(path), "2"], stdout=subprocess.PIPE, text=True)
+    assert other.stdout is not None
+    other.stdout.readline()
+    with DuckDBStore(path).open():
+        pass
+    other.stdout.close()
+    other.wait()
+    told = f"Waiting for the store store.duckdb, which process {other.pid} has open; for 10 minutes at most."
+    assert [record.getMessage() for record in caplog.records] == [told]
+
+
+def test_who_waits_for_a_run_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("millstream.state.store.duckdb.SILENCE", 0.1)
+    path = tmp_path / "store.duckdb"
+    with FileLock(f"{path}.lock", thread_local=False) as run:
+        threading.Timer(0.5, run.release).start()
+        with DuckDBStore(path).open():
+            pass
+    assert [record.getMessage() for record in caplog.records] == [
+        "Waiting for the store store.duckdb, which another process has open; for 10 minutes at most."
+    ]
+
+
+def test_a_file_of_another_kind_is_no_store(tmp_path: Path) -> None:
+    (tmp_path / "store.duckdb").write_text("something else")
+    store = DuckDBStore(tmp_path / "store.duckdb")
+    told = r"store\.duckdb is there, and is no DuckDB database\. What to do"
+    with pytest.raises(ConfigurationError, match=told), store.open():
+        pass
 
 
 # On each engine
@@ -245,6 +284,21 @@ def test_a_writer_that_keeps_it_too_long_is_named(postgres_server: Server) -> No
                 pass
         with store.open() as connection:
             assert connection.execute("SELECT 1").fetchone() == (1,), "its end gave the lock back"
+
+
+def test_who_waits_for_the_server_is_told(
+    postgres_server: Server, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("millstream.state.store.postgres.SILENCE", 0.1)
+    with postgres_server.database() as url:
+        store = PostgresStore(url)
+        with closing(psycopg2.connect(url)) as another_program:
+            another_program.cursor().execute("SELECT pg_advisory_lock(%s)", [WRITERS])
+            threading.Timer(0.5, another_program.close).start()
+            with store.open() as connection:
+                assert connection.execute("SELECT 1").fetchone() == (1,)
+    [told] = [record.getMessage() for record in caplog.records]
+    assert told == f"Waiting for the store {store.name}, which another process has open; for 10 minutes at most."
 
 
 def without_role(url: str) -> str:

@@ -98,6 +98,9 @@ def test_audiences_of_sql_give_each_person_once_beside_rules_that_build_on_them(
     }
     found = select_audiences(connection, audiences, run_id="run", as_of=NOW)
     assert [(one.name, one.size) for one in found] == [("all", 1), ("others", 0)]
+    strange = {"bad": Audience.model_validate({"sql": "SELECT profile_id FROM crm.nothing"})}
+    with pytest.raises(QueryError, match=r"audiences\.bad: The SQL fails: .*nothing"), kept_whole(connection):
+        select_audiences(connection, strange, run_id="run", as_of=NOW)
     with pytest.raises(ConfigurationError, match=r"audiences\.bad"):
         select_audiences(
             connection, {"bad": Audience.model_validate({"sql": "SELECT 1 AS one"})}, run_id="run", as_of=NOW

@@ -19,7 +19,7 @@ def measure(
     *,
     since: Annotated[
         datetime | None,
-        typer.Option("--since", formats=["%Y-%m-%d"], metavar="DATE", help="Show figures from this day on."),
+        typer.Option("--since", formats=["%Y-%m-%d"], metavar="DAY", help="Show figures from this day on."),
     ] = None,
     figures: Annotated[
         list[str] | None, typer.Option("--figure", metavar="NAME", help="Show this figure day by day; may be repeated.")

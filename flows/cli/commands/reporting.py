@@ -15,7 +15,7 @@ def report(
     *,
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", metavar="FILE", help="The page; where the project file says if left out."),
+        typer.Option("--out", "-o", metavar="FILE", help="The page; where the project file says if left out."),
     ] = None,
     open_page: Annotated[bool, typer.Option("--open", help="Open it in the browser.")] = False,
     project: ProjectOption = None,

@@ -26,9 +26,11 @@ def plan_events(
     ] = None,
     since: Annotated[
         datetime | None,
-        typer.Option("--since", formats=["%Y-%m-%d"], metavar="DATE", help="Only events from this day (UTC) on."),
+        typer.Option("--since", formats=["%Y-%m-%d"], metavar="DAY", help="Only events from this day (UTC) on."),
     ] = None,
-    source: Annotated[str | None, typer.Option("--source", metavar="NAME", help="Only events of this source.")] = None,
+    source: Annotated[
+        str | None, typer.Option("--source", metavar="SOURCE", help="Only events of this source.")
+    ] = None,
     check: Annotated[
         bool, typer.Option("--check", help="Exit code 1 when an event is unknown, breaks the plan, or has no rate.")
     ] = False,

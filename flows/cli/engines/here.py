@@ -13,6 +13,7 @@ from millstream.flows.cli.progress import shown_progress
 from millstream.flows.dry_runs.resolving import Rehearsal, rehearse
 from millstream.flows.dry_runs.selecting import SelectPreview, preview_select
 from millstream.flows.steps import PipelineReport, ReconcileReport, Workspace
+from millstream.state.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from millstream.destinations.preview import SavedPlan
@@ -83,6 +84,9 @@ class Here:
             run.activated = steps.activate_all(
                 self._workspace, syncs, run_id=run.run_id, override_guards=override_guards, progress=progress
             )
+            errors = [one.error for one in run.activated]
+            if errors and all(isinstance(error, ConfigurationError) for error in errors):
+                raise errors[0]  # type: ignore[misc]  # nothing was done
 
         with shown_progress() as progress:
             return self._recorded("activate", work, about=syncs)

@@ -9,10 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from millstream.state.identity.linkage.conditions import Dialect, Writer, part
 from millstream.state.identity.linkage.people import People
 
-Dialect = Literal["duckdb", "postgres", "spark"]
-Sharing = Literal["nobody", "twins", "household"]
+Sharing = Literal["nobody", "namesakes", "twins", "household"]
 
 
 @dataclass(frozen=True)
@@ -45,31 +45,36 @@ class Comparison:
         name: Of the comparison.
         missing: Condition under which nothing can be said.
         levels: From the closest to the one where nothing agrees, whose condition is ``ELSE``.
-        shared: Who may agree on it though they are two people: nobody, twins, or any household.
+        shared: Who may agree on it though they are two people: nobody, namesakes of one family (father and son),
+            twins, or any household.
+        moves: Whether it changes when somebody moves house.
     """
 
     name: str
     missing: str
     levels: tuple[Level, ...]
     shared: Sharing
+    moves: bool = False
 
 
 def comparisons_for(people: People, dialect: Dialect) -> tuple[Comparison, ...]:
     """The comparisons that the fields at hand allow."""
-    write = _Writer(dialect)
+    write = Writer(dialect)
     found = [
         _first(write, people),
         _plain(write, people, "middle", "middle name", shared="nobody"),
         _last(write, people),
         _birth(write, people),
-        _plain(write, people, "sex", "sex", shared="nobody", most=0.15, usual=0.5),
+        _suffix(write, people),
+        _plain(write, people, "sex", "sex", shared="namesakes", most=0.15, usual=0.5),
         _nid(write, people),
         _email(write, people),
         _phone(write, people),
         _address(write, people),
-        _plain(write, people, "street_2", "address line 2", shared="household"),
-        _plain(write, people, "street_3", "address line 3", shared="household"),
+        _plain(write, people, "street_2", "address line 2", shared="household", moves=True),
+        _plain(write, people, "street_3", "address line 3", shared="household", moves=True),
         _area(write, people),
+        _source(write, people),
         *(
             _plain(write, people, name, f"column {name.removeprefix('other_')}", shared="household")
             for name in people.fields
@@ -79,66 +84,7 @@ def comparisons_for(people: People, dialect: Dialect) -> tuple[Comparison, ...]:
     return tuple(each for each in found if each is not None)
 
 
-class _Writer:
-    """Conditions in the words of one SQL dialect."""
-
-    def __init__(self, dialect: Dialect) -> None:
-        self.dialect = dialect
-
-    def both(self, field: str) -> str:
-        return f'("{field}_l" IS NOT NULL AND "{field}_r" IS NOT NULL)'
-
-    def missing(self, *fields: str) -> str:
-        return " AND ".join(f'("{field}_l" IS NULL OR "{field}_r" IS NULL)' for field in fields)
-
-    def equal(self, field: str) -> str:
-        return f'"{field}_l" = "{field}_r"'
-
-    def edits(self, field: str, most: int, shortest: int = 0) -> str:
-        left, right = f'"{field}_l"', f'"{field}_r"'
-        if self.dialect == "postgres":
-            within = f"levenshtein({left}, {right}) <= {most}"
-        else:
-            # Counting edits is ten times as dear as this, which every pair within two edits passes.
-            within = f"({self._likeness(left, right)} >= 0.75 AND damerau_levenshtein({left}, {right}) <= {most})"
-        if not shortest:
-            return within
-        return f"(length({left}) >= {shortest} AND length({right}) >= {shortest} AND {within})"
-
-    def alike(self, field: str, least: float, other: str | None = None) -> str:
-        left, right = f'"{field}_l"', f'"{other or field}_r"'
-        if self.dialect == "postgres":
-            longest = f"greatest(length({left}), length({right}))"
-            return f"levenshtein({left}, {right}) <= {1.6 * (1 - least):.3f} * {longest}"
-        return f"{self._likeness(left, right)} >= {least}"
-
-    def _likeness(self, left: str, right: str) -> str:
-        function = "jaro_winkler_similarity" if self.dialect == "duckdb" else "jaro_winkler"
-        return f"{function}({left}, {right})"
-
-    def begins(self, field: str, shortest: int = 1) -> str:
-        left, right = f'"{field}_l"', f'"{field}_r"'
-        return (
-            f"(length({left}) >= {shortest} AND length({right}) >= {shortest} AND "
-            f"(substr({left}, 1, length({right})) = {right} OR substr({right}, 1, length({left})) = {left}))"
-        )
-
-    def close(self, field: str) -> str:
-        return f"({self.alike(field, 0.92)} OR {self.edits(field, 1, 4)})"
-
-    def similar(self, field: str) -> str:
-        return f"({self.alike(field, 0.84)} OR {self.edits(field, 2, 6)})"
-
-    def exchanged(self) -> str:
-        """First and last name in each other's place; one of the four may be missing, one misspelled."""
-        one, other = self.alike("first", 0.88, "last"), self.alike("last", 0.88, "first")
-        one_roughly, other_roughly = self.alike("first", 0.7, "last"), self.alike("last", 0.7, "first")
-        straight = f"({self.alike('first', 0.88)} OR {self.alike('last', 0.88)})"
-        both = f"(({one} AND {other_roughly}) OR ({other} AND {one_roughly}))"
-        return f"coalesce({both} AND NOT {straight}, FALSE)"
-
-
-def _first(write: _Writer, people: People) -> Comparison | None:
+def _first(write: Writer, people: People) -> Comparison | None:
     if not people.has("first"):
         return None
     exchanged = (Level("first and last name exchanged", write.exchanged(), 0.01, 1e-5),) if people.has("last") else ()
@@ -148,17 +94,17 @@ def _first(write: _Writer, people: People) -> Comparison | None:
         (
             Level("same", write.equal("first"), 0.8, 0.01, "first"),
             *exchanged,
-            Level("forms of one name", write.equal("first_root"), 0.04, 0.002),
+            Level("forms of one name", write.equal("first_root"), 0.04, 0.002, most=0.25),
             Level("initial", f"({write.begins('first')} AND NOT {write.begins('first', 2)})", 0.01, 0.005),
             Level("close or shortened", f"{write.close('first')} OR {write.begins('first', 2)}", 0.1, 0.01),
             Level("similar", write.similar("first"), 0.03, 0.02),
             Level("differs", "ELSE", 0.03, 0.955, most=0.06),
         ),
-        shared="nobody",
+        shared="namesakes",
     )
 
 
-def _last(write: _Writer, people: People) -> Comparison | None:
+def _last(write: Writer, people: People) -> Comparison | None:
     if not people.has("last"):
         return None
     missing = write.missing("last")
@@ -178,12 +124,12 @@ def _last(write: _Writer, people: People) -> Comparison | None:
     )
 
 
-def _birth(write: _Writer, people: People) -> Comparison | None:
+def _birth(write: Writer, people: People) -> Comparison | None:
     if not people.has("birth_year"):
         return None
     if not people.has("birth"):
         return _plain(write, people, "birth_year", "birth year", shared="twins", most=0.2, usual=0.02)
-    year, month, day = (_part("birth", start, length) for start, length in ((1, 4), (6, 2), (9, 2)))
+    year, month, day = (part("birth", start, length) for start, length in ((1, 4), (6, 2), (9, 2)))
     turned = f"({year[2]} AND {month[0]} = {day[1]} AND {day[0]} = {month[1]})"
     two_parts = f"(({year[2]} AND {month[2]}) OR ({year[2]} AND {day[2]}) OR ({month[2]} AND {day[2]}))"
     apart = 'abs("birth_days_l" - "birth_days_r")'
@@ -204,12 +150,7 @@ def _birth(write: _Writer, people: People) -> Comparison | None:
     )
 
 
-def _part(field: str, start: int, length: int) -> tuple[str, str, str]:
-    left, right = (f'substr("{field}_{side}", {start}, {length})' for side in "lr")
-    return left, right, f"{left} = {right}"
-
-
-def _nid(write: _Writer, people: People) -> Comparison | None:
+def _nid(write: Writer, people: People) -> Comparison | None:
     if not people.has("nid"):
         return None
     return Comparison(
@@ -225,13 +166,15 @@ def _nid(write: _Writer, people: People) -> Comparison | None:
     )
 
 
-def _email(write: _Writer, people: People) -> Comparison | None:
+def _email(write: Writer, people: People) -> Comparison | None:
     if not people.has("email"):
         return None
     near = f"({write.alike('email', 0.92)} OR {write.alike('email_local', 0.88)})"
     missing = write.missing("email")
     certain = f"{write.equal('email')} OR {write.edits('email', 2, 8)}"
     named = [write.close(name) for name in ("first", "last") if people.has(name)]
+    if people.has("first"):
+        named += [write.equal("first_root"), write.begins("first")]
     if named:
         # Addresses are made of names: that those of two namesakes are alike says no more than their names do.
         missing = f"({missing}) OR ({near} AND NOT ({certain}) AND coalesce({' OR '.join(named)}, FALSE))"
@@ -241,14 +184,14 @@ def _email(write: _Writer, people: People) -> Comparison | None:
         (
             Level("same", write.equal("email"), 0.75, 1e-5, "email"),
             Level("one or two characters differ", write.edits("email", 2, 8), 0.06, 1e-5),
-            Level("close", near, 0.05, 0.002),
+            Level("close", near, 0.05, 0.002, most=0.1),
             Level("differs", "ELSE", 0.1, 0.998),
         ),
         shared="household",
     )
 
 
-def _phone(write: _Writer, people: People) -> Comparison | None:
+def _phone(write: Writer, people: People) -> Comparison | None:
     if not people.has("phone"):
         return None
     return Comparison(
@@ -264,9 +207,9 @@ def _phone(write: _Writer, people: People) -> Comparison | None:
     )
 
 
-def _address(write: _Writer, people: People) -> Comparison | None:
+def _address(write: Writer, people: People) -> Comparison | None:
     if not people.has("street"):
-        return _plain(write, people, "house", "house number", shared="household")
+        return _plain(write, people, "house", "house number", shared="household", moves=True)
     street, close, house = write.equal("street"), write.close("street"), "FALSE"
     if people.has("house"):
         house = write.equal("house")
@@ -283,10 +226,11 @@ def _address(write: _Writer, people: People) -> Comparison | None:
             Level("differs", "ELSE", 0.08, 0.98),
         ),
         shared="household",
+        moves=True,
     )
 
 
-def _area(write: _Writer, people: People) -> Comparison | None:
+def _area(write: Writer, people: People) -> Comparison | None:
     fields = [name for name in ("postcode", "city", "region") if people.has(name)]
     if not fields:
         return None
@@ -298,16 +242,47 @@ def _area(write: _Writer, people: People) -> Comparison | None:
         levels.append(Level("same city", write.equal("city"), 0.7, 0.02, "city"))
         levels.append(Level("close city", write.similar("city"), 0.08, 0.01))
     if "postcode" in fields:
-        start = _part("postcode", 1, 3)[2]
+        start = part("postcode", 1, 3)[2]
         levels.append(Level("postcodes begin alike", start, 0.03, 0.01))
     if "region" in fields:
         levels.append(Level("same region", write.equal("region"), 0.05, 0.1, "region"))
     levels.append(Level("differs", "ELSE", 0.1, 0.85))
-    return Comparison("area", write.missing(*fields), tuple(levels), shared="household")
+    return Comparison("area", write.missing(*fields), tuple(levels), shared="household", moves=True)
+
+
+def _suffix(write: Writer, people: People) -> Comparison | None:
+    if not people.has("suffix"):
+        return None
+    return Comparison(
+        "suffix",
+        write.missing("suffix"),
+        (Level("same", write.equal("suffix"), 0.97, 0.5), Level("differs", "ELSE", 0.03, 0.5, most=0.1)),
+        shared="nobody",
+    )
+
+
+def _source(write: Writer, people: People) -> Comparison | None:
+    """A list that has each person once tells its rows apart; whether it does is learned, at first it says nothing."""
+    if not people.has("source"):
+        return None
+    return Comparison(
+        "source",
+        write.missing("source"),
+        (Level("same", write.equal("source"), 0.3, 0.3), Level("differs", "ELSE", 0.7, 0.7)),
+        shared="nobody",
+    )
 
 
 def _plain(
-    write: _Writer, people: People, field: str, name: str, *, shared: Sharing, most: float = 1.0, usual: float = 0.05
+    write: Writer,
+    people: People,
+    field: str,
+    name: str,
+    *,
+    shared: Sharing,
+    most: float = 1.0,
+    usual: float = 0.05,
+    moves: bool = False,
 ) -> Comparison | None:
     if not people.has(field):
         return None
@@ -320,4 +295,5 @@ def _plain(
             Level("differs", "ELSE", 0.12, 0.98 - usual, most=most),
         ),
         shared=shared,
+        moves=moves,
     )

@@ -15,14 +15,15 @@ import pyarrow as pa
 from millstream.state.errors import ConfigurationError
 from millstream.state.identity.linkage import postgres
 from millstream.state.identity.linkage.blocking import find_pairs
-from millstream.state.identity.linkage.comparisons import Comparison, Dialect
+from millstream.state.identity.linkage.comparisons import Comparison
+from millstream.state.identity.linkage.conditions import Dialect
 from millstream.state.identity.linkage.people import People
 
 if TYPE_CHECKING:
     from splink.internals.database_api import DatabaseAPISubClass
     from splink.internals.splink_dataframe import SplinkDataFrame
 
-_SAMPLED_PAIRS = 400_000
+_SAMPLED_PAIRS = 200_000
 
 
 @dataclass

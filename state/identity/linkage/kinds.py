@@ -11,32 +11,33 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Literal, get_args
 
-from millstream.state.identity.linkage.spelling import birth_date, date_order
+from millstream.state.identity.linkage.guessing import DATE, guess_kinds, share
+from millstream.state.identity.linkage.spelling import is_sex
 
 Kind = Literal[
-    "first_name", "middle_name", "last_name", "full_name", "sex",
+    "first_name", "middle_name", "last_name", "full_name", "suffix", "sex",
     "birth_date", "birth_year", "birth_month", "birth_day",
     "email", "phone", "national_id",
     "address", "street", "house_number", "postcode", "city", "region",
-    "other", "ignore",
+    "source", "other", "ignore",
 ]  # fmt: skip
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
 # Words of column names, folded, without spaces. What stands first wins.
 _NAMES: tuple[tuple[Kind, str], ...] = (
-    ("email", r"e?mails?(addr(ess)?|adresse?)?\d?|.*email.*|correo(electronico)?|courriel|epost|почта"
+    ("email", r"e?mails?(addr(ess)?|adresse?)?\d?|.*email.*|correo(electronico)?|courriel|epost|почта|邮箱"
               r"|электроннаяпочта"),
     ("phone", r".*phone.*|.*telefon.*|tel|tel(no|nr|number|ephone)|mobile?(no|nr|number|num)?|cell(ular)?(no|number)?"
-              r"|handy(nummer)?|movil|portable|cellulare|msisdn|gsm|телефон.*|komorka"),
+              r"|handy(nummer)?|movil|portable|cellulare|msisdn|gsm|телефон.*|dienthoai|sodienthoai|telemovel|celular|电话|手机.*|komorka"),
     ("full_name", r"(full|complete|display|contact|customer|person|patient|client|whole|member|employee|guest"
                   r"|voter)?names?|patient|person|customer|client|employee|guest|kunde|cliente|klient|firstandsurname"
-                  r"|nom(bre)?complet[oe]?|nombreyapellidos|vollername|kundenname|imieinazwisko|фио|полноеимя"),
+                  r"|nom(bre)?complet[oe]?|nombreyapellidos|vollername|kundenname|imieinazwisko|hoten|hovaten|姓名|氏名|nomecompleto|nazwiskoiimie|imienazwisko|фио|полноеимя"),
     ("first_name", r"(first|given|fore|christian)names?\d?|per(son)?name1|f(irst)?names?(c?1)?|given|first|fname"
-                   r"|vornamen?|prenoms?|nombres?|nome|imie|имя|etunimi|fornavn|fornamn|voornaam|roepnaam|keresztnev|jmeno|adi|ad\u0131"),
+                   r"|vornamen?|prenoms?|nombres?|nome|imie|имя|etunimi|fornavn|fornamn|voornaam|roepnaam|keresztnev|ten|名|名字|jmeno|adi|ad\u0131"),
     ("middle_name", r"(middle|mid|midl)(names?|initial)?|mi|mname|second(given)?name|(first|f)name?c2|отчество"
                     r"|zweitername"),
     ("last_name", r"(last|family|sur|second)names?\d?|per(son)?name2|l(ast)?names?(c?[12])?|surname|family|last|lname"
-                  r"|nachnamen?|familiennamen?|nom(defamille)?|apellidos?|cognome|nazwisko|фамилия|sukunimi|etternavn|efternamn"
+                  r"|nachnamen?|familiennamen?|nom(defamille)?|apellidos?|cognome|nazwisko|sobrenome|ho|姓|姓氏|фамилия|sukunimi|etternavn|efternamn"
                   r"|achternaam|vezeteknev|prijmeni|soyadi?|soyad\u0131"),
     ("birth_year", r"(birth|dob)y(ear|r)?|y(ear|r)?(of)?birth|by|yob|geburtsjahr|anneenaissance|rok(urodzenia)?"),
     ("birth_month", r"(birth|dob)m(on(th)?)?|month(of)?birth|bm|mob|geburtsmonat"),
@@ -44,25 +45,31 @@ _NAMES: tuple[tuple[Kind, str], ...] = (
     ("birth_date", r".*birth(day|date|dt|d)?|.*date.*birth.*|dobs?|dateofbirth|.*geb(urts?)?(datum|tag|dat).*"
                    r"|datedenaissance|naissance|.*nacimiento.*|.*nascita.*|dataurodzenia|.*датарождения.*|bdate|bday|geboortedatum"
                    r"|fodselsdato|fodelse(datum|dag)"
-                   r"|syntymaaika|dtnasc.*|.*nascimento.*|dogumtarihi"),
+                   r"|syntymaaika|ngaysinh|出生日期|生日|dtnasc.*|.*nascimento.*|dogumtarihi"),
     ("national_id", r".*(social|soc)(ial)?sec.*|ssn\d?|sin|nino?|nhs(no|number|id)?|medicare.*|.*nationalid.*"
                     r"|.*national(number|insurance).*"
                     r"|passport.*|taxid|tin|pesel|bsn|cpf|dni|nif|nie|codicefiscale|steuer(id|nummer)|personnummer"
                     r"|(drivers?|driving)licen[cs]e.*|aadhaar|curp|rut|снилс|инн|idcard.*|socsecid"),
-    ("sex", r"(sex|gender)(code|cd)?|geschlecht|sexe|sexo|sesso|plec|пол|genero"),
-    ("house_number", r"(house|street|building|home)(no|nr|num|number)|hausnummer|hausnr|numerodecalle|civico|stno"
-                     r"|nrdomu"),
+    ("suffix", r"(name)?suffix\w*|generation(code)?|namenszusatz"),
+    ("sex", r"(sex|gender)(code|cd)?|(name)?title|salutation|anrede|(name)?prefix|civilite|geschlecht"
+            r"|sexe|sexo|sesso|plec|geslacht|gioitinh|性别|пол|genero"),
+    ("house_number", r"(house|street|building|home)(no|nr|num|number)|hausnummer|hausnr|huisnummer|huisnr"
+                     r"|numerodecalle|civico|stno|nrdomu"),
     ("postcode", r".*post(al)?code.*|.*postcode.*|zip(code)?\d?|plz|postleitzahl|cp|codepostal|codigopostal|cap"
-                 r"|kodpocztowy|индекс|postnummer|pincode|postal|postnr|cep"),
+                 r"|kodpocztowy|индекс|postnummer|pincode|postal|postnr|cep|邮编"),
     ("city", r"(home|mail|mailing|res|residential|billing|shipping|current)?(city|town)(name|desc)?"
              r"|town|suburb|locality|place|ort|stadt|wohnort|ville|commune|comune"
-             r"|ciudad|municipio|localidad|miasto|miejscowosc|город|gemeinde|plaats|citta|kommune|woonplaats"),
+             r"|ciudad|municipio|localidad|miasto|miejscowosc|город|gemeinde|plaats|citta|cidade|tinh|thanhpho|城市|posttown|kommune|woonplaats"),
     ("region", r"state|province|region|county|bundesland|departement|provincia|wojewodztwo|область|territory"
                r"|state(code|cd|abbr)"),
     ("street", r"street(name)?\d?|strasse|str|rue|calle|via|ulica|улица|straat|road"),
     ("address", r".*addr(ess)?(line)?.*|.*adresse?|strasse.*(nr|nummer)"
-                r"|anschrift|direccion|indirizzo|domicilio|адрес|adres"),
+                r"|anschrift|direccion|indirizzo|domicilio|адрес|adres|ender(eco|ec)|morada|diachi|住址|地址"),
 )  # fmt: skip
+_SOURCE = re.compile(
+    r"(data|record|rec)?(source|dataset|origin|quelle|fuente|herkunft|bron)(system|name|code|id|no|nr)?"
+    r"|src|sys(tem)?(id)?|provider|datafile|filename|file(id|no|nr)?|register|registry|database|db"
+)
 _NAME_PATTERNS = tuple((kind, re.compile(pattern)) for kind, pattern in _NAMES)
 # Keys, bookkeeping and places on the net: never evidence.
 _KEYS = re.compile(
@@ -71,7 +78,6 @@ _KEYS = re.compile(
     r"|^(unnamed.*|rec(ord)?(id|no|number|key|nr)|row(no|nr|num|number|id)?|id\w{0,3}|\w*uuid|\w*guid)$"
 )
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[a-zA-Z]{2,}")
-_DATE = re.compile(r"(\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.]\d{2,4}|(19|20)\d{6})([T ].*)?")
 _PHONE = re.compile(r"[+(0][\d\s()/.+-]{7,20}")
 _NUMBERED = re.compile(r".*\d.*")
 _SAMPLE = 500
@@ -100,24 +106,8 @@ def detect_kinds(
             if kind == "full_name" and name not in given:
                 both = {"first_name", "last_name"} <= set(found.values())
                 found[name] = "ignore" if both else "last_name" if "last_name" not in found.values() else "first_name"
-    if "birth_date" not in found.values() and "birth_year" not in found.values():
-        _find_birth_date(columns, found, given)
+    guess_kinds(columns, found, [name for name in columns if name not in given and not _is_key(name)])
     return found
-
-
-def _find_birth_date(
-    columns: Mapping[str, Sequence[str | None]], found: dict[str, Kind], given: Mapping[str, str]
-) -> None:
-    """A column of dates that go back far enough to be of births, whatever it is called."""
-    for name, values in columns.items():
-        sample = [value.strip() for value in values if value is not None and value.strip()][:_SAMPLE]
-        if found[name] not in ("ignore", "other") or name in given or _share(_DATE, sample) < 0.8:
-            continue
-        order = date_order(sample)
-        years = sorted(int(year) for year in (birth_date(value, order)[:4] for value in sample) if year.isdigit())
-        if len(years) > len(sample) / 2 and years[len(years) // 10] < 1965:
-            found[name] = "birth_date"
-            return
 
 
 def _checked(name: str, kind: str) -> Kind:
@@ -135,13 +125,17 @@ def _detect(name: str, values: Sequence[str | None]) -> Kind:
     for kind, pattern in _NAME_PATTERNS:
         if pattern.fullmatch(plain):
             return _by_values(kind, present)
+    if _SOURCE.fullmatch(plain) and 2 <= len(set(present)) <= min(50, len(present) / 10):
+        return "source"
     by_content = _of_content(present)
     if by_content is not None:
         return by_content
+    return "ignore" if _is_key(name) else _other(present)
+
+
+def _is_key(name: str) -> bool:
     separated = "_".join(re.findall(r"[A-Z]?[a-z]+|[A-Z]+|\d+", name)).lower()
-    if _KEYS.match(separated) or _KEYS.match(plain):
-        return "ignore"
-    return _other(present)
+    return bool(_KEYS.match(separated) or _KEYS.match(_plain(name)))
 
 
 def _by_values(kind: Kind, present: Sequence[str]) -> Kind:
@@ -149,18 +143,20 @@ def _by_values(kind: Kind, present: Sequence[str]) -> Kind:
     sample = present[:_SAMPLE]
     if kind in ("email", "phone") and not any(re.search(r"[@\d]", value) for value in sample):
         return "ignore"
-    if kind == "full_name" and _share(_NUMBERED, sample) > 0.5:
+    if kind == "sex" and sum(1 for value in sample if is_sex(value)) < 0.6 * len(sample):
+        return _other(present)  # of jobs
+    if kind == "full_name" and share(_NUMBERED, sample) > 0.5:
         return "ignore"  # customer numbers
-    if kind == "birth_day" and any(_DATE.fullmatch(value) for value in sample):
+    if kind == "birth_day" and any(DATE.fullmatch(value) for value in sample):
         return "birth_date"
     return kind
 
 
 def _of_content(present: Sequence[str]) -> Kind | None:
     sample = present[:: max(1, len(present) // _SAMPLE)][:_SAMPLE]
-    if _share(_EMAIL, sample) > 0.7:
+    if share(_EMAIL, sample) > 0.7:
         return "email"
-    if _share(_PHONE, sample) > 0.8 and _share(_DATE, sample) < 0.1 and len(set(sample)) > len(sample) / 2:
+    if share(_PHONE, sample) > 0.8 and share(DATE, sample) < 0.1 and len(set(sample)) > len(sample) / 2:
         return "phone"
     return None
 
@@ -171,13 +167,9 @@ def _other(present: Sequence[str]) -> Kind:
     if len(distinct) < 2 or len(distinct) > 0.9 * len(present):
         return "ignore"
     worded = sum(1 for value in present if any(letter.isalpha() for letter in value))
-    return "other" if worded > 0.8 * len(present) and not _share(_DATE, present[:_SAMPLE]) > 0.5 else "ignore"
-
-
-def _share(pattern: re.Pattern[str], sample: Sequence[str]) -> float:
-    return sum(1 for value in sample if pattern.fullmatch(value)) / max(1, len(sample))
+    return "other" if worded > 0.8 * len(present) and not share(DATE, present[:_SAMPLE]) > 0.5 else "ignore"
 
 
 def _plain(name: str) -> str:
-    folded = unicodedata.normalize("NFKD", name.casefold().replace("ß", "ss").replace("ł", "l"))
+    folded = unicodedata.normalize("NFKD", name.casefold().replace("ß", "ss").replace("ł", "l").replace("đ", "d"))
     return "".join(letter for letter in folded if letter.isalnum())

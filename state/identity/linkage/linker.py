@@ -76,8 +76,7 @@ def link_people(
     comparisons = comparisons_for(people, rules.backend)
     if people.size < 2 or not comparisons:
         return None
-    url = rules.url.get_secret_value() if rules.url else None
-    engine = Engine(people, comparisons, backend=rules.backend, url=url, fresh=fresh)
+    engine = Engine(people, comparisons, backend=rules.backend, url=rules.place(), fresh=fresh)
     pairs = engine.candidates(rules.pairs(people.size))
     pairs = _joined(pairs, engine.compare(*_unknown(people.size, pairs, np.array(together, np.int64).reshape(-1, 2))))
     trained = model is None

@@ -12,7 +12,7 @@ import numpy as np
 
 from millstream.state.identity.linkage.comparisons import Comparison, comparisons_for
 from millstream.state.identity.linkage.engine import splink_settings
-from millstream.state.identity.linkage.model import Model, Relatives
+from millstream.state.identity.linkage.model import Model, Sort
 from millstream.state.identity.linkage.people import People
 from millstream.state.identity.linkage.rules import LinkageRules
 
@@ -47,7 +47,7 @@ class Memory:
             ours["match"],
             _arrays(ours["m"]),
             _arrays(ours["u"]),
-            [Relatives(tuple(each["sharing"]), each["share"], _arrays(each["h"])) for each in ours["relatives"]],
+            [Sort(tuple(each["sharing"]), each["share"], _arrays(each["h"])) for each in ours["relatives"]],
         )
 
 
@@ -97,7 +97,7 @@ def write(
         "u": [each.tolist() for each in model.u],
         "relatives": [
             {"sharing": each.sharing, "share": each.share, "h": [values.tolist() for values in each.h]}
-            for each in model.relatives
+            for each in model.sorts
         ],
     }
     connection.execute("DELETE FROM customers.linkage_model")

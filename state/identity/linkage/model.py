@@ -1,8 +1,9 @@
 """What agreement is worth: the Fellegi-Sunter model, trained by expectation maximisation without labels.
 
-Three sorts of pairs are told apart: one person twice; two people of one household, who share a last name, an address
-or a phone but no more of what is a person's own than strangers do; and strangers. Without the second sort, a shared
-address would pass for proof of a shared identity.
+Sorts of pairs are told apart: one person twice, at one address or after a move; two people of one household, who
+share a last name, an address or a phone but no more of what is a person's own than strangers do; twins, and father and
+son of one name; and strangers. Without households, a shared address would pass for proof of a shared identity; without
+moves, what a new address changes at once would count against it several times.
 
 Expectation runs over the pairs found by blocking and a random sample of all pairs at once, with the prior of all
 pairs; so the parameters of every comparison are estimated together, and agreement by chance is counted among
@@ -29,16 +30,16 @@ _PRIOR_MATCHES = 10.0
 """How many made-up pairs the starting values of a level count for."""
 _PRIOR_STRANGERS = 10.0
 _SMALLEST = 1e-9
-_TWINS = 0.0005
-"""Pairs of twins for each person."""
+_ALIKE = {"twins": 0.005, "namesakes": 0.02}
+"""Pairs of twins, and of father and son of one name, for each person: no more than this."""
 
 
 @dataclass
-class Relatives:
-    """Pairs of two people who share more than strangers do.
+class Sort:
+    """Pairs of one person who moved, or of two people who share more than strangers do.
 
     Attributes:
-        sharing: What they share: comparisons whose ``shared`` is one of these.
+        sharing: What two people share: comparisons whose ``shared`` is one of these. Empty where it is one person.
         share: Chance that two random rows are such a pair.
         h: For each comparison, chance of each level among them.
     """
@@ -46,6 +47,15 @@ class Relatives:
     sharing: tuple[Sharing, ...]
     share: float
     h: list[np.ndarray]
+
+    @property
+    def moved(self) -> bool:
+        """Whether it is one person, who moved."""
+        return not self.sharing
+
+    def own(self, comparison: Comparison) -> bool:
+        """Whether the levels of a comparison are fitted to these pairs, not to all of one person or to strangers."""
+        return comparison.moves if self.moved else comparison.shared in self.sharing
 
 
 @dataclass
@@ -57,25 +67,26 @@ class Model:
         match: Chance that two random rows are one person.
         m: For each comparison, chance of each level (from nothing agrees to the same) where they are one person.
         u: The same for strangers.
-        relatives: Other sorts of pairs.
+        sorts: Other sorts of pairs.
     """
 
     comparisons: tuple[Comparison, ...]
     match: float
     m: list[np.ndarray]
     u: list[np.ndarray]
-    relatives: list[Relatives] = field(default_factory=list)
+    sorts: list[Sort] = field(default_factory=list)
 
     @property
     def shares(self) -> list[float]:
-        """The chance of each sort of pair: one person, strangers, and each sort of relatives."""
-        others = [each.share for each in self.relatives]
-        return [self.match, 1 - self.match - sum(others), *others]
+        """The chance of each sort of pair: one person who stayed, strangers, and each other sort."""
+        moved = sum(each.share for each in self.sorts if each.moved)
+        related = sum(each.share for each in self.sorts if not each.moved)
+        return [self.match - moved, 1 - self.match - related, *(each.share for each in self.sorts)]
 
     @property
     def chances(self) -> list[list[np.ndarray]]:
         """The chances of levels among each sort of pair, in the same order."""
-        return [self.m, self.u, *(each.h for each in self.relatives)]
+        return [self.m, self.u, *(each.h for each in self.sorts)]
 
 
 @dataclass
@@ -99,15 +110,18 @@ def start(comparisons: Sequence[Comparison], rows: int) -> Model:
     if shared >= 2 and any(each.shared != "household" for each in comparisons):
         sorts.append(("household",))
     if shared and {"first name", "birth date"} <= names:
-        sorts.append(("household", "twins"))
+        sorts += [("household", "twins"), ("household", "namesakes")]
     relatives = [
-        Relatives(
+        Sort(
             sharing,
             match * (0.3 if len(sharing) == 1 else 0.02),
             [m_ if each.shared in sharing else u_ for each, m_, u_ in zip(comparisons, m, u, strict=True)],
         )
         for sharing in sorts
     ]
+    if sum(each.moves for each in comparisons) >= 2 and not all(each.moves for each in comparisons):
+        elsewhere = [u_ if each.moves else m_ for each, m_, u_ in zip(comparisons, m, u, strict=True)]
+        relatives.append(Sort((), 0.1 * match, elsewhere))
     return Model(tuple(comparisons), match, m, u, relatives)
 
 
@@ -190,40 +204,64 @@ def fit_related(model: Model, levels: np.ndarray, weights: np.ndarray, all_pairs
     Args:
         model: The model so far.
         levels: Of each pair.
-        weights: A column for one person, and one for each sort of relatives.
+        weights: A column for one person who stayed, and one for each other sort but strangers.
         all_pairs: How many pairs of rows there are.
     """
-    m, relatives = [], []
+    moved = [number for number, sort in enumerate(model.sorts, 1) if sort.moved]
+    same = weights[:, [0, *moved]].sum(axis=1)
+    m = []
     for column, each in enumerate(model.comparisons):
-        fitted = _fit(_count(levels[:, column], weights[:, 0], each), _before(each, "m"), _PRIOR_MATCHES)
-        m.append(_capped(fitted, each))
-    for number, sort in enumerate(model.relatives, 1):
-        h = [
-            _fit(_count(levels[:, column], weights[:, number], each), _before(each, "m"), _PRIOR_MATCHES)
-            if each.shared in sort.sharing
-            else model.u[column]
-            for column, each in enumerate(model.comparisons)
-        ]
+        counted = _count(levels[:, column], weights[:, 0] if moved and each.moves else same, each)
+        m.append(_capped(_fit(counted, _before(each, "m"), _PRIOR_MATCHES), each))
+    match = min(0.5, (same.sum() + 0.1) / (all_pairs + 1))
+    sorts: list[Sort] = []
+    for number, sort in enumerate(model.sorts, 1):
         share = (weights[:, number].sum() + 0.03) / (all_pairs + 1)
-        if "twins" in sort.sharing:
-            share = min(share, _twins(weights[:, 0].sum(), all_pairs))
-        relatives.append(replace(sort, share=min(0.4, share), h=h))
-    match = min(0.5, (weights[:, 0].sum() + 0.1) / (all_pairs + 1))
-    total = match + sum(each.share for each in relatives)
+        for alike, most in _ALIKE.items():
+            if alike in sort.sharing:
+                share = min(share, _share_of(most, same.sum(), all_pairs))
+        h = _fit_sort(replace(model, m=m, sorts=sorts), sort, levels, weights[:, number])
+        sorts.append(replace(sort, share=min(0.4, match if sort.moved else 1.0, share), h=h))
+    total = match + sum(each.share for each in sorts if not each.moved)
     if total > 0.9:
         match *= 0.9 / total
-        relatives = [replace(each, share=each.share * 0.9 / total) for each in relatives]
-    return replace(model, m=m, match=match, relatives=relatives)
+        sorts = [replace(each, share=each.share * 0.9 / total) for each in sorts]
+    return replace(model, m=m, match=match, sorts=sorts)
 
 
-def _twins(matches: float, all_pairs: float) -> float:
-    """The largest chance that two random rows are twins.
+def _fit_sort(model: Model, sort: Sort, levels: np.ndarray, weights: np.ndarray) -> list[np.ndarray]:
+    """The chance of each level among pairs of a sort.
+
+    Args:
+        model: With what is fitted already: one person, strangers, and the sorts before this.
+        sort: The sort.
+        levels: Of each pair.
+        weights: Chance that each is of this sort.
+    """
+    others = model.m if sort.moved else model.u
+    # Twins, father and son share an address or a phone as any household does. Fitted to themselves alone, these few
+    # pairs would take in whoever has one of two things that differ.
+    household = model.sorts[0].h if model.sorts and model.sorts[0].sharing == ("household",) else None
+    found = []
+    for column, each in enumerate(model.comparisons):
+        if not sort.own(each):
+            found.append(others[column])
+        elif household is not None and each.shared == "household" and not sort.moved:
+            found.append(household[column])
+        else:
+            before = _before(each, "u" if sort.moved else "m")
+            found.append(_fit(_count(levels[:, column], weights, each), before, _PRIOR_MATCHES))
+    return found
+
+
+def _share_of(each_person: float, matches: float, all_pairs: float) -> float:
+    """The chance that two random rows are such relatives, if everybody has so many.
 
     Data cannot tell twins from one person whose first name was written in two ways, so we say how many there are.
     """
     rows = (2 * all_pairs) ** 0.5 + 1
     rows_a_person = 1 + 2 * matches / rows
-    return float(_TWINS * rows * rows_a_person / all_pairs)
+    return float(each_person * rows * rows_a_person / all_pairs)
 
 
 def _before(comparison: Comparison, which: Literal["m", "u"]) -> np.ndarray:

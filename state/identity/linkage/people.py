@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 from millstream.state.identity.linkage import spelling
 from millstream.state.identity.linkage.kinds import Kind
+from millstream.state.identity.linkage.placeholders import drop_placeholders
 from millstream.state.identity.linkage.short_names import root
 
 Values = list[str | None]
@@ -27,9 +28,9 @@ class People:
 
     Attributes:
         size: How many rows.
-        fields: ``first``, ``first_root`` (of which it may be a short form), ``middle``, ``last``, ``sex``, ``birth``
-            (``YYYY-MM-DD``), ``birth_year``, ``email``, ``email_local``, ``phone``, ``nid``, ``street``, ``house``,
-            ``postcode``, ``city``, ``region``, ``other_1`` and so on: those that any row has.
+        fields: ``first``, ``first_root`` (of which it may be a short form), ``middle``, ``last``, ``suffix``, ``sex``,
+            ``birth`` (``YYYY-MM-DD``), ``birth_year``, ``email``, ``email_local``, ``phone``, ``nid``, ``street``,
+            ``house``, ``postcode``, ``city``, ``region``, ``source``, ``other_1`` and so on: those that any row has.
         birth_days: The day of birth as a number, for differences.
     """
 
@@ -55,19 +56,21 @@ def read_people(columns: Mapping[str, Sequence[str | None]], kinds: Mapping[str,
     size = len(next(iter(columns.values()))) if columns else 0
     fields: dict[str, Values] = {}
     _read_names(by_kind, fields, size)
-    _read_places(by_kind, fields)
     for name, kind, spell in _PLAIN:
         if kind in by_kind:
             fields[name] = _first_said([_spelled(values, spell) for values in by_kind[kind]])
-    if "email" in fields:
-        fields["email_local"] = _spelled(fields["email"], spelling.email_local)
-    fields["birth"] = _births(by_kind, size)
-    fields["birth_year"] = [value[:4] if value else None for value in fields["birth"]]
-    fields["birth"] = [value if value and len(value) > 4 else None for value in fields["birth"]]
+    _read_places(by_kind, fields)
+    births = _births(by_kind, size)
+    years = [value if value and len(value) == 4 else None for value in births]
+    fields["birth"] = [value if value and len(value) > 4 else None for value in births]
     for number, values in enumerate(by_kind.get("other", [])[:_MOST_OTHERS], 1):
         fields[f"other_{number}"] = _spelled(values, spelling.fold)
     if "first" in fields and "last" in fields:
         fields["first"], fields["last"] = put_in_place(fields["first"], fields["last"])
+    drop_placeholders(fields)
+    fields["birth_year"] = [day[:4] if day else year for day, year in zip(fields["birth"], years, strict=True)]
+    if "email" in fields:
+        fields["email_local"] = _spelled(fields["email"], spelling.email_local)
     if "first" in fields:
         fields["first_root"] = _spelled(fields["first"], root)
     known = {name: values for name, values in fields.items() if any(value is not None for value in values)}
@@ -87,6 +90,7 @@ _PLAIN: tuple[tuple[str, Kind, Callable[[str], str]], ...] = (
     ("postcode", "postcode", spelling.postcode),
     ("city", "city", _one_word),
     ("region", "region", _one_word),
+    ("source", "source", spelling.fold),
 )
 
 
@@ -109,6 +113,9 @@ def _read_names(by_kind: Mapping[Kind, list[Sequence[str | None]]], fields: dict
         columns = by_kind.get(kind, [])  # type: ignore[call-overload]
         if columns:
             fields[name] = _joined_said([_spelled(values, spelling.given_name) for values in columns])
+    names = [column for kind in _NAMED for column in by_kind.get(kind, [])]
+    suffixes = [_spelled(column, lambda text: spelling.suffix(", " + text)) for column in by_kind.get("suffix", [])]
+    fields["suffix"] = _first_said([*suffixes, *(_spelled(column, spelling.suffix) for column in names)])
     if "full_name" not in by_kind:
         return
     whole = _first_said([[value.strip() or None if value else None for value in v] for v in by_kind["full_name"]])
@@ -120,12 +127,15 @@ def _read_names(by_kind: Mapping[Kind, list[Sequence[str | None]]], fields: dict
 
 def _read_places(by_kind: Mapping[Kind, list[Sequence[str | None]]], fields: dict[str, Values]) -> None:
     columns = [*by_kind.get("street", []), *by_kind.get("address", [])]
+    parts = {value: spelling.address(value) for values in columns for value in set(values) if value}
     houses = [_spelled(values, _one_word) for values in by_kind.get("house_number", [])]
     streets: list[Values] = []
     for values in columns:
-        parts = {value: spelling.address(value) for value in set(values) if value}
         streets.append([parts[value].street or None if value else None for value in values])
         houses.append([parts[value].house or None if value else None for value in values])
+        for name, place in (("postcode", 2), ("city", 3)):
+            said = [parts[value][place] or None if value else None for value in values]
+            fields[name] = _first_said([fields[name], said]) if name in fields else said
     if streets:
         fields["street"] = streets[0]
         for number, values in enumerate(streets[1:3], 2):
@@ -145,6 +155,7 @@ def _births(by_kind: Mapping[Kind, list[Sequence[str | None]]], size: int) -> Va
     return _first_said(said) if said else [None] * size
 
 
+_NAMED: tuple[Kind, ...] = ("last_name", "full_name", "first_name")
 _BIRTH_PARTS: tuple[Kind, ...] = ("birth_year", "birth_month", "birth_day")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import secrets
 from typing import TYPE_CHECKING
 
@@ -15,14 +16,27 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
 SCHEMA = "splink"
+_STEP = re.compile(r"^(\s*\w+) as \($", re.MULTILINE | re.IGNORECASE)
 _TYPES = {pa.string(): "text", pa.int64(): "bigint", pa.int32(): "integer"}
 
 
 def make_engine(url: str) -> Engine:
-    """An engine whose every connection finds Splink's tables and functions."""
-    from sqlalchemy import create_engine
+    """An engine whose every connection finds Splink's tables and functions, and takes its statements step by step.
 
-    return create_engine(url, connect_args={"options": f"-c search_path={SCHEMA},public"})
+    Each step of Splink's names the results of the one before several times. Put together, as PostgreSQL would, they
+    come to an expression that is worked out a thousand times a pair, and takes minutes and a gigabyte to compile.
+    """
+    from sqlalchemy import create_engine, event
+
+    engine = create_engine(url, connect_args={"options": f"-c search_path={SCHEMA},public -c jit=off"})
+
+    @event.listens_for(engine, "before_cursor_execute", retval=True)
+    def keep_steps_apart(
+        _connection: object, _cursor: object, statement: str, parameters: object, _context: object, _many: bool
+    ) -> tuple[str, object]:
+        return _STEP.sub(r"\1 AS MATERIALIZED (", statement), parameters
+
+    return engine
 
 
 def load(engine: Engine, table: pa.Table) -> str:
@@ -38,6 +52,8 @@ def load(engine: Engine, table: pa.Table) -> str:
         cursor = connection.cursor()
         cursor.execute(f"CREATE UNLOGGED TABLE {SCHEMA}.{name} ({columns})")
         cursor.copy_expert(f"COPY {SCHEMA}.{name} FROM STDIN (FORMAT csv, HEADER true)", text)
+        # Of a table that is new the planner knows nothing, and would hold every pair against every row.
+        cursor.execute(f"ANALYZE {SCHEMA}.{name}")
         connection.commit()
     finally:
         connection.close()

@@ -65,9 +65,10 @@ class LinkageRules(BaseModel):
         default="duckdb",
         description="Where Splink compares: in memory by DuckDB, in PostgreSQL, or in Spark.",
     )
-    url: SecretStr | None = Field(
+    url: SecretStr | dict[Literal["env", "file", "prefect"], str] | None = Field(
         default=None,
-        description="Where that is: postgresql://…, or the master of Spark (local[*], spark://…, sc://…).",
+        description="Where that is: postgresql://…, or the master of Spark (local[*], spark://…, sc://…); one with a "
+        "password by reference, as {env: NAME}.",
     )
 
     @model_validator(mode="after")
@@ -75,6 +76,10 @@ class LinkageRules(BaseModel):
         if self.suggest_at > self.merge_at:
             raise ValueError("suggest_at must not be above merge_at")
         return self
+
+    def place(self) -> str | None:
+        """The URL, which has been read by now if the project file only says where it stands."""
+        return self.url.get_secret_value() if isinstance(self.url, SecretStr) else None
 
     def pairs(self, rows: int) -> int:
         """The most pairs to compare among so many rows."""

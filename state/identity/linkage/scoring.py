@@ -89,17 +89,26 @@ def score(model: Model, pairs: Pairs, frequencies: Frequencies | None = None) ->
         strangers[:, column] = np.log2(chance)
     matches = _logs(model.m, pairs.levels)
     logs = [matches.sum(axis=1), strangers.sum(axis=1)]
-    for sort in model.relatives:
-        shared = np.array([each.shared in sort.sharing for each in model.comparisons])
-        logs.append(np.where(shared, _logs(sort.h, pairs.levels), strangers).sum(axis=1))
+    for sort in model.sorts:
+        if sort.moved:
+            elsewhere = _logs(sort.h, pairs.levels)
+            logs.append(elsewhere.sum(axis=1))
+        else:
+            own = np.array([sort.own(each) for each in model.comparisons])
+            logs.append(np.where(own, _logs(sort.h, pairs.levels), strangers).sum(axis=1))
     weighted = np.stack(logs, axis=1) + np.log2(np.maximum(model.shares, 1e-300))
-    against = np.logaddexp2.reduce(weighted[:, 1:], axis=1)
-    whole = np.logaddexp2(weighted[:, 0], against)
+    one_person = np.array([True, False, *(each.moved for each in model.sorts)])
+    same = np.logaddexp2.reduce(weighted[:, one_person], axis=1)
+    against = np.logaddexp2.reduce(weighted[:, ~one_person], axis=1)
+    if one_person[2:].any():
+        # Told as it most likely was: at one address, or after a move.
+        stayed = weighted[:, 0] >= weighted[:, 2:][:, one_person[2:]].max(axis=1)
+        matches = np.where(stayed[:, None], matches, elsewhere)
     return Scores(
-        weight=weighted[:, 0] - against,
+        weight=same - against,
         parts=matches - strangers,
         household=weighted[:, 1] - against,
-        chances=np.exp2(weighted - whole[:, None]),
+        chances=np.exp2(weighted - np.logaddexp2(same, against)[:, None]),
     )
 
 

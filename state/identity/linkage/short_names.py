@@ -186,6 +186,11 @@ for _line in _FORMS.split("\n"):
         _ROOTS.setdefault(_form, _line.split()[0])
 
 
+def is_known(first: str) -> bool:
+    """Whether a folded first name is among those that have forms."""
+    return first in _ROOTS
+
+
 def root(first: str) -> str:
     """The name that a folded first name is a form of; itself where none is known."""
     return _ROOTS.get(first, first)

@@ -23,8 +23,10 @@ _LETTERS = str.maketrans({
     "θ": "th", "χ": "ch", "ψ": "ps",
 })  # fmt: skip
 _NOTHING = frozenset(
-    {"", "na", "n a", "nan", "none", "null", "nil", "unknown", "not known", "not available", "missing", "nichts"}
-)
+    {"", "na", "n a", "nan", "none", "null", "nil", "unknown", "not known", "not available", "missing", "nichts",
+     "not provided", "not given", "not specified", "not applicable", "no data", "unbekannt", "keine angabe",
+     "inconnu", "desconocido", "sconosciuto", "xxx", "no fixed abode", "address unknown", "unknown address"}
+)  # fmt: skip
 _TITLES = frozenset(
     {
         "mr", "mrs", "ms", "miss", "mx", "dr", "prof", "professor", "sir", "dame", "lady", "lord", "rev", "herr",
@@ -34,6 +36,14 @@ _TITLES = frozenset(
         "univprof",
     }
 )  # fmt: skip
+_ADDRESSED = {
+    **dict.fromkeys(("mr", "herr", "monsieur", "don", "sir", "lord", "signor", "sig", "pan", "sr", "m"), "m"),
+    **dict.fromkeys(
+        ("mrs", "ms", "miss", "frau", "mme", "mlle", "madame", "sra", "srta", "dona", "signora", "lady", "pani"), "f"
+    ),
+}
+_SEXES = frozenset({"f", "w", "male", "female", "man", "woman", "mann", "weiblich", "mannlich", "homme", "femme", "h"})
+_SUFFIXES = {"jr": "jr", "junior": "jr", "sr": "sr", "senior": "sr", "ii": "jr", "iii": "iii", "iv": "iv"}
 _PARTICLES = frozenset(
     {"van", "von", "der", "den", "de", "del", "della", "di", "da", "dos", "das", "du", "la", "le", "el", "al", "bin",
      "ibn", "ben", "ter", "ten", "zu", "zur", "st", "san", "mac", "mc"}
@@ -54,7 +64,17 @@ _MONTHS = {
     "ago": 8, "sep": 9, "set": 9, "oct": 10, "okt": 10, "ott": 10, "out": 10, "nov": 11, "dec": 12, "dez": 12,
     "dic": 12,
 }  # fmt: skip
-_STREET_END = re.compile(r"(?<=\w)(strasse|str)$")
+_LINES = re.compile(r"[,;\n]")
+_UNIT = re.compile(
+    r"\s*(#|(apt|apartment|unit|flat|suite|ste|room|floor|wohnung|appt|appartement|piso|interno|int|bus)\b)", re.I
+)
+_POSTCODE = re.compile(
+    r"\b([a-z]{1,2}\d[a-z\d]? ?\d[a-z]{2}|[a-z]\d[a-z] ?\d[a-z]\d|\d{4} ?[a-z]{2}|\d{5}-\d{3,4}|\d{2}-\d{3}|\d{3} \d{2}"
+    r"|\d{4,6})\b",
+    re.I,
+)
+"""British, Canadian, Dutch, American with four more and Brazilian, Polish, Czech and Swedish, all others."""
+_STREET_END = re.compile(r"(?<=\w)(strasse|straat|str)\b")
 
 
 def fold(text: str) -> str:
@@ -135,23 +155,48 @@ def postcode(text: str) -> str:
 
 
 def sex(text: str) -> str:
-    """The first letter."""
-    return fold(text)[:1]
+    """The first letter, also of what a form of address says."""
+    word = fold(text)
+    return "" if word in _TITLES and word not in _ADDRESSED else _ADDRESSED.get(word, word[:1])
+
+
+def is_sex(text: str) -> bool:
+    """Whether this says of which sex somebody is."""
+    word = fold(text)
+    return word in _ADDRESSED or word in _SEXES
+
+
+def suffix(text: str) -> str:
+    """What tells father and son of one name apart, at the end of a name or of what stands before its comma."""
+    for part in text.split(","):
+        word = fold(part).rpartition(" ")
+        if word[2] in _SUFFIXES and (word[0] or "," in text):
+            return _SUFFIXES[word[2]]
+    return ""
 
 
 class Address(NamedTuple):
-    """A street and the number in it, folded."""
+    """The parts of an address, folded."""
 
     street: str
     house: str
+    postcode: str
+    city: str
 
 
 def address(text: str) -> Address:
-    """Street and house number; words for kinds of street are shortened to one form."""
-    words = [_STREETS.get(word, word) for word in _STREET_END.sub(" st", fold(text)).split()]
+    """Street, house number and, behind commas, the place; words for kinds of street are shortened to one form."""
+    lines = [line for line in _LINES.split(text) if line.strip() and not _UNIT.match(line)]
+    if len(lines) > 1 and not any(letter.isalpha() for letter in lines[0]):
+        lines[:2] = [" ".join(lines[:2])]  # 12, rue de la Paix
+    words = [_STREETS.get(word, word) for word in _STREET_END.sub(" st", fold("".join(lines[:1]))).split()]
     numbers = [word for word in words if word[0].isdigit()]
     street = [word for word in words if not word[0].isdigit()]
-    return Address("".join(street), numbers[0] if numbers else "")
+    place = ", ".join(lines[1:])
+    found = _POSTCODE.search(place)
+    towns = [fold(line) for line in _LINES.split(_POSTCODE.sub(" ", place))]
+    town = next((line for line in towns if len(line) > 2), "").replace(" ", "")
+    return Address("".join(street), numbers[0] if numbers else "", postcode(found.group()) if found else "", town)
 
 
 class DateOrder(NamedTuple):

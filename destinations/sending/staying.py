@@ -1,0 +1,111 @@
+"""Who stays: nobody is taken out under a name that somebody who stays has, too.
+
+Match values change while people do not: who has a new address at a vendor is the same person there, under the same
+id. And advertising systems know people by hashes of which a household may share one. To take out the old address by
+that id, or the one who left by that hash, would take out somebody who is wanted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from millstream.destinations.modes import Operation, SyncMode
+from millstream.destinations.sending.plan_rows import AnyDestination
+from millstream.destinations.sync import Sync
+from millstream.state.ledger.journal import Journal
+from millstream.state.sql import literal
+from millstream.state.store import Store, parquet_rows, read_batches
+
+_Known = tuple[str, str | None]
+"""A match value, and the vendor's id or the identifiers kept in its place."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Staying:
+    """Names of people who leave that people who stay have, too.
+
+    Attributes:
+        store: Knows who was acknowledged.
+        journal: Knows which ids the vendor gave since.
+        name: Name of the sync.
+        sync: What it is.
+        plan_id: The plan.
+        path: Its file.
+    """
+
+    store: Store
+    journal: Journal
+    name: str
+    sync: Sync
+    plan_id: str
+    path: Path
+
+    def names(self, destination: AnyDestination) -> frozenset[str]:
+        """The names, as the destination knows people; to be asked for when all are put in who come without a job.
+
+        Raises:
+            StoreLockedError: The store cannot be looked at: who stays is not known, so nobody may be taken out.
+        """
+        if self.sync.mode is SyncMode.REMOVE:
+            return frozenset()  # nobody is put in by it
+        leaving = self._names(destination, self._planned(out=True))
+        if not leaving:
+            return frozenset()
+        # Where the vendor gives ids, only those are read who share one with somebody who leaves.
+        ids = None if destination.codes("known_as") else pa.array(sorted(leaving), pa.string())
+        shared: set[str] = set()
+        for people in (self._planned(out=False, ids=ids), self._put_in(ids), self._acknowledged(ids)):
+            shared |= self._names(destination, people, among=leaving)
+        return frozenset(shared)
+
+    def _names(
+        self, destination: AnyDestination, people: Iterator[_Known], *, among: set[str] | None = None
+    ) -> set[str]:
+        found: set[str] = set()
+        for match_value, external_id in people:
+            names = destination.known_as(match_value, external_id, match_key=self.sync.match_key)
+            found.update(names if among is None else among.intersection(names))
+        return found
+
+    def _planned(self, *, out: bool, ids: pa.Array | None = None) -> Iterator[_Known]:
+        """Rows of the plan that are taken out, or all others."""
+        with pq.ParquetFile(self.path) as plan:
+            for batch in plan.iter_batches(columns=["operation", "match_value", "external_id"]):
+                is_out = pc.equal(batch["operation"], Operation.REMOVE.value)
+                rows = batch.filter(is_out if out else pc.invert(is_out))
+                yield from _known(rows if ids is None else rows.filter(pc.is_in(rows["external_id"], ids)))
+
+    def _put_in(self, ids: pa.Array | None) -> Iterator[_Known]:
+        """Rows of the plan to which the vendor gave an id."""
+        planned = pq.read_table(self.path, columns=["number", "match_value"]).sort_by("number")
+        for batch in self.journal.batches_of(self.plan_id):
+            if batch.outcomes is None or batch.operation == Operation.REMOVE:
+                continue
+            given = pa.array(batch.outcomes.external_ids, pa.string())
+            wanted = pc.is_valid(given) if ids is None else pc.is_in(given, ids)
+            numbers = pa.array(batch.outcomes.numbers, pa.int32()).filter(wanted)
+            match_values = planned["match_value"].take(numbers).to_pylist()
+            yield from zip(match_values, given.filter(wanted).to_pylist(), strict=True)
+
+    def _acknowledged(self, ids: pa.Array | None) -> Iterator[_Known]:
+        """People whom the vendor has, and whom the plan does not take out."""
+        with self.store.rehearsal() as connection:
+            planned = parquet_rows(connection, "planned", self.path)
+            gone = f"SELECT {{}} FROM {planned} AS planned WHERE operation = {literal(Operation.REMOVE.value)}"
+            same = "" if ids is None else f"AND external_id IN ({gone.format('external_id')})"
+            query = f"""
+                SELECT match_value, external_id FROM delivery.acknowledged
+                WHERE sync = {literal(self.name)} AND present IS NOT FALSE {same}
+                    AND match_value NOT IN ({gone.format("match_value")})"""
+            for batch in read_batches(connection, query):
+                yield from _known(batch)
+
+
+def _known(batch: pa.RecordBatch) -> Iterator[_Known]:
+    return zip(batch["match_value"].to_pylist(), batch["external_id"].to_pylist(), strict=True)

@@ -1,0 +1,151 @@
+"""What became of a plan's rows in the end, as the journal's batches tell it."""
+
+from __future__ import annotations
+
+from collections.abc import Container
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from millstream.destinations.modes import Operation, Status
+from millstream.state.ledger.journal import BatchEntry, Journal
+from millstream.state.ledger.outcomes import Outcomes
+
+ACCEPTED = (Status.ACCEPTED.value, Status.ACCEPTED_ASYNC.value)
+UNCERTAIN = (Status.RETRY_LATER.value, Status.UNKNOWN.value)
+_UNANSWERED = ("no_answer", "The run ended before the answer came.", "vendor")
+_PIECE = 50_000
+"""Rows whose outcomes are in Python's lists at a time."""
+
+Verdict = tuple[str, str | None, str | None, str | None]
+"""Status, code, reason, and whose fault it is."""
+
+_ANSWERS = pa.schema([("number", pa.int32()), ("verdict", pa.int32()), ("given_id", pa.string())])
+
+_AUDIT = pa.schema(
+    [
+        ("batch_id", pa.int64()),
+        ("operation", pa.string()),
+        ("rows", pa.int64()),
+        ("job_id", pa.string()),
+        ("started_at", pa.timestamp("us", tz="UTC")),
+        ("finished_at", pa.timestamp("us", tz="UTC")),
+        ("accepted", pa.int64()),
+    ]
+)
+
+
+@dataclass
+class Sent:
+    """What the journal has of a plan: the last outcome of each row that was sent, and its batches.
+
+    Attributes:
+        outcomes: Number of the row, place of its verdict, the vendor's id; None where no row has an outcome.
+        verdicts: What became of rows; few, where nearly all are taken.
+        batches: The audit.
+    """
+
+    outcomes: pa.Table | None
+    verdicts: list[Verdict]
+    batches: pa.Table
+
+    def has(self, statuses: Container[str]) -> bool:
+        """Whether a row has one of these."""
+        return any(status in statuses for status, *_ in self.verdicts)
+
+
+def final_outcomes(journal: Journal, plan_id: str, idempotent: frozenset[Operation]) -> Sent:
+    """The last outcome of each row that was sent.
+
+    A row that got no answer is unknown; where its operation may be sent again, it is tried again later instead. A row
+    has several outcomes where its batch was refused whole, or where it went into the audience in another batch.
+    """
+    audit: list[dict[str, object]] = []
+    latest = _Latest()
+    answers = _Answers()
+    for batch in journal.batches_of(plan_id, newest_first=True):
+        outcomes = batch.outcomes
+        if batch.operation == Operation.ENROL:
+            outcomes = _known_of(outcomes)
+        audit.append(_audit_row(batch))
+        if outcomes is None:
+            outcomes = Outcomes.of_all(batch.numbers, Status.UNKNOWN.value, _UNANSWERED)
+        answers.add(latest.of(outcomes), again=Operation(batch.operation) in idempotent)
+    return Sent(answers.table(), list(answers.verdicts), pa.Table.from_pylist(audit, _AUDIT))
+
+
+class _Answers:
+    """Outcomes of rows, each different one kept once."""
+
+    def __init__(self) -> None:
+        self.verdicts: dict[Verdict, int] = {}
+        self._batches: list[pa.RecordBatch] = []
+        self._clear()
+
+    def _clear(self) -> None:
+        self._numbers: list[int] = []
+        self._places: list[int] = []
+        self._ids: list[str | None] = []
+
+    def add(self, outcomes: Outcomes, *, again: bool) -> None:
+        """Take a batch's; what is unknown of it is tried again later, where it may be sent ``again``."""
+        verdicts, nothing = self.verdicts, (None, None, None)
+        called = {Status.UNKNOWN.value: Status.RETRY_LATER.value} if again else {}
+        for place, status in enumerate(outcomes.statuses):
+            verdict = (called.get(status, status), *outcomes.details.get(place, nothing))
+            self._places.append(verdicts.setdefault(verdict, len(verdicts)))
+        self._numbers += outcomes.numbers
+        self._ids += outcomes.external_ids
+        if len(self._numbers) >= _PIECE:
+            self._pack()
+
+    def _pack(self) -> None:
+        self._batches.append(pa.record_batch([self._numbers, self._places, self._ids], _ANSWERS))
+        self._clear()
+
+    def table(self) -> pa.Table | None:
+        """All of them; None where there are none."""
+        if self._numbers:
+            self._pack()
+        return pa.Table.from_batches(self._batches) if self._batches else None
+
+
+class _Latest:
+    """Which rows have an outcome already, when their batches are read from the newest to the oldest."""
+
+    def __init__(self) -> None:
+        self._seen = bytearray()
+
+    def of(self, outcomes: Outcomes) -> Outcomes:
+        """Those of rows that had none so far; all of them have one from now on."""
+        numbers = outcomes.numbers
+        if not numbers:
+            return outcomes
+        seen = self._seen
+        if len(seen) <= (last := max(numbers)):
+            seen.extend(bytes(max(last + 1, 2 * len(seen)) - len(seen)))
+        earlier = {place for place, number in enumerate(numbers) if seen[number]}
+        for number in numbers:
+            seen[number] = 1
+        return outcomes.without(earlier) if earlier else outcomes
+
+
+def _known_of(enrolled: Outcomes | None) -> Outcomes:
+    """What is known for sure of enrolments; the others stay as they were before: fields taken, not enrolled."""
+    if enrolled is None:
+        return Outcomes()
+    unsure = {place for place, status in enumerate(enrolled.statuses) if status in UNCERTAIN}
+    return enrolled.without(unsure) if unsure else enrolled
+
+
+def _audit_row(batch: BatchEntry) -> dict[str, object]:
+    statuses = batch.outcomes.statuses if batch.outcomes else []
+    return {
+        "batch_id": batch.batch_id,
+        "operation": batch.operation,
+        "rows": len(batch.numbers),
+        "job_id": batch.job_id,
+        "started_at": batch.started_at,
+        "finished_at": batch.finished_at,
+        "accepted": sum(statuses.count(status) for status in ACCEPTED),
+    }

@@ -1,0 +1,49 @@
+"""Who is exactly as acknowledged: a plan carries them without their fields, and nothing else is different."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.destinations.bench import PEOPLE, MakeBench
+
+REQUIRED = {"NAME": {"column": "name", "required": True}}
+
+
+def test_of_two_rows_of_one_person_the_same_one_is_sent_in_every_run(a_bench: MakeBench) -> None:
+    with a_bench() as bench:
+        bench.want({PEOPLE[0]: "Ann", PEOPLE[1]: "Bob"})
+        bench.execute(f"INSERT INTO crm.wanted VALUES ('{PEOPLE[0]}', 'Zoe', 'profile-{PEOPLE[0]}')")
+        assert bench.run().accepted == 2
+        for _ in range(2):
+            plan = bench.planned()
+            assert (plan.operations, plan.wanted, plan.unchanged) == (0, 2, 2)
+
+
+def test_those_as_acknowledged_count_for_required_fields(a_bench: MakeBench) -> None:
+    with a_bench(fields=REQUIRED) as bench:
+        bench.want(dict.fromkeys(PEOPLE, "Ann"))
+        bench.run()
+        bench.want(dict.fromkeys(PEOPLE, "Ann") | dict.fromkeys(PEOPLE[:5], ""))
+        plan = bench.planned()
+        assert (plan.guards, plan.updates, plan.unchanged) == ([], 5, 7)
+
+
+@pytest.mark.parametrize("space", [" ", "\u3000"])
+def test_spaces_around_a_match_value_are_cut_off(on_duckdb: MakeBench, space: str) -> None:
+    with on_duckdb() as bench:
+        bench.want({f"{space}{PEOPLE[0]}{space}": "Ann", space: "Nobody"})
+        plan = bench.planned()
+        assert (plan.adds, plan.unmatched) == (1, 1)
+        bench.want({PEOPLE[0].upper(): "Ann"})
+        assert bench.planned().operations == 0
+
+
+def test_who_changed_among_those_as_acknowledged_is_sent_and_who_is_gone_is_taken_out(a_bench: MakeBench) -> None:
+    with a_bench() as bench:
+        bench.want(dict.fromkeys(PEOPLE, "Ann"))
+        bench.run()
+        bench.want(dict.fromkeys(PEOPLE[1:], "Ann") | {PEOPLE[1]: "Bob"})
+        plan = bench.planned()
+        assert plan.counts == {"add": 0, "update": 1, "remove": 1}
+        assert plan.unchanged == len(PEOPLE) - 2
+        assert bench.memory.members == set(PEOPLE[1:])

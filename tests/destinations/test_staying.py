@@ -1,0 +1,153 @@
+"""People who stay although one of their names leaves: nobody who is wanted is taken out with it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import ClassVar
+
+import pytest
+
+from millstream.destinations.contract import DeliveryRow, Outcome, accepted
+from millstream.destinations.modes import Leaving
+from millstream.state.http import RateLimit
+from tests.destinations.bench import MakeBench
+from tests.destinations.memory import MemoryDestination, MemoryWithJobs
+
+ANA, ANNA, BEN, CY = (f"{name}@example.com" for name in ("ana", "anna", "ben", "cy"))
+
+
+class Ids(MemoryDestination):
+    """Knows people by ids, whatever address they are sent with, as a vendor at whom somebody changed theirs."""
+
+    ids: ClassVar[dict[str, str]] = {ANA: "1", ANNA: "1", BEN: "2", CY: "3"}
+
+    def upsert(self, rows: Sequence[DeliveryRow], *, match_key: str) -> list[Outcome]:
+        self.memory.step(lambda: None)
+        return [accepted(self.ids[row.match_value]) for row in rows]
+
+    def add_members(self, audience_id: str, rows: Sequence[DeliveryRow], *, match_key: str) -> list[Outcome]:
+        self.memory.step(lambda: self.memory.members.update(str(row.external_id) for row in rows))
+        return [accepted() for _ in rows]
+
+    def remove_members(self, audience_id: str, rows: Sequence[DeliveryRow], *, match_key: str) -> list[Outcome]:
+        self.memory.step(lambda: self.memory.members.difference_update(str(row.external_id) for row in rows))
+        return [accepted() for _ in rows]
+
+    def archive(self, rows: Sequence[DeliveryRow], *, match_key: str) -> list[Outcome]:
+        self.memory.step(lambda: self.memory.archived.update(str(row.external_id) for row in rows))
+        return [accepted() for _ in rows]
+
+
+class IdsSideBySide(Ids):
+    """Several batches at once."""
+
+    rate_limit = RateLimit(requests=1_000_000, seconds=1, concurrency=8)
+    batch_size = membership_batch_size = 1
+
+
+class Hashes(MemoryDestination):
+    """Knows people by their name as well, which a household may share."""
+
+    audience_only = True
+
+    def add_members(self, audience_id: str, rows: Sequence[DeliveryRow], *, match_key: str) -> list[Outcome]:
+        kept = {row.match_value: str(row.fields.get("NAME", "")) for row in rows}
+        self.memory.step(lambda: self.memory.members.update({*kept, *kept.values()}))
+        return [accepted(f"[{kept[row.match_value]}]") for row in rows]
+
+    def remove_members(self, audience_id: str, rows: Sequence[DeliveryRow], *, match_key: str) -> list[Outcome]:
+        names = {name for row in rows for name in self.known_as(row.match_value, row.external_id, match_key=match_key)}
+        self.memory.step(lambda: self.memory.members.difference_update(names - self.staying))
+        return [accepted() for _ in rows]
+
+    def known_as(self, match_value: str, external_id: str | None, *, match_key: str) -> Collection[str]:
+        return [match_value, *([external_id.strip("[]")] if external_id else [])]
+
+
+@pytest.mark.parametrize("connector", [Ids, IdsSideBySide])
+def test_who_has_a_new_address_and_the_same_id_stays(a_bench: MakeBench, connector: type[Ids]) -> None:
+    with a_bench() as bench:
+        bench.connector = connector
+        bench.want({ANA: "Ana", BEN: "Ben", CY: "Cy"})
+        bench.run()
+        bench.want({ANNA: "Ana", BEN: "Ben"})
+        report = bench.run()
+        assert report.planned is not None
+        assert (report.planned.adds, report.planned.removes, report.accepted) == (1, 2, 3)
+        assert bench.memory.members == {"1", "2"}
+        assert bench.ask("SELECT match_value FROM delivery.acknowledged ORDER BY 1") == [(ANNA,), (BEN,)]
+        assert bench.ask("SELECT match_value FROM delivery.outcomes WHERE reason LIKE '%stays%'") == [(ANA,)]
+        assert bench.planned().operations == 0
+
+
+def test_of_two_addresses_of_one_person_either_may_leave(a_bench: MakeBench) -> None:
+    with a_bench() as bench:
+        bench.connector = Ids
+        bench.want({ANA: "Ana", ANNA: "Ana", BEN: "Ben"})
+        bench.run()
+        bench.want({ANA: "Ana", BEN: "Ben"})
+        bench.run()
+        assert bench.memory.members == {"1", "2"}
+        bench.want({BEN: "Ben"})
+        bench.run()
+        assert bench.memory.members == {"2"}
+
+
+def test_nobody_is_archived_who_has_a_new_address(a_bench: MakeBench) -> None:
+    with a_bench(on_leave=Leaving.ARCHIVE) as bench:
+        bench.connector = Ids
+        bench.want({ANA: "Ana", BEN: "Ben"})
+        bench.run()
+        bench.want({ANNA: "Ana"})
+        bench.run()
+        assert bench.memory.archived == {"2"}
+
+
+def test_a_name_that_somebody_who_stays_has_is_not_taken_out(a_bench: MakeBench) -> None:
+    with a_bench() as bench:
+        bench.connector = Hashes
+        bench.want({ANA: "Kim", BEN: "Kim", CY: "Lee"})
+        bench.run()
+        bench.want({ANA: "Kim"})
+        bench.run()
+        assert bench.memory.members == {ANA, "Kim"}, "of somebody who was there before"
+        bench.want({ANNA: "Kim"})
+        bench.run()
+        assert bench.memory.members == {ANNA, "Kim"}, "of somebody who came in the same run"
+        bench.want({})
+        bench.run()
+        assert bench.memory.members == set()
+
+
+def test_nobody_is_taken_out_before_all_are_in_who_come_without_a_job(a_bench: MakeBench) -> None:
+    with a_bench() as bench:
+        bench.connector = IdsSideBySide
+        bench.want({ANA: "Ana"})
+        bench.run()
+        calls: list[str] = []
+        upsert, remove = IdsSideBySide.upsert, IdsSideBySide.remove_members
+
+        class Told(IdsSideBySide):
+            def upsert(self, rows: Sequence[DeliveryRow], *, match_key: str) -> list[Outcome]:
+                outcomes = upsert(self, rows, match_key=match_key)
+                calls.append("in")
+                return outcomes
+
+            def remove_members(self, audience_id: str, rows: Sequence[DeliveryRow], *, match_key: str) -> list[Outcome]:
+                calls.append("out")
+                return remove(self, audience_id, rows, match_key=match_key)
+
+        bench.connector = Told
+        bench.want({BEN: "Ben", CY: "Cy"})
+        bench.run()
+        assert calls == ["in", "in", "out"]
+
+
+def test_jobs_wait_for_those_who_are_taken_out(a_bench: MakeBench) -> None:
+    with a_bench() as bench:
+        bench.connector = MemoryWithJobs
+        bench.want({ANA: "Ana", BEN: "Ben"})
+        bench.run()
+        bench.want({CY: "Cy"})
+        assert bench.run().status == "completed"
+        assert bench.memory.members == {CY}
