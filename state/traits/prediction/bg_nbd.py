@@ -21,8 +21,8 @@ from scipy.special import betaln, expit, gammaln, psi
 from millstream.state.traits.prediction.repeat_buying import Histories, Numbers
 
 _NODES = 257
-"""Points of the integral over the probability to stop: half as many give all the digits that rounding leaves, seven of
-them in the worst case."""
+"""Points of the integral over the probability to stop: half as many give all the digits that rounding leaves, nearly
+six of them in the worst case: 400 purchases by people who are known for no time."""
 
 _NEGLIGIBLE = 42.0
 """Logarithm of the part of an integrand's peak below which it is left out."""
