@@ -69,7 +69,7 @@ SELECT {_PROFILE.format(person="person")} AS profile_id,
        $first_day::TIMESTAMPTZ AS last_seen,
        CASE WHEN person % {_WEB} = 0 THEN 2 ELSE 1 END AS records,
        ['crm'] AS sources,
-       CASE WHEN drawn(person, 'email') < 900000 THEN 'person-' || person || '@example.com' END AS email,
+       CASE WHEN drawn(person, 'email') < 900000 THEN 'person-' || person || '@box.example' END AS email,
        CASE WHEN drawn(person, 'phone') < 400000 THEN '+1' || (2015550100 + person) END AS phone,
        'country ' || CAST(power(drawn(person, 'country') / 1e6, 2) * 30 AS INTEGER) AS country,
        CASE drawn(person, 'plan') % 4 WHEN 0 THEN 'free' WHEN 1 THEN 'basic' WHEN 2 THEN 'plus' END AS plan,
@@ -104,7 +104,7 @@ SELECT record_id, source, stream, source_key, $at, FALSE, $at FROM made_records;
 INSERT INTO customers.members SELECT record_id, {_PROFILE.format(person="person")} FROM made_records;
 INSERT INTO customers.identifiers
 SELECT record_id, kind, value, value, TRUE, value FROM (
-    SELECT record_id, 'email' AS kind, 'person-' || person || '@example.com' AS value FROM made_records
+    SELECT record_id, 'email' AS kind, 'person-' || person || '@box.example' AS value FROM made_records
     WHERE drawn(person, 'email') < 900000
     UNION ALL
     SELECT record_id, 'phone', '+1' || (2015550100 + person) FROM made_records WHERE drawn(person, 'phone') < 400000

@@ -32,7 +32,7 @@ _SYNC = Sync(
 _PEOPLE = """
 CREATE SCHEMA bench;
 CREATE TABLE bench.people AS
-SELECT 'p_' || i AS profile_id, 'reader-' || i || '@bench.example.com' AS email, 'First' || i % 97 AS first_name,
+SELECT 'p_' || i AS profile_id, 'reader-' || i || '@bench.box.example' AS email, 'First' || i % 97 AS first_name,
     'Last' || i AS last_name, 'City ' || i % 50 AS city, 'Company ' || i % 500 AS company, i
 FROM range({people}) AS numbers (i);
 CREATE SCHEMA customers;
@@ -52,7 +52,7 @@ Deliver = Callable[[], int]
 
 def _side(vendor: Vendor, people: int, make: Callable[[Vendor, Path], Deliver]) -> Side:
     few = max(1, people // 100)
-    changed = [f"reader-{number}@bench.example.com" for number in range(min(few, 100))]
+    changed = [f"reader-{number}@bench.box.example" for number in range(min(few, 100))]
 
     def side(folder: Path, meter: Meter) -> None:
         vendor.reset()

@@ -39,7 +39,7 @@ _IDENTIFIERS = """
 INSERT INTO customers.identifiers (record_id, kind, value, original, merges, contact)
 SELECT record_id, kind, value, value, true, value FROM (
     SELECT record_id, 'email' AS kind, CASE WHEN hot >= 0 THEN 'till-' || hot
-        ELSE 'person-' || person || '-' || address END || '@example.com' AS value FROM made WHERE has_email
+        ELSE 'person-' || person || '-' || address END || '@box.example' AS value FROM made WHERE has_email
     UNION ALL
     SELECT record_id, 'user_id', 'customer-' || person FROM made WHERE has_user_id
     UNION ALL

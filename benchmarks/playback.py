@@ -30,7 +30,7 @@ from millstream.sources.hubspot import HubSpotSettings
 from millstream.sources.hubspot.contacts import contact_object
 
 HUBSPOT_TOKEN = "pat-sandbox-hubspot"
-ZENDESK_USER = ("robin@support.shop.example.com/token", "sandbox-zendesk")
+ZENDESK_USER = ("robin@support.shop.box.example/token", "sandbox-zendesk")
 MIXPANEL_USER = ("millstream.sandbox.mp-service-account", "sandbox-mixpanel")
 MIXPANEL_DAYS = 30
 _PAGE = 1000

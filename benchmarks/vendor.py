@@ -72,7 +72,7 @@ class Vendor:
     def reset(self) -> None:
         """Put everything back to the start, and let the sandbox build again what it looks contacts up by."""
         requests.post(f"{self.root}/_sandbox/reset", timeout=60).raise_for_status()
-        self.cities_of(["nobody@example.com"])
+        self.cities_of(["nobody@box.example"])
 
     def members_of(self, name: str) -> int:
         """How many contacts are on a list."""

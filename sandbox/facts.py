@@ -30,7 +30,7 @@ from millstream.sandbox.person import (
 )
 
 TILL_PHONE = "+12025550100"
-FUNCTIONAL_MAILBOX = "info@shop.example.com"
+FUNCTIONAL_MAILBOX = "info@shop.box.example"
 
 DAY_MS = 86_400_000
 HISTORY_MS = 1095 * DAY_MS

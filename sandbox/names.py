@@ -25,12 +25,12 @@ FIRST_NAMES = tuple(_FIRST_NAMES.split())
 LAST_NAMES = tuple(_LAST_NAMES.split())
 
 MAIL_DOMAINS = (
-    "example.com",
-    "example.org",
-    "example.net",
-    "mail.example.com",
-    "post.example.org",
-    "home.example.net",
+    "box.example",
+    "web.example",
+    "net.example",
+    "mail.box.example",
+    "post.web.example",
+    "home.net.example",
 )
 
 

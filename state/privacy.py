@@ -48,6 +48,6 @@ def _without_value(found: re.Match[str]) -> str:
 
 
 def masked_email(email: str) -> str:
-    """``ana@example.com`` as ``a***@***`` and a short fingerprint, so that two mentions can be matched."""
+    """``ana@box.example`` as ``a***@***`` and a short fingerprint, so that two mentions can be matched."""
     fingerprint = hashlib.sha256(email.lower().encode()).hexdigest()[:6]
     return f"{email[0]}***@*** [{fingerprint}]"

@@ -22,8 +22,12 @@ def json_path(name: str) -> str:
 
 def number(text: str) -> str:
     """A text expression as a number: NULL for what is none, also infinity and NaN, which engines spell variously."""
-    read = f"TRY_CAST({text} AS DOUBLE)"
-    return f"CASE WHEN abs({read}) <= CAST('1e308' AS DOUBLE) THEN {read} END"
+    return finite(f"TRY_CAST({text} AS DOUBLE)")
+
+
+def finite(double: str) -> str:
+    """A DOUBLE expression; NULL where it is infinite or NaN, which would spread to all sums that it goes into."""
+    return f"CASE WHEN abs({double}) <= CAST('1e308' AS DOUBLE) THEN {double} END"
 
 
 def literal(text: str) -> str:

@@ -118,8 +118,8 @@ def fill_people(connection: Connection, people: int, as_of: datetime) -> None:
         connection.execute(
             f"""
             INSERT INTO customers.identifiers
-            SELECT '{source}.people:' || number, 'email', 'person' || number || '@example.com',
-                   'person' || number || '@example.com', TRUE, 'person' || number || '@example.com'
+            SELECT '{source}.people:' || number, 'email', 'person' || number || '@box.example',
+                   'person' || number || '@box.example', TRUE, 'person' || number || '@box.example'
             FROM {numbers} WHERE number % {every} = 0 AND number % 10 <> 9
             """
         )
@@ -128,7 +128,7 @@ def fill_people(connection: Connection, people: int, as_of: datetime) -> None:
         INSERT INTO customers.profiles (profile_id, first_seen, last_seen, records, sources, email, phone)
         SELECT 'p' || number, CAST(? AS TIMESTAMPTZ) - number % 900 * INTERVAL '1' DAY, CAST(? AS TIMESTAMPTZ),
                1 + CASE WHEN number % 2 = 0 THEN 1 ELSE 0 END + CASE WHEN number % 5 = 0 THEN 1 ELSE 0 END, NULL,
-               CASE WHEN number % 10 <> 9 THEN 'person' || number || '@example.com' END,
+               CASE WHEN number % 10 <> 9 THEN 'person' || number || '@box.example' END,
                CASE WHEN number % 3 = 0 THEN '+4930' || (1000000 + number) END
         FROM {numbers}
         """,

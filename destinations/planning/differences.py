@@ -59,8 +59,7 @@ def make_operations(
         left_out = _leave_out(connection, still)
         differences = "SELECT * FROM differences"
     if path:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_parquet(connection, _numbered(sync, differences), path)
+        _write(connection, _numbered(sync, differences), path)
         counted = _counted(path)
     else:
         query = f"SELECT operation, count(*) FROM ({differences}) AS differences GROUP BY operation"
@@ -186,6 +185,15 @@ def _numbered(sync: Sync, differences: str) -> str:
     return f"""
         SELECT CAST(row_number() OVER () - 1 AS INTEGER) AS number, *, {_field_hashes(sync)} AS field_hashes
         FROM (SELECT * FROM ({differences}) AS differences ORDER BY operation, match_value) AS ordered"""
+
+
+def _write(connection: Connection, query: str, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        write_parquet(connection, query, path)
+    except BaseException:
+        path.unlink(missing_ok=True)  # it has people's fields, and is written anew under another name if at all
+        raise
 
 
 def _counted(path: Path) -> dict[str, int]:

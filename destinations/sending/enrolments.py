@@ -52,6 +52,11 @@ class Enrolments:
             self._early.append((self._clock() + self._delay, taken))
         return kept
 
+    def are_left(self) -> bool:
+        """Whether somebody is not in a batch yet."""
+        with self._lock:
+            return bool(self._rows or any(rows for _, rows in self._early))
+
     def seconds_left(self) -> float:
         """Seconds until everybody who was put off can become a member."""
         with self._lock:

@@ -36,7 +36,13 @@ from millstream.state.privacy import redact
 HELD_BACK = "held_back"
 """The code of a row that we did not send because the person may not be addressed."""
 
+PUT_OFF = "put_off"
+"""The code of a row that we did not send because it is not known whether somebody who stays is meant."""
+
 _STAYS = "The vendor has somebody who stays under the same id: nothing was asked of it."
+_UNDECIDED = (
+    "The person comes under another match value, and it is not known yet under which id: put off to the next run."
+)
 
 _TICK = 0.01
 """Seconds by which a wait is longer, so that it does not end a moment too early."""
@@ -82,6 +88,7 @@ class Sender:
         self._done = 0
         self._lock = threading.Lock()
         self._taking = threading.Lock()
+        self._undecided: frozenset[int] = frozenset()
         self._rows = PlanRows(self.path, self.sync, self.destination)
         self._performer = Performer(self.destination, self.sync, self.audience_id)
         self._enrolments = Enrolments(self.destination.membership_batch_size, self.destination.enrolment_delay)
@@ -109,6 +116,9 @@ class Sender:
                 for takes_out, turn in groupby(self._rows.batches(), lambda one: one.operation is Operation.REMOVE):
                     if takes_out:
                         self._look_who_stays()
+                        if self.destination.staying and self._enrolments.are_left():
+                            self._enrol_rest(threads)  # who is refused now does not stay
+                            self._look_who_stays()
                     if alone:
                         threads.submit(self._send_next, turn).result()
                         alone = False
@@ -119,13 +129,19 @@ class Sender:
             except BaseException:
                 self._halted.set()  # else leaving the pool would wait until all is sent
                 raise
-            self._wait_for_early_ones()
-            # Also when asked to stop: people who are half in are in flight.
-            list(threads.map(self._enrol, self._enrolments.batches(rest=True)))
+            self._enrol_rest(threads)
+
+    def _enrol_rest(self, threads: ThreadPoolExecutor) -> None:
+        """Enrol who fills no batch of memberships; also when asked to stop: people who are half in are in flight."""
+        self._wait_for_early_ones()
+        list(threads.map(self._enrol, self._enrolments.batches(rest=True)))
 
     def _look_who_stays(self) -> None:
+        if self._is_over():
+            return
         try:
             self.destination.staying = self.staying.names(self.destination)
+            self._undecided = self.staying.undecided()
         except MillstreamError as error:
             self._halt(error)
 
@@ -217,8 +233,10 @@ class Sender:
         kept_back, rows = dict(batch.misfits), batch.rows
         if batch.operation is Operation.REMOVE:
             stays = {row.number for row in rows if row.external_id in self.destination.staying}
+            undecided = self._undecided.intersection(row.number for row in rows) - stays
             kept_back |= dict.fromkeys(stays, Outcome(status=Status.ACCEPTED, reason=_STAYS))
-            rows = [row for row in rows if row.number not in stays] if stays else rows
+            kept_back |= dict.fromkeys(undecided, Outcome(status=Status.RETRY_LATER, code=PUT_OFF, reason=_UNDECIDED))
+            rows = [row for row in rows if row.number not in kept_back] if kept_back else rows
         elif self.withdrawals is not None:
             withdrawn = self.withdrawals.now()
             kept_back |= {

@@ -15,15 +15,19 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from millstream.destinations.modes import Operation, SyncMode
+from millstream.destinations.modes import Leaving, Operation, Status, SyncMode
 from millstream.destinations.sending.plan_rows import AnyDestination
 from millstream.destinations.sync import Sync
 from millstream.state.ledger.journal import Journal
+from millstream.state.ledger.outcomes import Outcomes
 from millstream.state.sql import literal
-from millstream.state.store import Store, parquet_rows, read_batches
+from millstream.state.store import Store, column_types, parquet_rows, read_batches
 
 _Known = tuple[str, str | None]
 """A match value, and the vendor's id or the identifiers kept in its place."""
+
+_REFUSED = (Status.REJECTED.value, Status.SUPPRESSED.value)
+_OPEN = (Status.RETRY_LATER.value, Status.UNKNOWN.value)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,16 +86,59 @@ class Staying:
                 yield from _known(rows if ids is None else rows.filter(pc.is_in(rows["external_id"], ids)))
 
     def _put_in(self, ids: pa.Array | None) -> Iterator[_Known]:
-        """Rows of the plan to which the vendor gave an id."""
+        """Rows of the plan to which the vendor gave an id, and which it did not refuse after that."""
         planned = pq.read_table(self.path, columns=["number", "match_value"]).sort_by("number")
-        for batch in self.journal.batches_of(self.plan_id):
-            if batch.outcomes is None or batch.operation == Operation.REMOVE:
-                continue
-            given = pa.array(batch.outcomes.external_ids, pa.string())
+        refused: set[int] = set()
+        for outcomes in self._outcomes():
+            refused |= {
+                row for row, status in zip(outcomes.numbers, outcomes.statuses, strict=True) if status in _REFUSED
+            }
+            given = pa.array(outcomes.external_ids, pa.string())
             wanted = pc.is_valid(given) if ids is None else pc.is_in(given, ids)
-            numbers = pa.array(batch.outcomes.numbers, pa.int32()).filter(wanted)
+            numbers = pa.array(outcomes.numbers, pa.int32()).filter(wanted)
             match_values = planned["match_value"].take(numbers).to_pylist()
-            yield from zip(match_values, given.filter(wanted).to_pylist(), strict=True)
+            put_in = zip(numbers.to_pylist(), match_values, given.filter(wanted).to_pylist(), strict=True)
+            yield from ((match_value, given_id) for row, match_value, given_id in put_in if row not in refused)
+
+    def _outcomes(self) -> Iterator[Outcomes]:
+        """Outcomes of those who are put in, the newest first."""
+        for batch in self.journal.batches_of(self.plan_id, newest_first=True):
+            if batch.outcomes is not None and batch.operation != Operation.REMOVE:
+                yield batch.outcomes
+
+    def undecided(self) -> frozenset[int]:
+        """Numbers of rows whose people come under another match value, and nobody knows yet under which id.
+
+        Their job has not begun, or their request got no answer. They may be whom the vendor has under the id that
+        leaves: nobody is archived, deleted or emptied by it before that is known.
+        """
+        if self.sync.mode is SyncMode.REMOVE or self.sync.leaving is Leaving.LEAVE_AUDIENCE:
+            return frozenset()
+        renamed = self._renamed()
+        unknown = {coming for _, coming in renamed}
+        for outcomes in self._outcomes() if unknown else ():
+            answers = zip(outcomes.numbers, outcomes.statuses, outcomes.external_ids, strict=True)
+            unknown -= {row for row, status, given_id in answers if given_id or status not in _OPEN}
+        return frozenset(gone for gone, coming in renamed if coming in unknown)
+
+    def _renamed(self) -> list[tuple[int, int]]:
+        """Numbers of rows that are taken out by an id, each with one that puts the same person in without an id."""
+        with self.store.rehearsal() as connection:
+            planned = parquet_rows(connection, "planned", self.path)
+            person, joins = "gone.profile_id", ""
+            if column_types(connection, "customers", "profile_aliases"):
+                person = "coalesce(alias.profile_id, gone.profile_id)"
+                joins = "LEFT JOIN customers.profile_aliases AS alias ON alias.alias_id = gone.profile_id"
+            out = literal(Operation.REMOVE.value)
+            rows = connection.execute(
+                f"""
+                SELECT gone.number, coming.number FROM {planned} AS gone {joins}
+                JOIN {planned} AS coming ON coming.profile_id = {person}
+                WHERE gone.operation = {out} AND gone.external_id IS NOT NULL
+                    AND coming.operation <> {out} AND coming.external_id IS NULL
+                """
+            ).fetchall()
+        return [(int(gone), int(coming)) for gone, coming in rows]
 
     def _acknowledged(self, ids: pa.Array | None) -> Iterator[_Known]:
         """People whom the vendor has, and whom the plan does not take out."""

@@ -141,7 +141,7 @@ class Ground:
 
     def new_match_value(self) -> str:
         """The match value of a person whom the vendor does not know."""
-        return f"contract-{uuid4().hex[:12]}@example.com"
+        return f"contract-{uuid4().hex[:12]}@box.example"
 
     def people(self, *match_values: str) -> list[DeliveryRow]:
         """Rows for these people, or for three new ones."""

@@ -8,7 +8,14 @@ from typing import Any
 from millstream.destinations.contract import DeliveryRow, Outcome, accepted, rejected, retry_later, suppressed
 from millstream.destinations.rows import masked
 from millstream.destinations.webhook.batches import Batch
-from millstream.state.errors import FatalError, MillstreamError, NotFoundError, RefusedError, UnavailableError
+from millstream.state.errors import (
+    FatalError,
+    MalformedAnswerError,
+    MillstreamError,
+    NotFoundError,
+    RefusedError,
+    UnavailableError,
+)
 from millstream.state.http import Answer
 from millstream.state.http.pacing import retry_after
 
@@ -44,7 +51,7 @@ def _outcome(result: Mapping[str, Any] | None, row: DeliveryRow) -> Outcome:
 
 
 def problem_of(answer: Answer) -> MillstreamError | None:
-    """The statuses that mean something else here than at a vendor; None for all others."""
+    """What means something else here than at a vendor: some statuses, and results that broke off; else None."""
     status, posts = answer.status_code, answer.request.method == "POST"
     if status == _NOT_FOUND and not posts:
         # Many receivers know the address for posts only.
@@ -60,4 +67,15 @@ def problem_of(answer: Answer) -> MillstreamError | None:
         )
     if status == _BEING_WORKED_ON:
         return UnavailableError("The receiver is at this batch already.", retry_after=retry_after(answer.headers))
+    return _cut_short(answer) if status < 400 else None
+
+
+def _cut_short(answer: Answer) -> MillstreamError | None:
+    """The error of an answer that begins as JSON and is none: results may be in it, so not all rows were taken."""
+    if not answer.content.lstrip().startswith((b"{", b"[")):
+        return None
+    try:
+        answer.json()
+    except MalformedAnswerError as error:
+        return error
     return None

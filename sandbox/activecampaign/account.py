@@ -154,7 +154,7 @@ class ActiveCampaign(System):
             "username": "robin",
             "firstName": "Robin",
             "lastName": "Agent",
-            "email": "robin@shop.example.com",
+            "email": "robin@shop.box.example",
             "links": {"lists": f"{call.base_url}/api/3/users/1/lists"},
             "id": "1",
         }

@@ -13,7 +13,7 @@ from millstream.sandbox.activecampaign.shapes import links, moment, number_in
 from millstream.sandbox.system import ApiError, Call, JsonObject
 
 # Addresses the account never takes, whoever writes them: its list of exclusions.
-EXCLUDED_DOMAIN = "@excluded.example.com"
+EXCLUDED_DOMAIN = "@excluded.box.example"
 NO_DATE = "0000-00-00"
 BELONGINGS = (
     "bounceLogs", "contactAutomations", "contactData", "contactGoals", "contactLists", "contactLogs", "contactTags",

@@ -303,7 +303,7 @@ class HubSpot(System):
         made = iso(self.company.today_ms - 1_000 * 86_400_000)
         return {
             "id": OWNER_IDS[number],
-            "email": f"{first}.{last}@shop.example.com".lower(),
+            "email": f"{first}.{last}@shop.box.example".lower(),
             "firstName": first,
             "lastName": last,
             "userId": int(OWNER_IDS[number]) + 1_000,

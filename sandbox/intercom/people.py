@@ -243,7 +243,7 @@ def _rating(talk: Conversation) -> JsonObject | None:
 
 
 def _parts(talk: Conversation, author: JsonObject) -> JsonObject:
-    admin = {"type": "admin", "id": "814860", "name": "Robin Agent", "email": "robin@support.shop.example.com"}
+    admin = {"type": "admin", "id": "814860", "name": "Robin Agent", "email": "robin@support.shop.box.example"}
     parts = [
         {
             "type": "conversation_part",

@@ -157,7 +157,7 @@ class Intercom(System):
     def _me(self, call: Call) -> Answer:
         del call
         app = {"type": "app", "id_code": "sandbox1", "name": "Shop", "region": "US", "timezone": "UTC"}
-        return Answer({"type": "admin", "id": "814860", "email": "robin@support.shop.example.com", "app": app})
+        return Answer({"type": "admin", "id": "814860", "email": "robin@support.shop.box.example", "app": app})
 
     def _search_conversations(self, call: Call) -> Answer:
         check_names(call.query, set())

@@ -251,7 +251,7 @@ class Klaviyo(System):
 
     def _accounts(self, call: Call) -> Answer:
         own = f"{call.base_url}/api/accounts/SaNdBx"
-        contact = {"organization_name": "Example Shop", "default_sender_email": "news@shop.example.com"}
+        contact = {"organization_name": "Example Shop", "default_sender_email": "news@shop.box.example"}
         attributes = {
             "test_account": True,
             "contact_information": contact,

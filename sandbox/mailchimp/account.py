@@ -166,7 +166,7 @@ class Mailchimp(System):
             {
                 "account_id": "8d3a3db4d97663a9074efcc16",
                 "account_name": "Example Shop",
-                "email": "owner@shop.example.com",
+                "email": "owner@shop.box.example",
                 "role": "owner",
                 "total_subscribers": 0,
             }

@@ -71,7 +71,7 @@ class Audience:
             "name": "Customers",
             "contact": {"company": "Example Shop", "country": "US"},
             "permission_reminder": "You signed up in our shop.",
-            "campaign_defaults": {"from_name": "Example Shop", "from_email": "news@shop.example.com"},
+            "campaign_defaults": {"from_name": "Example Shop", "from_email": "news@shop.box.example"},
             "date_created": stamp(CREATED_AT_MS),
             "list_rating": 3,
             "email_type_option": False,

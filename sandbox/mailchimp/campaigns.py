@@ -141,7 +141,7 @@ class Campaigns:
                 "subject_line": one.subject,
                 "title": f"Newsletter {one.number + 1}",
                 "from_name": "Example Shop",
-                "reply_to": "news@shop.example.com",
+                "reply_to": "news@shop.box.example",
             },
         }
 

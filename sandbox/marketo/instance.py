@@ -133,7 +133,7 @@ class Marketo(System):
     def _usage(self, call: Call) -> Answer:
         """How many calls were made today, all by one service."""
         total = self.quota.allowed - self.quota.remaining
-        users = [{"userId": f"{call.caller}@shop.example.com", "count": total}]
+        users = [{"userId": f"{call.caller}@shop.box.example", "count": total}]
         return done([{"date": self.company.today.isoformat(), "total": total, "users": users}])
 
     # Refusals

@@ -59,6 +59,6 @@ class Identity:
                 "access_token": grant.token,
                 "token_type": "bearer",
                 "expires_in": max(0, int(grant.ends - time.monotonic())),
-                "scope": f"{client}@shop.example.com",
+                "scope": f"{client}@shop.box.example",
             }
         )

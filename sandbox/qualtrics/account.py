@@ -169,10 +169,10 @@ class Qualtrics(System):
             {
                 "brandId": ORGANIZATION_ID,
                 "userId": OWNER_ID,
-                "userName": "owner@shop.example.com",
+                "userName": "owner@shop.box.example",
                 "firstName": "Sandbox",
                 "lastName": "Owner",
-                "email": "owner@shop.example.com",
+                "email": "owner@shop.box.example",
                 "accountType": "UT_BRANDADMIN",
             }
         )

@@ -133,7 +133,7 @@ class SurveyMonkey(System):
                 "last_name": "Owner",
                 "account_type": "enterprise_platinum",
                 "language": "en",
-                "email": "owner@shop.example.com",
+                "email": "owner@shop.box.example",
                 "email_verified": True,
                 "href": f"{call.base_url}/v3/users/me",
                 "date_created": "2020-01-01T00:00:00+00:00",

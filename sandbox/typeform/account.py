@@ -120,7 +120,7 @@ class Typeform(System):
     def _me(self, call: Call) -> Answer:
         del call
         return Answer(
-            {"user_id": "usr00001", "email": "owner@shop.example.com", "alias": "Sandbox Owner", "language": "en"}
+            {"user_id": "usr00001", "email": "owner@shop.box.example", "alias": "Sandbox Owner", "language": "en"}
         )
 
     def _workspaces(self, call: Call) -> Answer:

@@ -31,7 +31,7 @@ class Audience(Strict):
 
 
 class Record(Strict):
-    """One person. `key` is a value, or one value with its name: `{"email": "ana@example.com"}`."""
+    """One person. `key` is a value, or one value with its name: `{"email": "ana@box.example"}`."""
 
     row_id: Named | int
     key: str | Annotated[Key, Field(min_length=1, max_length=1)]

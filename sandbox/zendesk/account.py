@@ -15,7 +15,7 @@ from millstream.sandbox.zendesk.errors import forbidden, invalid, not_authentica
 from millstream.sandbox.zendesk.exports import Exports, check_query, page_size
 from millstream.sandbox.zendesk.rows import AGENTS, agent_row, identities_of, rating_row, score_of, user_row
 
-EMAIL, API_TOKEN = "robin@support.shop.example.com", "sandbox-zendesk"
+EMAIL, API_TOKEN = "robin@support.shop.box.example", "sandbox-zendesk"
 BEARER, BEARER_AGENT = "sandbox-zendesk-oauth", "sandbox-zendesk-agent"
 CLIENT_ID, CLIENT_SECRET, REFRESH_TOKEN = "sandbox-client", "sandbox-secret", "sandbox-refresh"
 TOKEN_SECONDS = 1800

@@ -68,7 +68,7 @@ def agent_row(number: int, created: int) -> JsonObject:
         "id": agent_id,
         "url": None,
         "name": name,
-        "email": f"{name.split()[0].lower()}@support.shop.example.com",
+        "email": f"{name.split()[0].lower()}@support.shop.box.example",
         "phone": None,
         "shared_phone_number": None,
         "external_id": None,

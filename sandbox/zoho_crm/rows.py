@@ -37,7 +37,7 @@ def stamp(seconds: int | None) -> str | None:
 def user(number: int) -> JsonObject:
     """One of the shop's own people, as a record names them."""
     first, last = USERS[number % len(USERS)]
-    address = f"{first.lower()}@sales.shop.example.com"
+    address = f"{first.lower()}@sales.shop.box.example"
     return {"name": f"{first} {last}", "id": str(ORGANISATION + 1001 + number % len(USERS)), "email": address}
 
 

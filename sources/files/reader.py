@@ -21,7 +21,7 @@ from millstream.sources.files.formats import READERS, BrokenRow
 from millstream.sources.files.place import ARCHIVE, FoundFile, Place
 from millstream.sources.files.quarantine import Quarantine
 from millstream.sources.files.settings import FilesSettings, FileStream
-from millstream.sources.files.tables import FILE, VERSION, TableMaker
+from millstream.sources.files.tables import FILE, LINE, VERSION, TableMaker
 from millstream.sources.from_project import DELETED
 from millstream.state.errors import AuthenticationError, MillstreamError, SchemaError, UnreachableError
 
@@ -135,12 +135,13 @@ class FileReader:
             state["files"][file.path] = [file.version, checksum]
             return
         begun = self._begin(pull, file)
+        awaited, name = begun["part"], self._name_of_first(pull, file)
         with self.place.parts(file) as parts:
             for part, content in parts:
-                if part < begun["part"]:
-                    continue
-                after = begun["line"] if part == begun["part"] else 0
-                yield from self._read_part(pull, file, part, content, after)
+                if awaited in ("", part):
+                    yield from self._read_part(pull, file, part, content, begun["line"] if awaited else 0, name=name)
+                    awaited = ""
+                name = None
         now = self.place.look_again(file)
         state.pop("reading", None)
         if now is not None and now != file:
@@ -165,8 +166,19 @@ class FileReader:
         pull.state["reading"] = begun
         return dict(begun)
 
-    def _read_part(self, pull: Pull, file: FoundFile, part: str, content: Any, after: int) -> Iterator[Portion]:
-        maker = TableMaker(self.how, self.primary_key, ZoneInfo(self.settings.timezone), part, file.version)
+    def _name_of_first(self, pull: Pull, file: FoundFile) -> str | None:
+        """What rows of the first file in an archive name, if not that: the archive, where a store has them so.
+
+        Rows once named only the archive. Under another name, which is part of their key, they would be there twice.
+        """
+        if pull.stored is None or FILE not in self.primary_key or not file.path.lower().endswith(ARCHIVE):
+            return None
+        return file.path if len(pull.stored.rows(self.name, columns=(LINE,), equal={FILE: file.path})) else None
+
+    def _read_part(
+        self, pull: Pull, file: FoundFile, part: str, content: Any, after: int, *, name: str | None
+    ) -> Iterator[Portion]:
+        maker = TableMaker(self.how, self.primary_key, ZoneInfo(self.settings.timezone), name or part, file.version)
         inside = part.removeprefix(file.path).lstrip("/")
         broken_here, rows = 0, 0
         for batch in READERS[self.how.written_as](content, self.how, after):

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from millstream.state.http import Answer
 
 TOKEN_PATH = "oauth/v1/token"  # noqa: S105 - a path
-_NOBODY = "nobody@example.com"
+_NOBODY = "nobody@box.example"
 
 
 class HubSpot(Source[HubSpotSettings]):

@@ -132,7 +132,7 @@ def preview_audiences(
     )
     changes = _changes(old, written, reports)
     held = {report.name: f"stands still: {report.held}" for report in reports if report.held}
-    problems = _evaluate_old(connection, old, written, changes, as_of) | held
+    problems = _evaluate_old(connection, old, written, changes, as_of, sql_seconds=sql_seconds) | held
     _compare(connection, run_id)
     found = _Comparison(
         changes, _because_of(written, changes), problems, _counts(connection), _movers(connection, sample)
@@ -208,6 +208,8 @@ def _evaluate_old(
     audiences: Mapping[str, Audience],
     changes: Mapping[str, Change],
     as_of: datetime,
+    *,
+    sql_seconds: float,
 ) -> dict[str, str]:
     """``preview_then``: members by the old rules of audiences whose rules, or those below, are others now.
 
@@ -225,7 +227,7 @@ def _evaluate_old(
         # References to what did not change are read from the memberships, which are those of today by now.
         everything = {name: audience for name, audience in audiences.items() if name not in problems} | known
         try:
-            make_members(connection, "preview_then", everything, as_of=as_of, wanted=list(known))
+            make_members(connection, "preview_then", everything, as_of=as_of, wanted=[*known], sql_seconds=sql_seconds)
         except ConfigurationError as error:
             wrong = (error.where or "").removeprefix("audiences.")
             lost = [wrong] if wrong in known else list(known)

@@ -16,6 +16,7 @@ from requests.auth import AuthBase
 
 from millstream.state.errors import (
     AuthenticationError,
+    FatalError,
     MalformedAnswerError,
     MillstreamError,
     NotFoundError,
@@ -143,6 +144,21 @@ class VendorSession(requests.Session):
         if leads_elsewhere:
             for name in [name for name in prepared_request.headers if name.lower() not in _PUBLIC_HEADERS]:
                 del prepared_request.headers[name]
+
+    def rebuild_method(self, prepared_request: requests.PreparedRequest, response: requests.Response) -> None:
+        """Refuse what ``requests`` does with a write that leads elsewhere: it reads there, and nothing is written.
+
+        Raises:
+            FatalError: The vendor has moved, and the answer of whatever is read there would be taken for the write's.
+        """
+        super().rebuild_method(prepared_request, response)
+        reads = response.status_code != 303 and prepared_request.method != response.request.method
+        if reads and self._caution is None:  # which follows none
+            raise FatalError(
+                f"{_place(response.request)} answered HTTP {response.status_code}, which leads elsewhere.",
+                where=self._system,
+                remedy="nothing was written: put the address that it leads to into the connection, as base_url.",
+            )
 
     def deliver(self, request: requests.PreparedRequest, *, replay: bool, **kwargs: object) -> Answer:
         """Send with retries.

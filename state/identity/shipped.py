@@ -30,10 +30,10 @@ _NOBODIES = (
 )  # fmt: skip
 _TESTS = ("test", "test-user", "test.user", "test_user", "tester", "testing", "testtest", "testuser")
 
-# Of the domains that can receive nothing (RFC 2606, RFC 6761), those that nobody makes examples with; and the
-# domains people type to get past a form. example.com and its like are not here: `test@example.com` is caught by its
-# mailbox, and whoever tries Millstream out does so with people at example.com.
+# The domains that can receive nothing (RFC 2606, RFC 6761), and those people type to get past a form. `.example` is not
+# among them: the sandbox's people live there, and so may those of whoever tries Millstream out.
 _DOMAINS = (
+    *(f"{under}example.{top}" for under in ("", "*.") for top in ("com", "net", "org")),
     "*.invalid", "*.localhost", "*.local", "*.test", "fake.com", "invalid.com", "localhost.localdomain", "na.com",
     "no.com", "noemail.com", "nomail.com", "none.com", "nowhere.com", "null.com", "test.com", "test.de", "test.net",
     "test.org", "undefined.com", "unknown.com",
@@ -41,6 +41,8 @@ _DOMAINS = (
 
 PLACEHOLDERS = (
     "(none)", "(not set)", "(direct)", "-", "--", ".", "-1", *("0" * length for length in range(1, 21)),
+    # Shorter ones are given in turn, and somebody has them.
+    *(digit * length for digit in "123456789" for length in range(7, 21)),
     "?object object?", "<null>", "?n/a", "anonymous", "false", "guest", "n/a", "na", "nan", "nil", "no", "none",
     "not available", "not set", "null", "system", "tbd", "test", "true", "undefined", "unknown", "user", "x", "xx",
     "xxx", "{}",

@@ -9,7 +9,7 @@ from millstream.state.model.currency import CurrencyRules, rates_join, value_bas
 from millstream.state.model.declarations import Event, People
 from millstream.state.model.judging import MISSING, NOT_ALLOWED, WRONG_TYPE, judged_select
 from millstream.state.model.tracking_plan import TrackingPlan
-from millstream.state.sql import case, identifier, literal, union_all
+from millstream.state.sql import case, finite, identifier, literal, union_all
 
 if TYPE_CHECKING:
     from millstream.state.store import Connection
@@ -21,7 +21,7 @@ def happened_select(people: People) -> str:
 
 
 def _one_event(people: People, number: int, event: Event) -> str:
-    value = f"CAST({identifier(event.value)} AS DOUBLE)" if event.value else "CAST(NULL AS DOUBLE)"
+    value = finite(f"CAST({identifier(event.value)} AS DOUBLE)") if event.value else "CAST(NULL AS DOUBLE)"
     original = _name(event)
     at = identifier(event.at)
     return f"""

@@ -8,7 +8,7 @@ from typing import TypeVar
 from millstream.state.store.arrow import as_postgres
 from millstream.state.store.contract import Connection, Store
 
-_MEGABYTES = 50
+_MEGABYTES = 120
 _MEGABYTES_A_THREAD = 40
 """What DuckDB keeps in memory before it writes to files beside the store. Each of its threads needs some."""
 

@@ -58,18 +58,37 @@ SELECT name,
                       CASE grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(grantee)) END)
             || CASE WHEN is_grantable THEN ' WITH GRANT OPTION' ELSE '' END
         FROM aclexplode(relacl) WHERE grantee <> relowner
+    ),
+    ARRAY(
+        SELECT ARRAY[attname, format('GRANT %%s (%%I) ON %%s TO %%s', privilege_type, attname, name,
+                                     CASE grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(grantee)) END)
+                              || CASE WHEN is_grantable THEN ' WITH GRANT OPTION' ELSE '' END]
+        FROM pg_catalog.pg_attribute CROSS JOIN aclexplode(attacl) WHERE attrelid = oid AND grantee <> relowner
+    ) || ARRAY(
+        SELECT ARRAY[attname, format('COMMENT ON COLUMN %%s.%%I IS %%L', name, attname, col_description(oid, attnum))]
+        FROM pg_catalog.pg_attribute WHERE attrelid = oid AND col_description(oid, attnum) IS NOT NULL
     )
 FROM named ORDER BY depth, name
+"""
+
+_GIVEN_BY_DEFAULT = """
+SELECT format('REVOKE ALL ON %%s FROM %%s', %s,
+              CASE grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(grantee)) END)
+FROM pg_catalog.pg_class CROSS JOIN aclexplode(relacl) WHERE oid = to_regclass(%s) AND grantee <> relowner
 """
 
 
 @dataclass(frozen=True)
 class _View:
-    """How a view is put back: by its definition, then by what gives it its owner, comment and rights."""
+    """How a view is put back: by its definition, then by what gives it its owner, comment and rights.
+
+    The last are of columns, each with the column's name.
+    """
 
     name: str
     definition: str
     facts: Sequence[str]
+    facts_of_columns: Sequence[Sequence[str]]
 
 
 def empty_table(cursor: RawCursor, table: str, shape: str) -> str:
@@ -145,12 +164,20 @@ def _rebuild(cursor: RawCursor, view: str, query: str) -> None:
             cursor.execute(f"DROP VIEW {one.name}")
     cursor.execute(f"DROP VIEW {view}")
     cursor.execute(f"CREATE VIEW {view} AS {query}")
-    for fact in itself.facts:
-        cursor.execute(fact)
+    _give_back(cursor, itself)
     for one in over_it:
         with _named(one, view):
-            for statement in (one.definition, *one.facts):
-                cursor.execute(statement)
+            cursor.execute(one.definition)
+            _give_back(cursor, one)
+
+
+def _give_back(cursor: RawCursor, view: _View) -> None:
+    """Have a view's owner, rights and comments be those it had, and no rights that new views get."""
+    cursor.execute(_GIVEN_BY_DEFAULT, [view.name, view.name])
+    revoked = [str(statement) for (statement,) in cursor.fetchall()]
+    there = _columns(cursor, view.name)
+    for statement in (*revoked, *view.facts, *(fact for name, fact in view.facts_of_columns if name in there)):
+        cursor.execute(statement)
 
 
 @contextmanager

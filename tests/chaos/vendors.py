@@ -85,7 +85,7 @@ class Vendor:
     def person(self, number: int) -> str:
         """The match value of somebody, of the kind that the vendor takes."""
         name = f"p{number:02}.{self.name}"
-        return f"{name}@example.com" if self._takes_addresses else name
+        return f"{name}@box.example" if self._takes_addresses else name
 
     @cached_property
     def _takes_addresses(self) -> bool:

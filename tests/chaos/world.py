@@ -60,7 +60,7 @@ class Desired:
     @property
     def everybody(self) -> list[str]:
         """All whom it may come to want."""
-        return [f"p{number:02}.{self.name}@example.com" for number in range(PEOPLE)]
+        return [f"p{number:02}.{self.name}@box.example" for number in range(PEOPLE)]
 
     def change(self, chance: random.Random, value: Callable[[], str] | None) -> None:
         """Some come, some go, some change; or all is as before the last change, which is what a lost write shows in."""

@@ -92,7 +92,7 @@ class TestSurveyMonkey(SandboxContract):
 class TestZendesk(SandboxContract):
     connector = Zendesk
     base_path = "zendesk"
-    facts: ClassVar = {"email": "robin@support.shop.example.com", "api_token": "sandbox-zendesk"}
+    facts: ClassVar = {"email": "robin@support.shop.box.example", "api_token": "sandbox-zendesk"}
     wrong_credential: ClassVar = {"api_token": "wrong-api-token"}
     odd_field = ("tickets", "generated_timestamp")
 
@@ -211,7 +211,7 @@ class Folder:
         for start in range(first, first + rows, 50):
             keys = range(start, min(start + 50, first + rows))
             (self._path / f"people_{start}.csv").write_text(
-                "Id,E-Mail\n" + "".join(f"{key},p{key}@example.com\n" for key in keys)
+                "Id,E-Mail\n" + "".join(f"{key},p{key}@box.example\n" for key in keys)
             )
 
     def remove(self, key: int) -> None:
@@ -261,7 +261,7 @@ class Table:
             f"""
             INSERT INTO people
             WITH RECURSIVE key(id) AS (SELECT {first} UNION ALL SELECT id + 1 FROM key WHERE id < {first + rows - 1})
-            SELECT id, 'p' || id || '@example.com', datetime('2026-01-01', '+' || id || ' seconds') || '.000000'
+            SELECT id, 'p' || id || '@box.example', datetime('2026-01-01', '+' || id || ' seconds') || '.000000'
             FROM key
             """
         )

@@ -17,7 +17,7 @@ from millstream.state.ledger.journal import Journal
 from millstream.state.store import Store
 from tests.destinations.memory import Killed, Memory, MemoryDestination
 
-PEOPLE = [f"p{number}@example.com" for number in range(12)]
+PEOPLE = [f"p{number}@box.example" for number in range(12)]
 OPEN = Guards(largest_removal_share=1.0, allow_empty=True)
 
 

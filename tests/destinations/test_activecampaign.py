@@ -131,15 +131,15 @@ def test_who_may_not_be_subscribed_is_suppressed_and_left_so(
 
 def test_a_list_takes_new_people_and_those_who_are_on_it(sandbox: Sandbox, lists: ActiveCampaign) -> None:
     audience, member = lists.ensure_audience("Newsletter"), on_list(sandbox, "Newsletter", "subscribed")
-    outcomes = job(lists, [row(1, "new-on-list@example.com"), row(2, member)], audience)
+    outcomes = job(lists, [row(1, "new-on-list@box.example"), row(2, member)], audience)
     assert statuses(outcomes) == [("accepted", None)] * 2
-    assert people(sandbox)["new-on-list@example.com"]["lists"] == {"Newsletter": "subscribed"}
-    lists.upsert([row(3, "few-on-list@example.com")], match_key="email")
+    assert people(sandbox)["new-on-list@box.example"]["lists"] == {"Newsletter": "subscribed"}
+    lists.upsert([row(3, "few-on-list@box.example")], match_key="email")
     few = lists.add_members(
-        audience, [row(3, "few-on-list@example.com"), row(4, "nobody@example.com")], match_key="email"
+        audience, [row(3, "few-on-list@box.example"), row(4, "nobody@box.example")], match_key="email"
     )
     assert statuses(few) == [("accepted", None), ("rejected", "not_found")]
-    assert {"new-on-list@example.com", "few-on-list@example.com", member} <= set(lists.read_back(audience))
+    assert {"new-on-list@box.example", "few-on-list@box.example", member} <= set(lists.read_back(audience))
 
 
 def test_nobody_is_unsubscribed_by_leaving_a_list(sandbox: Sandbox, lists: ActiveCampaign) -> None:
@@ -153,11 +153,11 @@ def test_nobody_is_unsubscribed_by_leaving_a_list(sandbox: Sandbox, lists: Activ
 def test_statuses_are_asked_for_one_by_one_where_they_do_not_come_along(
     offline: ActiveCampaign, alone: responses.RequestsMock
 ) -> None:
-    contact = {"id": "7", "email": "ana@example.com"}
+    contact = {"id": "7", "email": "ana@box.example"}
     alone.get(f"{ROOT}/contacts", json={"contacts": [contact]})
     link = {"id": "9", "contact": "7", "list": "3", "status": "2"}
     alone.get(f"{ROOT}/contacts/7/contactLists", json={"contactLists": [link]})
-    outcomes = job(offline, [row(1, "ana@example.com", "7")], "list:3")
+    outcomes = job(offline, [row(1, "ana@box.example", "7")], "list:3")
     assert statuses(outcomes) == [("suppressed", "unsubscribed")]
     assert not [call for call in alone.calls if call.request.method != "GET"]
 
@@ -165,7 +165,7 @@ def test_statuses_are_asked_for_one_by_one_where_they_do_not_come_along(
 def test_no_request_sets_the_status_of_a_list(sandbox: Sandbox, lists: ActiveCampaign) -> None:
     requests.delete(f"{sandbox.url}/_sandbox/requests", timeout=10)
     audience = lists.ensure_audience("Newsletter")
-    rows = [row(number, f"none-sets-{number}@example.com") for number in range(3)]
+    rows = [row(number, f"none-sets-{number}@box.example") for number in range(3)]
     job(lists, rows, audience)
     lists.add_members(audience, rows, match_key="email")
     lists.remove_members(audience, rows, match_key="email")
@@ -195,22 +195,22 @@ def test_tags_and_fields_leave_subscriptions_alone(sandbox: Sandbox, account: Ac
 
 def test_an_import_creates_changes_and_tags(sandbox: Sandbox, account: ActiveCampaign) -> None:
     audience = account.ensure_audience("Imported")
-    rows = [row(number, f"import-{number}@example.com", first_name="Ana", CITY="Rome") for number in range(120)]
+    rows = [row(number, f"import-{number}@box.example", first_name="Ana", CITY="Rome") for number in range(120)]
     calls = account.calls
     outcomes = job(account, rows, audience)
     assert {outcome.status for outcome in outcomes} == {Status.ACCEPTED}
     assert account.calls - calls <= account.job_requests + 3  # custom fields, and two more looks
     found = people(sandbox)
     assert [found[one.match_value]["id"] for one in rows] == [outcome.external_id for outcome in outcomes]
-    assert found["import-7@example.com"]["fields"] == {"first_name": "Ana", "CITY": "Rome"}
+    assert found["import-7@box.example"]["fields"] == {"first_name": "Ana", "CITY": "Rome"}
     assert sorted(account.read_back(audience)) == sorted(one.match_value for one in rows)
     assert {member.external_id for member in account.read_members(audience)} == {one.external_id for one in outcomes}
 
 
 def test_a_bad_contact_does_not_keep_the_others_out(sandbox: Sandbox, account: ActiveCampaign) -> None:
     audience = account.ensure_audience("Some bad")
-    rows = [row(number, f"some-{number}@example.com") for number in range(12)]
-    rows[4], rows[5] = row(4, "bad@@example", first_name="Bo"), row(5, "somebody@excluded.example.com")
+    rows = [row(number, f"some-{number}@box.example") for number in range(12)]
+    rows[4], rows[5] = row(4, "bad@@example", first_name="Bo"), row(5, "somebody@excluded.box.example")
     outcomes = job(account, rows, audience)
     assert [code for _, code in statuses(outcomes)].count(None) == 10
     assert outcomes[4].status is Status.REJECTED
@@ -223,7 +223,7 @@ def test_a_bad_contact_does_not_keep_the_others_out(sandbox: Sandbox, account: A
 def test_a_refused_contact_is_found_however_it_is_counted(
     offline: ActiveCampaign, alone: responses.RequestsMock, counts_from: int
 ) -> None:
-    rows = [row(number, f"{name}@example.com") for number, name in enumerate(("ana", "ben", "cem", "dia"), start=10)]
+    rows = [row(number, f"{name}@box.example") for number, name in enumerate(("ana", "ben", "cem", "dia"), start=10)]
     refusal = {"success": 0, "failureReasons": [{"contact": 2 + counts_from, "failureReason": "no good"}]}
     alone.post(IMPORT, status=400, json=refusal)
     alone.post(IMPORT, json=QUEUED)
@@ -231,14 +231,14 @@ def test_a_refused_contact_is_found_however_it_is_counted(
         Operation.UPDATE, rows, match_key="email", audience_id=None, creates=True, label="plan-1-4"
     )
     second = orjson.loads(alone.calls[1].request.body or b"")
-    assert "cem@example.com" not in [contact["email"] for contact in second["contacts"]]
+    assert "cem@box.example" not in [contact["email"] for contact in second["contacts"]]
     done = {"status": "completed", "success": ["1", "2"], "failure": []}
     alone.get(f"{ROOT}/import/info", json=done)
-    alone.get(f"{ROOT}/contacts", json={"contacts": [{"id": "1", "email": "ana@example.com"}]})
+    alone.get(f"{ROOT}/contacts", json={"contacts": [{"id": "1", "email": "ana@box.example"}]})
     for name in ("ben", "cem") if counts_from == 0 else ("cem", "dia"):
         answer = {"contact": {"id": f"id of {name}"}}
         bad = {"errors": [{"title": "Email address is not valid.", "code": "email_invalid"}]}
-        sent = responses.matchers.json_params_matcher({"contact": {"email": f"{name}@example.com"}})
+        sent = responses.matchers.json_params_matcher({"contact": {"email": f"{name}@box.example"}})
         status, body = (422, bad) if name == "cem" else (200, answer)
         alone.post(f"{ROOT}/contact/sync", status=status, json=body, match=[sent])
     by_name = dict(zip(("ana", "ben", "cem", "dia"), offline.job_outcomes(job_id, Operation.UPDATE, rows), strict=True))
@@ -253,7 +253,7 @@ def test_an_import_refused_for_no_contact_is_halved_by_the_engine(
 ) -> None:
     alone.post(IMPORT, status=400, json={"success": 0, "failureReasons": ["Invalid or unparsable json"]})
     with pytest.raises(RefusedError):
-        job(offline, [row(1, "ana@example.com"), row(2, "ben@example.com")])
+        job(offline, [row(1, "ana@box.example"), row(2, "ben@box.example")])
 
 
 def test_too_many_imports_are_a_throttle(offline: ActiveCampaign, alone: responses.RequestsMock) -> None:
@@ -262,7 +262,7 @@ def test_too_many_imports_are_a_throttle(offline: ActiveCampaign, alone: respons
     told = {"success": 0, "message": "Rate limit exceeded.", "failureReasons": ["Up to 100 imports ..."]}
     alone.post(IMPORT, status=400, json=told)
     with pytest.raises(RateLimitedError) as raised:
-        job(offline, [row(1, "ana@example.com")])
+        job(offline, [row(1, "ana@box.example")])
     assert raised.value.retry_after == 60.0
 
 
@@ -287,12 +287,12 @@ def test_an_import_that_is_no_longer_known_is_not_waited_for(
 
 def test_rows_that_no_result_names_are_tried_again(offline: ActiveCampaign, alone: responses.RequestsMock) -> None:
     alone.get(f"{ROOT}/import/info", json={"status": "interrupted", "success": [], "failure": []})
-    outcomes = offline.job_outcomes('{"batch":"b-1"}', Operation.UPDATE, [row(1, "ana@example.com")])
+    outcomes = offline.job_outcomes('{"batch":"b-1"}', Operation.UPDATE, [row(1, "ana@box.example")])
     assert statuses(outcomes) == [("retry_later", "not_in_results")]
 
 
 def test_what_an_import_would_pass_over_is_cleared_after_it(sandbox: Sandbox, account: ActiveCampaign) -> None:
-    email = "cleared@example.com"
+    email = "cleared@box.example"
     job(account, [row(1, email, first_name="Ana", CITY="Rome")])
     assert statuses(job(account, [row(1, email, first_name="Bea", CITY=None)], operation=Operation.UPDATE)) == [
         ("accepted", None)
@@ -305,17 +305,17 @@ def test_imports_can_leave_automations_alone(alone: responses.RequestsMock) -> N
     settings = ActiveCampaignSettings(base_url=ROOT, api_key=SecretStr("k"), run_automations=False)
     alone.post(IMPORT, json=QUEUED)
     ActiveCampaign(settings).submit_job(
-        Operation.ADD, [row(1, "ana@example.com")], match_key="email", audience_id=None, creates=True, label="x"
+        Operation.ADD, [row(1, "ana@box.example")], match_key="email", audience_id=None, creates=True, label="x"
     )
     assert orjson.loads(alone.calls[0].request.body or b"")["exclude_automations"] is True
 
 
 def test_a_job_in_mode_update_imports_those_who_are_there_alone(sandbox: Sandbox, account: ActiveCampaign) -> None:
-    account.upsert([row(1, "there@example.com")], match_key="email")
-    rows = [row(1, "there@example.com", CITY="Ulm"), row(2, "stranger@example.com", CITY="Ulm")]
+    account.upsert([row(1, "there@box.example")], match_key="email")
+    rows = [row(1, "there@box.example", CITY="Ulm"), row(2, "stranger@box.example", CITY="Ulm")]
     outcomes = job(account, rows, operation=Operation.UPDATE, creates=False)
     assert statuses(outcomes) == [("accepted", None), ("rejected", "not_found")]
-    assert "stranger@example.com" not in people(sandbox)
+    assert "stranger@box.example" not in people(sandbox)
 
 
 # Contacts and tags
@@ -329,9 +329,9 @@ def test_values_are_written_as_the_kind_of_field_wants_them(sandbox: Sandbox, ac
         "last_visit": "2026-11-01 10:00:00+00",
         "Interests": "Coffee||Tea",
     }
-    rows = [DeliveryRow(number=1, match_value="kinds@example.com", fields=fields)]
+    rows = [DeliveryRow(number=1, match_value="kinds@box.example", fields=fields)]
     assert statuses(account.upsert(rows, match_key="email")) == [("accepted", None)]
-    assert people(sandbox)["kinds@example.com"]["fields"] == {
+    assert people(sandbox)["kinds@box.example"]["fields"] == {
         "first_name": "Zoë",
         "CITY": "12",
         "BIRTHDAY": "1990-02-01",
@@ -343,37 +343,37 @@ def test_values_are_written_as_the_kind_of_field_wants_them(sandbox: Sandbox, ac
 def test_a_contact_is_changed_by_its_id_and_found_again_by_its_address(
     sandbox: Sandbox, account: ActiveCampaign
 ) -> None:
-    [made] = account.upsert([row(1, "changed@example.com")], match_key="email")
-    rows = [row(1, "changed@example.com", made.external_id, CITY="Ulm")]
+    [made] = account.upsert([row(1, "changed@box.example")], match_key="email")
+    rows = [row(1, "changed@box.example", made.external_id, CITY="Ulm")]
     calls = account.calls
     account.missing_fields(["CITY"])
     assert statuses(account.update(rows, match_key="email")) == [("accepted", None)]
     assert account.calls - calls == 2  # the custom fields, and the change
-    stale = [row(1, "changed@example.com", "987654321", CITY="Bonn")]
+    stale = [row(1, "changed@box.example", "987654321", CITY="Bonn")]
     assert [outcome.external_id for outcome in account.update(stale, match_key="email")] == [made.external_id]
-    assert people(sandbox)["changed@example.com"]["fields"]["CITY"] == "Bonn"
-    nobody = [row(1, "never-seen@example.com", "987654321", CITY="Bonn")]
+    assert people(sandbox)["changed@box.example"]["fields"]["CITY"] == "Bonn"
+    nobody = [row(1, "never-seen@box.example", "987654321", CITY="Bonn")]
     assert statuses(account.update(nobody, match_key="email")) == [("rejected", "not_found")]
 
 
 def test_a_contact_that_is_gone_is_rejected_on_the_way_in_and_out_already(account: ActiveCampaign) -> None:
     audience = account.ensure_audience("Gone")
-    gone = [row(1, "gone@example.com", "987654321")]
+    gone = [row(1, "gone@box.example", "987654321")]
     assert statuses(account.add_members(audience, gone, match_key="email")) == [("rejected", "record_missing")]
     assert statuses(account.remove_members(audience, gone, match_key="email")) == [("accepted", None)]
 
 
 def test_a_tag_that_was_deleted_is_told_from_a_missing_contact(account: ActiveCampaign) -> None:
-    [made] = account.upsert([row(1, "tagged@example.com")], match_key="email")
+    [made] = account.upsert([row(1, "tagged@box.example")], match_key="email")
     with pytest.raises(NotFoundError, match="no tag 987"):
-        account.add_members("tag:987", [row(1, "tagged@example.com", made.external_id)], match_key="email")
+        account.add_members("tag:987", [row(1, "tagged@box.example", made.external_id)], match_key="email")
 
 
 @pytest.mark.parametrize(
     ("fault", "expected"),
     [
         ({"title": "Email address is not valid.", "code": "email_invalid"}, ("rejected", "email_invalid")),
-        ({"title": "ana@example.com matches an exclusion pattern"}, ("suppressed", "excluded")),
+        ({"title": "ana@box.example matches an exclusion pattern"}, ("suppressed", "excluded")),
         ({"title": "Contact Email Address is required"}, ("rejected", "contact_email_address_is_required")),
         ({}, ("rejected", "http_422")),
     ],
@@ -382,15 +382,15 @@ def test_a_refusal_of_one_contact_is_read(
     offline: ActiveCampaign, alone: responses.RequestsMock, fault: dict[str, str], expected: tuple[str, str]
 ) -> None:
     alone.post(f"{ROOT}/contact/sync", status=422, json={"errors": [fault]})
-    outcomes = offline.upsert([row(1, "ana@example.com")], match_key="email")
+    outcomes = offline.upsert([row(1, "ana@box.example")], match_key="email")
     assert statuses(outcomes) == [expected]
-    assert "ana@example.com" not in str(outcomes[0].reason)
+    assert "ana@box.example" not in str(outcomes[0].reason)
 
 
 def test_what_was_done_counts_when_the_vendor_gives_up(offline: ActiveCampaign, alone: responses.RequestsMock) -> None:
     alone.post(f"{ROOT}/contact/sync", json={"contact": {"id": "1"}})
     alone.post(f"{ROOT}/contact/sync", status=503)
-    outcomes = offline.upsert([row(1, "ana@example.com"), row(2, "ben@example.com")], match_key="email")
+    outcomes = offline.upsert([row(1, "ana@box.example"), row(2, "ben@box.example")], match_key="email")
     assert statuses(outcomes) == [("accepted", None), ("retry_later", "unavailable")]
 
 
@@ -406,7 +406,7 @@ def test_a_tag_made_meanwhile_is_used(offline: ActiveCampaign, alone: responses.
     # An import names tags by their text, which is to be that of the tag that is there.
     queued = alone.post(IMPORT, json=QUEUED)
     offline.submit_job(
-        Operation.ADD, [row(1, "ana@example.com")], match_key="email", audience_id="tag:5", creates=True, label="x"
+        Operation.ADD, [row(1, "ana@box.example")], match_key="email", audience_id="tag:5", creates=True, label="x"
     )
     assert orjson.loads(queued.calls[0].request.body or b"")["contacts"][0]["tags"] == ["vip"]
 
@@ -421,7 +421,7 @@ def test_a_tag_is_taken_off_who_has_a_hundred_others(offline: ActiveCampaign, al
 
     alone.add_callback(responses.GET, f"{ROOT}/contacts/7/contactTags", page)
     off = alone.delete(f"{ROOT}/contactTags/130", status=200)
-    outcomes = offline.remove_members("tag:130", [row(1, "ana@example.com", "7")], match_key="email")
+    outcomes = offline.remove_members("tag:130", [row(1, "ana@box.example", "7")], match_key="email")
     assert statuses(outcomes) == [("accepted", None)]
     assert off.call_count == 1
 
@@ -440,7 +440,7 @@ def test_a_field_that_is_missing_stops_the_sync(account: ActiveCampaign) -> None
         "email",
     ]
     with pytest.raises(ConfigurationError, match="favourite_colour"):
-        account.upsert([row(1, "ana@example.com", favourite_colour="red")], match_key="email")
+        account.upsert([row(1, "ana@box.example", favourite_colour="red")], match_key="email")
 
 
 def test_a_field_is_made_and_shown_for_all_lists(sandbox: Sandbox, account: ActiveCampaign) -> None:
@@ -481,10 +481,10 @@ def test_a_list_that_is_made_is_found_again(sandbox: Sandbox, lists: ActiveCampa
 def test_a_contact_that_came_back_under_another_id_is_erased_by_its_address(
     sandbox: Sandbox, account: ActiveCampaign
 ) -> None:
-    account.upsert([row(1, "erase-me@example.com")], match_key="email")
-    outcomes = account.erase([row(1, "erase-me@example.com", "987654321")], match_key="email")
+    account.upsert([row(1, "erase-me@box.example")], match_key="email")
+    outcomes = account.erase([row(1, "erase-me@box.example", "987654321")], match_key="email")
     assert statuses(outcomes) == [("accepted", None)]
-    assert "erase-me@example.com" not in people(sandbox)
+    assert "erase-me@box.example" not in people(sandbox)
 
 
 def test_jobs_and_single_requests_are_foretold(account: ActiveCampaign) -> None:

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import duckdb
 import pytest
 
+from millstream.destinations.planning import differences
+from millstream.state.store import Connection, write_parquet
 from tests.destinations.bench import PEOPLE, MakeBench
 
 REQUIRED = {"NAME": {"column": "name", "required": True}}
@@ -47,3 +52,22 @@ def test_who_changed_among_those_as_acknowledged_is_sent_and_who_is_gone_is_take
         assert plan.counts == {"add": 0, "update": 1, "remove": 1}
         assert plan.unchanged == len(PEOPLE) - 2
         assert bench.memory.members == set(PEOPLE[1:])
+
+
+def test_a_plan_that_is_made_anew_leaves_nothing_of_the_first(
+    on_duckdb: MakeBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tries: list[Path] = []
+
+    def once_too_much(connection: Connection, query: str, path: Path) -> None:
+        write_parquet(connection, query, path)
+        tries.append(path)
+        if len(tries) == 1:
+            raise duckdb.OutOfMemoryException("could not allocate a block")
+
+    monkeypatch.setattr(differences, "write_parquet", once_too_much)
+    with on_duckdb() as bench:
+        bench.want({"ana@box.example": "Ana"})
+        assert bench.run().accepted == 1
+        assert len(set(tries)) == 2
+        assert list(tries[0].parent.iterdir()) == []

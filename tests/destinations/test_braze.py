@@ -135,7 +135,7 @@ def test_settings_that_lack_something_are_refused(given: dict[str, str]) -> None
 
 @pytest.mark.parametrize("given", [{}, {"change_known_email": True}], ids=["by default", "with changes allowed"])
 @pytest.mark.parametrize("known", [False, True], ids=["first time", "acknowledged"])
-@pytest.mark.parametrize("email", ["moved@example.com", None], ids=["another", "cleared"])
+@pytest.mark.parametrize("email", ["moved@box.example", None], ids=["another", "cleared"])
 def test_a_changed_address_does_not_bring_back_who_unsubscribed(
     sandbox: Sandbox, given: dict[str, Any], known: bool, email: str | None
 ) -> None:
@@ -157,23 +157,23 @@ def test_a_changed_address_does_not_bring_back_who_unsubscribed(
 
 def test_the_address_of_somebody_known_is_changed_only_where_the_project_says_so(sandbox: Sandbox) -> None:
     match_value, before = standing(sandbox, "subscribed", 3)
-    rows = [row(1, match_value, match_value, email="moved-on@example.com")]
+    rows = [row(1, match_value, match_value, email="moved-on@box.example")]
     connect(sandbox).upsert(rows, match_key="external_id")
     assert people(sandbox)[match_value]["fields"]["email"] == before["fields"]["email"]
     connect(sandbox, change_known_email=True).upsert(rows, match_key="external_id")
-    assert people(sandbox)[match_value]["fields"]["email"] == "moved-on@example.com"
+    assert people(sandbox)[match_value]["fields"]["email"] == "moved-on@box.example"
 
 
 def test_new_people_and_those_without_an_address_get_theirs(sandbox: Sandbox, braze: Braze) -> None:
     braze.upsert([row(1, "without-address", first_name="Ana")], match_key="external_id")
     rows = [
-        row(1, "without-address", "without-address", email="late@example.com"),
-        row(2, "new-with-address", email="new-with@example.com"),
+        row(1, "without-address", "without-address", email="late@box.example"),
+        row(2, "new-with-address", email="new-with@box.example"),
     ]
     assert statuses(braze.upsert(rows, match_key="external_id")) == [TAKEN] * 2
     found = people(sandbox)
-    assert found["without-address"]["fields"]["email"] == "late@example.com"
-    assert found["new-with-address"]["fields"]["email"] == "new-with@example.com"
+    assert found["without-address"]["fields"]["email"] == "late@box.example"
+    assert found["new-with-address"]["fields"]["email"] == "new-with@box.example"
 
 
 def test_a_new_profile_does_not_get_an_address_that_unsubscribed(sandbox: Sandbox, braze: Braze) -> None:
@@ -190,28 +190,28 @@ def test_a_new_profile_does_not_get_an_address_that_unsubscribed(sandbox: Sandbo
 def test_nobody_is_made_anew_by_an_address_that_unsubscribed(offline: Braze, alone: responses.RequestsMock) -> None:
     def left(request: requests.PreparedRequest) -> tuple[int, dict[str, str], bytes]:
         asked = parse_qs(urlsplit(str(request.url)).query)["email"][0]
-        gone = asked in {"gone@example.com", "there@example.com"}
+        gone = asked in {"gone@box.example", "there@box.example"}
         return 200, {}, orjson.dumps({"emails": [{"email": asked}] if gone else []})
 
     def profile(request: requests.PreparedRequest) -> tuple[int, dict[str, str], bytes]:
         asked = orjson.loads(request.body or b"")["email_address"]
         users = [{"braze_id": "b", "email": asked, "email_subscribe": "unsubscribed"}]
-        return 201, {}, orjson.dumps({"message": "success", "users": users if asked == "there@example.com" else []})
+        return 201, {}, orjson.dumps({"message": "success", "users": users if asked == "there@box.example" else []})
 
     alone.add_callback(responses.GET, f"{ROOT}/email/unsubscribes", left)
     alone.add_callback(responses.POST, f"{ROOT}/users/export/ids", profile)
     track = alone.post(TRACK, status=201, json={"message": "success"})
-    rows = [row(number, f"{who}@example.com", city="Ulm") for number, who in enumerate(("new", "gone", "there"))]
+    rows = [row(number, f"{who}@box.example", city="Ulm") for number, who in enumerate(("new", "gone", "there"))]
     outcomes = offline.upsert_into("flag:Mailed", rows, match_key="email")
     assert statuses(outcomes) == [TAKEN, ("suppressed", "unsubscribed"), TAKEN]
     sent = orjson.loads(track.calls[0].request.body or b"")["attributes"]
-    assert [one["email"] for one in sent] == ["new@example.com", "there@example.com"]
+    assert [one["email"] for one in sent] == ["new@box.example", "there@box.example"]
 
 
 def test_an_address_that_is_there_is_not_written_again(offline: Braze, alone: responses.RequestsMock) -> None:
-    user = {"external_id": "42", "braze_id": "b", "email": "Ana@example.com", "email_subscribe": "subscribed"}
+    user = {"external_id": "42", "braze_id": "b", "email": "Ana@box.example", "email_subscribe": "subscribed"}
     alone.post(f"{ROOT}/users/export/ids", status=201, json={"message": "success", "users": [user]})
-    outcomes = offline.upsert([row(1, "42", "42", email="ana@example.com")], match_key="external_id")
+    outcomes = offline.upsert([row(1, "42", "42", email="ana@box.example")], match_key="external_id")
     assert statuses(outcomes) == [TAKEN]
     assert len(alone.calls) == 1
 
@@ -296,7 +296,7 @@ def test_a_group_has_to_be_there_and_people_found_by_what_it_can_be_asked(sandbo
 
 def test_a_groups_states_are_read_by_address_too(sandbox: Sandbox, groups: Braze) -> None:
     _, left = in_group(sandbox, "Weekly news", "unsubscribed")
-    rows = [row(1, left["fields"]["email"]), row(2, "new-by-mail@example.com")]
+    rows = [row(1, left["fields"]["email"]), row(2, "new-by-mail@box.example")]
     outcomes = groups.upsert_into(groups.ensure_audience(NEWS), rows, match_key="email")
     assert statuses(outcomes) == [("suppressed", "unsubscribed"), TAKEN]
 
@@ -359,26 +359,26 @@ def test_a_number_that_is_none_clears_nothing(offline: Braze, alone: responses.R
 def test_people_are_found_by_an_alias(sandbox: Sandbox) -> None:
     braze = connect(sandbox, alias_label="crm", audience_kind="list")
     audience = braze.ensure_audience("Aliases")
-    rows = [row(1, "alias-ana", first_name="Ana", email="alias-ana@example.com")]
+    rows = [row(1, "alias-ana", first_name="Ana", email="alias-ana@box.example")]
     assert statuses(braze.upsert_into(audience, rows, match_key="user_alias")) == [TAKEN]
     stranger = row(2, "alias-nobody", first_name="Ben")
     outcomes = braze.update([*rows, stranger], match_key="user_alias")
     assert statuses(outcomes) == [TAKEN, ("rejected", "not_found")]
-    found = people(sandbox, "email")["alias-ana@example.com"]
+    found = people(sandbox, "email")["alias-ana@box.example"]
     assert found["aliases"] == {"crm": "alias-ana"}
     assert found["fields"]["audiences"] == ["Aliases"]
     assert statuses(braze.erase(rows, match_key="user_alias")) == [TAKEN]
-    assert "alias-ana@example.com" not in people(sandbox, "email")
+    assert "alias-ana@box.example" not in people(sandbox, "email")
 
 
 def test_people_are_found_by_their_address(sandbox: Sandbox, braze: Braze) -> None:
-    email = "by-mail@example.com"
+    email = "by-mail@box.example"
     assert statuses(braze.upsert_into("flag:Mailed", [row(1, email, home_city="Ulm")], match_key="email")) == [TAKEN]
-    outcomes = braze.update([row(1, email, home_city="Bonn"), row(2, "no-mail@example.com")], match_key="email")
+    outcomes = braze.update([row(1, email, home_city="Bonn"), row(2, "no-mail@box.example")], match_key="email")
     assert statuses(outcomes) == [TAKEN, ("rejected", "not_found")]
     fields = people(sandbox, "email")[email]["fields"]
     assert (fields["home_city"], fields["Mailed"]) == ("Bonn", True)
-    braze.erase([row(1, email), row(2, "no-mail@example.com")], match_key="email")
+    braze.erase([row(1, email), row(2, "no-mail@box.example")], match_key="email")
     assert email not in people(sandbox, "email")
 
 
@@ -411,11 +411,11 @@ def test_an_audience_with_a_segment_is_read_back(sandbox: Sandbox, braze: Braze)
     reader = connect(sandbox, segments={"vip": VERY_IMPORTANT}, alias_label="crm")
     assert (braze.can_read_back, reader.can_read_back) == (False, True)
     audience = braze.ensure_audience("vip")
-    rows = [row(1, "vip-ana", email="VIP-ana@example.com"), row(2, "vip-ben")]
+    rows = [row(1, "vip-ana", email="VIP-ana@box.example"), row(2, "vip-ben")]
     braze.upsert_into(audience, rows, match_key="external_id")
     reader.upsert_into(audience, [row(3, "vip-cem", first_name="Cem")], match_key="user_alias")
     members = list(reader.read_members(audience))
-    assert ("vip-ana", "vip-ana@example.com") in {member.match_values for member in members}
+    assert ("vip-ana", "vip-ana@box.example") in {member.match_values for member in members}
     assert {"vip-ana", "vip-ben", "vip-cem"} <= set(reader.read_back(audience))
     with pytest.raises(ConfigurationError, match="No segment"):
         reader.read_members("flag:other")
@@ -442,7 +442,7 @@ def test_cohorts_take_a_thousand_and_no_addresses(sandbox: Sandbox) -> None:
     assert (braze.batch_size, braze.membership_batch_size, braze.enrolment_delay) == (75, 1000, 300.0)
     assert not braze.adds_at_once
     with pytest.raises(ConfigurationError, match="external_id or user_alias"):
-        braze.remove_members("cohort:x", [row(1, "ana@example.com")], match_key="email")
+        braze.remove_members("cohort:x", [row(1, "ana@box.example")], match_key="email")
 
 
 def test_a_wrong_partner_key_is_told(sandbox: Sandbox) -> None:
@@ -455,17 +455,17 @@ def test_a_wrong_partner_key_is_told(sandbox: Sandbox) -> None:
 
 def test_faulty_rows_are_found_by_their_place(offline: Braze, alone: responses.RequestsMock) -> None:
     faults = [
-        {"type": "'email' of ben@example.com is not valid", "input_array": "attributes", "index": 1},
+        {"type": "'email' of ben@box.example is not valid", "input_array": "attributes", "index": 1},
         {"type": "an event", "input_array": "events", "index": 0},
         {"type": "nobody's", "input_array": "attributes", "index": 9},
         "prose",
     ]
     alone.post(TRACK, status=201, json={"message": "success", "attributes_processed": 2, "errors": faults})
-    rows = [row(number, f"{name}@example.com") for number, name in enumerate(("ana", "ben", "cem"))]
+    rows = [row(number, f"{name}@box.example") for number, name in enumerate(("ana", "ben", "cem"))]
     outcomes = offline.upsert(rows, match_key="external_id")
     assert statuses(outcomes) == [TAKEN, ("rejected", "not_processed"), TAKEN]
-    assert "ben@example.com" not in str(outcomes[1].reason)
-    assert [outcome.external_id for outcome in outcomes] == ["ana@example.com", None, "cem@example.com"]
+    assert "ben@box.example" not in str(outcomes[1].reason)
+    assert [outcome.external_id for outcome in outcomes] == ["ana@box.example", None, "cem@box.example"]
 
 
 def test_rows_that_a_fatal_error_names_stand_aside(offline: Braze, alone: responses.RequestsMock) -> None:

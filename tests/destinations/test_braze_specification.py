@@ -31,7 +31,7 @@ def seen() -> Iterator[list[Exchange]]:
         workspace = sandbox.systems["braze"]
         assert isinstance(workspace, Workspace)
         workspace.queue.seconds = 0.0
-        fields: dict[str, FieldValue] = {"first_name": "Ana", "email": "spec@example.com", "ltv": 1.5, "city": None}
+        fields: dict[str, FieldValue] = {"first_name": "Ana", "email": "spec@box.example", "ltv": 1.5, "city": None}
         person = [DeliveryRow(number=1, match_value="spec", fields=fields)]
         for kind in ("flag", "list"):
             braze = connect(sandbox, audience_kind=kind)

@@ -47,7 +47,7 @@ def sandbox() -> Iterator[Sandbox]:
 
 
 def connect(sandbox: Sandbox, path: str = "", **settings: object) -> CleverTap:
-    facts = {"account_id": "SBX-123-456Z", "passcode": "sandbox-clevertap", "list_email": "ops@shop.example.com"}
+    facts = {"account_id": "SBX-123-456Z", "passcode": "sandbox-clevertap", "list_email": "ops@shop.box.example"}
     given = {"base_url": f"{sandbox.url}/clevertap{path}", **facts, **settings}
     return CleverTap(CleverTapSettings.model_validate(given))
 
@@ -60,7 +60,7 @@ def clevertap(sandbox: Sandbox) -> CleverTap:
 @pytest.fixture
 def offline() -> CleverTap:
     """Against no vendor but ``alone``, with waits too short to notice."""
-    made = CleverTap(CleverTapSettings(account_id="A-1", passcode=SecretStr("secret"), list_email="ops@example.com"))
+    made = CleverTap(CleverTapSettings(account_id="A-1", passcode=SecretStr("secret"), list_email="ops@box.example"))
     for part in ("", "look-ups"):
         made._https[part] = Http(
             system=made.name,
@@ -289,7 +289,7 @@ def test_what_may_pass_is_tried_again_without_being_told_when(
 def test_requests_are_these(offline: CleverTap, alone: responses.RequestsMock) -> None:
     """Fields and membership in one record, and the records of those who leave."""
     signed = {"X-CleverTap-Account-Id": "A-1", "X-CleverTap-Passcode": "secret"}
-    ana = row(1, "ana@example.com", Name="Ana", LTV=1.5, Tier=None)
+    ana = row(1, "ana@box.example", Name="Ana", LTV=1.5, Tier=None)
     alone.get(PROFILE, json={"status": "success", "record": {"objectId": "G1"}})
     alone.post(UPLOAD, match=[matchers.header_matcher(signed)], json=saved())
     alone.post(DELETE, json=saved())
@@ -302,14 +302,14 @@ def test_requests_are_these(offline: CleverTap, alone: responses.RequestsMock) -
     profile = {"Name": "Ana", "LTV": 1.5, "Tier": {"$delete": 1}}
     properties = (
         profile | {"Audience VIP": True},
-        {"Email": "ana@example.com"} | profile,
+        {"Email": "ana@box.example"} | profile,
         {"Audience VIP": False},
     )
-    named = {"identity": "ana@example.com", "type": "profile"}
+    named = {"identity": "ana@box.example", "type": "profile"}
     bodies = [sent(call) for call in alone.calls if call.request.method == "POST"]
     assert bodies == [
         *({"d": [{**named, "profileData": one}]} for one in properties),
-        {"identity": ["ana@example.com"]},
+        {"identity": ["ana@box.example"]},
         {"guid": ["G1"]},
     ]
 
@@ -394,7 +394,7 @@ def test_the_credential_does_not_go_to_the_place_for_the_file(
     assert not [name for name in put.headers if "clevertap" in name.lower()]
     assert sent(done.calls[0]) == {
         "name": "Audience VIP",
-        "email": "ops@example.com",
+        "email": "ops@box.example",
         "filename": "plan-1.csv",
         "creator": "Millstream",
         "url": place,
@@ -402,7 +402,7 @@ def test_the_credential_does_not_go_to_the_place_for_the_file(
     }
 
 
-@pytest.mark.parametrize(("email", "match_key"), [(None, "identity"), ("ops@example.com", "FBID")])
+@pytest.mark.parametrize(("email", "match_key"), [(None, "identity"), ("ops@box.example", "FBID")])
 def test_what_a_custom_list_needs_is_asked_for_before_anybody_is_written(email: str | None, match_key: str) -> None:
     settings = CleverTapSettings(account_id="A-1", passcode=SecretStr("p"), list_email=email)
     clevertap = CleverTap(settings)
@@ -469,7 +469,7 @@ def test_who_is_taken_out_keeps_the_address_that_they_have_now(
     """A person known by an address may have another one to be reached at; leaving an audience does not undo that."""
     alone.get(PROFILE, json={"status": "success", "record": {"objectId": "__g1"}})
     alone.post(UPLOAD, json={"status": "success", "processed": 1, "unprocessed": []})
-    row = DeliveryRow(number=0, match_value="ana@example.com", fields={})
+    row = DeliveryRow(number=0, match_value="ana@box.example", fields={})
     assert offline.remove_members("Audience x", [row], match_key="email")[0].status is Status.ACCEPTED
     [sent] = orjson.loads(alone.calls[-1].request.body or b"")["d"]
     assert sent["profileData"] == {"Audience x": False}

@@ -140,7 +140,7 @@ def test_what_is_sent(offline: CustomerIo, alone: responses.RequestsMock) -> Non
     alone.post(BATCH, json={})
     fields: dict[str, FieldValue] = {
         "id": "42",
-        "email": "Ana@example.com",
+        "email": "Ana@box.example",
         "created_at": "2026-11-01 10:00:00+00",
         "birthday": "1990-02-28",
         "last_order_at": "2026-11-01 12:00:00.5+02",
@@ -152,7 +152,7 @@ def test_what_is_sent(offline: CustomerIo, alone: responses.RequestsMock) -> Non
     }
     offline.upsert([row(1, "42", **fields)], match_key="id")
     offline.upsert(
-        [row(1, "Ben@Example.com", created_at="2026-11-01", seen_at="2026-11-01 10:00:00", id="7")], match_key="email"
+        [row(1, "Ben@Box.example", created_at="2026-11-01", seen_at="2026-11-01 10:00:00", id="7")], match_key="email"
     )
     assert bodies(*alone.calls) == [
         {
@@ -162,7 +162,7 @@ def test_what_is_sent(offline: CustomerIo, alone: responses.RequestsMock) -> Non
                     "identifiers": {"id": "42"},
                     "action": "identify",
                     "attributes": {
-                        "email": "Ana@example.com",
+                        "email": "Ana@box.example",
                         "created_at": 1793527200,
                         "birthday": "1990-02-28",
                         "last_order_at": 1793527200,
@@ -179,7 +179,7 @@ def test_what_is_sent(offline: CustomerIo, alone: responses.RequestsMock) -> Non
             "batch": [
                 {
                     "type": "person",
-                    "identifiers": {"email": "ben@example.com"},
+                    "identifiers": {"email": "ben@box.example"},
                     "action": "identify",
                     "attributes": {"created_at": 1793491200, "seen_at": 1793527200, "id": "7"},
                 }
@@ -234,12 +234,12 @@ def test_an_error_that_names_no_row_is_everybodys(
     ("body", "code"),
     [
         (
-            {"errors": [{"reason": "malformed", "field": "attributes", "message": "ana@example.com is odd"}]},
+            {"errors": [{"reason": "malformed", "field": "attributes", "message": "ana@box.example is odd"}]},
             "malformed",
         ),
-        ({"meta": {"errors": ["ana@example.com is odd"]}}, "refused"),
-        ({"meta": {"error": "ana@example.com is odd"}}, "refused"),
-        ({"errors": [{"detail": "ana@example.com is odd", "status": "400"}]}, "refused"),
+        ({"meta": {"errors": ["ana@box.example is odd"]}}, "refused"),
+        ({"meta": {"error": "ana@box.example is odd"}}, "refused"),
+        ({"errors": [{"detail": "ana@box.example is odd", "status": "400"}]}, "refused"),
         ("no JSON", "refused"),
     ],
 )
@@ -248,11 +248,11 @@ def test_a_request_refused_whole_is_halved_to_the_row(
 ) -> None:
     alone.post(BATCH, status=400, **({"json": body} if isinstance(body, dict) else {"body": body}))
     with pytest.raises(RefusedError) as raised:
-        offline.upsert([row(1, "ana@example.com"), row(2, "ben@example.com")], match_key="email")
-    assert "ana@example.com" not in str(raised.value)
-    [outcome] = offline.upsert([row(1, "ana@example.com")], match_key="email")
+        offline.upsert([row(1, "ana@box.example"), row(2, "ben@box.example")], match_key="email")
+    assert "ana@box.example" not in str(raised.value)
+    [outcome] = offline.upsert([row(1, "ana@box.example")], match_key="email")
     assert statuses([outcome]) == [("rejected", code)]
-    assert "ana@example.com" not in str(outcome.reason)
+    assert "ana@box.example" not in str(outcome.reason)
 
 
 def test_batches_keep_the_vendors_bytes(sandbox: Sandbox) -> None:
@@ -298,9 +298,9 @@ def test_update_looks_people_up_a_hundred_at_a_time(offline: CustomerIo, alone: 
 
 
 def test_update_finds_addresses_in_upper_and_lower_case(customerio: CustomerIo) -> None:
-    deliver(customerio, [row(1, "U-1", email="Update.Ana@example.com")])
+    deliver(customerio, [row(1, "U-1", email="Update.Ana@box.example")])
     outcomes = customerio.update(
-        [row(1, "update.ana@Example.com", city="Rome"), row(2, "update.nobody@example.com")], match_key="email"
+        [row(1, "update.ana@Box.example", city="Rome"), row(2, "update.nobody@box.example")], match_key="email"
     )
     assert statuses(outcomes) == [("accepted", None), ("rejected", "not_found")]
 
@@ -450,25 +450,25 @@ def test_memberships_say_what_their_values_are(offline: CustomerIo, alone: respo
     by_id = alone.post(f"{path}/add_customers", json={})
     by_email = alone.post(f"{path}/remove_customers", json={})
     offline.add_members("7", [row(1, "Ana-1"), row(2, "Ana-1")], match_key="id")
-    offline.remove_members("7", [row(1, "Ana@example.com")], match_key="email")
+    offline.remove_members("7", [row(1, "Ana@box.example")], match_key="email")
     assert [str(call.request.url).split("?")[1] for call in alone.calls] == ["id_type=id", "id_type=email"]
-    assert bodies(by_id.calls[0], by_email.calls[0]) == [{"ids": ["Ana-1"]}, {"ids": ["ana@example.com"]}]
+    assert bodies(by_id.calls[0], by_email.calls[0]) == [{"ids": ["Ana-1"]}, {"ids": ["ana@box.example"]}]
 
 
 def test_a_segment_is_read_to_its_end(offline: CustomerIo, alone: responses.RequestsMock) -> None:
     path = f"{SEGMENTS}/7/membership"
-    first = [{"id": "A-1", "email": "ana@example.com", "cio_id": "x1"}]
-    last = [{"id": None, "email": "ben@example.com", "cio_id": "x2"}, {"id": "C-3", "email": None, "cio_id": None}]
+    first = [{"id": "A-1", "email": "ana@box.example", "cio_id": "x1"}]
+    last = [{"id": None, "email": "ben@box.example", "cio_id": "x2"}, {"id": "C-3", "email": None, "cio_id": None}]
     for _ in range(2):
         alone.get(path, json={"identifiers": first, "ids": ["A-1"], "next": "MQ=="})
         alone.get(path, json={"identifiers": last, "ids": ["", "C-3"], "next": ""})
     members = list(offline.read_members("7"))
     assert [(one.match_values, one.external_id) for one in members] == [
-        (("A-1", "ana@example.com", "x1"), "x1"),
-        (("ben@example.com", "x2"), "x2"),
+        (("A-1", "ana@box.example", "x1"), "x1"),
+        (("ben@box.example", "x2"), "x2"),
         (("C-3",), None),
     ]
-    assert list(offline.read_back("7")) == ["A-1", "ben@example.com", "C-3"]
+    assert list(offline.read_back("7")) == ["A-1", "ben@box.example", "C-3"]
     assert str(alone.calls[1].request.url).endswith("start=MQ%3D%3D")
 
 

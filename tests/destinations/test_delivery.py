@@ -78,11 +78,11 @@ def test_a_refused_row_is_listed_and_tried_again_when_it_changes(a_bench: MakeBe
 
 def test_someone_whose_address_changed_is_taken_out_by_the_old_one(a_bench: MakeBench) -> None:
     with a_bench() as bench:
-        bench.want({"old@example.com": "Ann"})
+        bench.want({"old@box.example": "Ann"})
         bench.run()
-        bench.want({"new@example.com": "Ann"})
+        bench.want({"new@box.example": "Ann"})
         bench.run()
-        assert bench.memory.members == {"new@example.com"}
+        assert bench.memory.members == {"new@box.example"}
 
 
 def test_too_many_removals_stop_the_sync_before_its_first_request(a_bench: MakeBench) -> None:
@@ -229,7 +229,7 @@ class Attentive(MemoryDestination):
 def test_what_is_sent_is_known_before_the_audience_is_made(a_bench: MakeBench) -> None:
     with a_bench() as bench:
         bench.connector = Attentive
-        bench.want({"ana@example.com": "Ana"})
+        bench.want({"ana@box.example": "Ana"})
         bench.run()
     assert Attentive.told.pop() == ("NAME",)
 
@@ -245,14 +245,14 @@ def test_spaces_around_the_name_of_an_audience_do_not_count() -> None:
 def test_the_rows_of_a_plan_are_numbered_in_order_however_many_they_are(on_duckdb: MakeBench, tmp_path: Path) -> None:
     """A batch goes by the same name when it is planned again, and a saved plan by the same hash."""
     with on_duckdb() as bench:
-        numbers = "SELECT 'p' || n || '@example.com' AS email, 'Ann' AS name, CAST(NULL AS TEXT) AS profile_id"
+        numbers = "SELECT 'p' || n || '@box.example' AS email, 'Ann' AS name, CAST(NULL AS TEXT) AS profile_id"
         source = "generate_series(1, 300000) AS series(n)"
         bench.execute("CREATE SCHEMA IF NOT EXISTS crm", f"CREATE TABLE crm.wanted AS {numbers} FROM {source}")
         bench.killed(1, after_work=False)
         [path] = tmp_path.rglob("*.parquet")
     plan = pq.read_table(path, columns=["number", "match_value"])
     assert plan["number"].to_pylist() == list(range(300_000))
-    assert plan["match_value"].to_pylist() == sorted(f"p{n}@example.com" for n in range(1, 300_001))
+    assert plan["match_value"].to_pylist() == sorted(f"p{n}@box.example" for n in range(1, 300_001))
 
 
 def test_a_store_whose_acknowledgements_had_a_key_loses_it_and_nothing_else(on_duckdb: MakeBench) -> None:

@@ -22,7 +22,7 @@ class Clock:
 
 
 def rows(*numbers: int) -> list[DeliveryRow]:
-    return [DeliveryRow(number=number, match_value=f"p{number}@example.com", fields={}) for number in numbers]
+    return [DeliveryRow(number=number, match_value=f"p{number}@box.example", fields={}) for number in numbers]
 
 
 def numbers(batches: list[list[DeliveryRow]]) -> list[list[int]]:

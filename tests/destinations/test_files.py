@@ -57,7 +57,7 @@ def row(number: int, email: str, **fields: FieldValue) -> DeliveryRow:
 
 
 def people(*names: str) -> list[DeliveryRow]:
-    return [row(number, f"{name}@example.com", name=name.title()) for number, name in enumerate(names)]
+    return [row(number, f"{name}@box.example", name=name.title()) for number, name in enumerate(names)]
 
 
 def statuses(outcomes: list[Outcome]) -> list[tuple[str, str | None]]:
@@ -109,13 +109,13 @@ def folder(tmp_path: Path) -> Folder:
 def test_a_file_of_changes_says_what_each_row_is_for(folder: Folder) -> None:
     files = folder.destination()
     files.plan = plan("plan_1", "name", "city")
-    files.add_members("vips", [row(1, "ana@example.com", name="Ana"), row(2, "b@example.com")], match_key="email")
-    files.remove_members("vips", [row(3, "cy@example.com")], match_key="email")
+    files.add_members("vips", [row(1, "ana@box.example", name="Ana"), row(2, "b@box.example")], match_key="email")
+    files.remove_members("vips", [row(3, "cy@box.example")], match_key="email")
     added, removed = folder.files().values()
     if "remove" in added.name:
         added, removed = removed, added
-    assert added.read_text() == "_operation,email,name,city\nupsert,ana@example.com,Ana,\nupsert,b@example.com,,\n"
-    assert removed.read_text() == "_operation,email,name,city\nremove,cy@example.com,,\n"
+    assert added.read_text() == "_operation,email,name,city\nupsert,ana@box.example,Ana,\nupsert,b@box.example,,\n"
+    assert removed.read_text() == "_operation,email,name,city\nremove,cy@box.example,,\n"
 
 
 def test_a_manifest_says_all_that_is_to_be_known_of_a_file(folder: Folder) -> None:
@@ -136,9 +136,9 @@ def test_a_manifest_says_all_that_is_to_be_known_of_a_file(folder: Folder) -> No
 
 
 def test_nothing_is_told_apart_from_an_empty_text(folder: Folder) -> None:
-    folder.add(row(1, "a@example.com", name=None, city=""), row(2, "b@example.com", name="x", city="NULL"), null="NULL")
+    folder.add(row(1, "a@box.example", name=None, city=""), row(2, "b@box.example", name="x", city="NULL"), null="NULL")
     text = folder.only().read_text().splitlines()
-    assert text[1:] == ['upsert,a@example.com,NULL,""', 'upsert,b@example.com,x,"NULL"']
+    assert text[1:] == ['upsert,a@box.example,NULL,""', 'upsert,b@box.example,x,"NULL"']
     table = pacsv.read_csv(
         folder.only(),
         convert_options=pacsv.ConvertOptions(
@@ -153,7 +153,7 @@ def test_nothing_is_told_apart_from_an_empty_text(folder: Folder) -> None:
 @pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
 def test_any_text_is_read_as_it_was_written(folder: Folder, delimiter: str, end: str) -> None:
     odd = ['a"b', f"a{delimiter}b", "a\nb", "a\r\nb", " a ", '"', '""', "'", "\\", "Zoë 🌊", "\u2028", "-1", "\ufeffx"]
-    people = [row(number, f"p{number}@example.com", **{"no te": text}) for number, text in enumerate(odd)]
+    people = [row(number, f"p{number}@box.example", **{"no te": text}) for number, text in enumerate(odd)]
     assert set(statuses(folder.add(*people, delimiter=delimiter, line_end=end))) == {("accepted", None)}
     with folder.only().open(newline="", encoding="utf-8") as opened:
         rows = list(csv.reader(opened, delimiter=delimiter))
@@ -175,7 +175,7 @@ def test_records_are_found_again_in_what_python_writes(table: list[list[str]]) -
 
 def test_formulas_are_guarded_when_asked(folder: Folder) -> None:
     texts = ["=1+1", "+cmd|x", "-2+3", "@SUM(A1)", "\t=1", "-5", "+49301234567", "plain", "a=1"]
-    rows = [row(number, f"p{number}@example.com", note=text) for number, text in enumerate(texts)]
+    rows = [row(number, f"p{number}@box.example", note=text) for number, text in enumerate(texts)]
     folder.add(*rows, guard_formulas=True)
     with folder.only().open(newline="") as opened:
         notes = [cells[2] for cells in csv.reader(opened)][1:]
@@ -183,35 +183,35 @@ def test_formulas_are_guarded_when_asked(folder: Folder) -> None:
 
 
 def test_formulas_stay_as_they_are_else(folder: Folder) -> None:
-    folder.add(row(1, "a@example.com", note="=1+1"))
-    assert folder.only().read_text().splitlines()[1] == "upsert,a@example.com,=1+1"
+    folder.add(row(1, "a@box.example", note="=1+1"))
+    assert folder.only().read_text().splitlines()[1] == "upsert,a@box.example,=1+1"
 
 
 @pytest.mark.parametrize("encoding", ["latin-1", "cp1252", "utf-16", "utf-8-sig", "cp437"])
 def test_files_are_written_in_the_encoding_that_is_asked_for(folder: Folder, encoding: str) -> None:
-    rows = [row(1, "a@example.com", name="Zoë"), row(2, "b@example.com", name="Ö;ß")]
+    rows = [row(1, "a@box.example", name="Zoë"), row(2, "b@box.example", name="Ö;ß")]
     assert set(statuses(folder.add(*rows, encoding=encoding))) == {("accepted", None)}
     text = folder.only().read_bytes().decode(encoding)
-    assert text.splitlines()[1:] == ["upsert,a@example.com,Zoë", "upsert,b@example.com,Ö;ß"]
+    assert text.splitlines()[1:] == ["upsert,a@box.example,Zoë", "upsert,b@box.example,Ö;ß"]
     if encoding == "utf-8-sig":
         assert folder.only().read_bytes()[:3] == b"\xef\xbb\xbf"
 
 
 def test_a_row_that_the_encoding_cannot_hold_is_rejected_alone(folder: Folder) -> None:
     rows = [
-        row(1, "a@example.com", name="A"),
-        row(2, "b@example.com", name="🌊 of b@example.com"),
-        row(3, "c@example.com"),
+        row(1, "a@box.example", name="A"),
+        row(2, "b@box.example", name="🌊 of b@box.example"),
+        row(3, "c@box.example"),
     ]
     outcomes = folder.add(*rows, encoding="latin-1")
     assert statuses(outcomes) == [("accepted", None), ("rejected", "not_in_encoding"), ("accepted", None)]
     assert outcomes[1].reason == "Column name has characters that iso8859-1 does not have."
-    assert folder.only().read_text().splitlines()[1:] == ["upsert,a@example.com,A", "upsert,c@example.com,"]
+    assert folder.only().read_text().splitlines()[1:] == ["upsert,a@box.example,A", "upsert,c@box.example,"]
 
 
 def test_a_column_whose_name_the_encoding_cannot_hold_stops_the_sync(folder: Folder) -> None:
     with pytest.raises(ConfigurationError, match="Column 客 has a name"):
-        folder.add(row(1, "a@example.com", 客="A"), encoding="latin-1")
+        folder.add(row(1, "a@box.example", 客="A"), encoding="latin-1")
 
 
 TYPED = {"points": "number", "vip": "boolean", "born": "date", "seen": "timestamp"}
@@ -219,10 +219,10 @@ VALUES: dict[str, FieldValue] = {"points": 0.0, "vip": True, "born": "1990-02-28
 
 
 def test_types_hold_in_json_lines(folder: Folder) -> None:
-    folder.add(row(1, "a@example.com", **VALUES, gone=None, note="7"), types=TYPED, format="jsonl")
+    folder.add(row(1, "a@box.example", **VALUES, gone=None, note="7"), types=TYPED, format="jsonl")
     assert json.loads(folder.only().read_bytes()) == {
         "_operation": "upsert",
-        "email": "a@example.com",
+        "email": "a@box.example",
         "points": 0.0,
         "vip": True,
         "born": "1990-02-28",
@@ -233,7 +233,7 @@ def test_types_hold_in_json_lines(folder: Folder) -> None:
 
 
 def test_types_hold_in_parquet(folder: Folder) -> None:
-    folder.add(row(1, "a@example.com", **VALUES, note="7"), row(2, "b@example.com"), types=TYPED, format="parquet")
+    folder.add(row(1, "a@box.example", **VALUES, note="7"), row(2, "b@box.example"), types=TYPED, format="parquet")
     table = pq.read_table(folder.only())
     assert [str(kind) for kind in table.schema.types] == [
         *["string"] * 2,
@@ -246,12 +246,12 @@ def test_types_hold_in_parquet(folder: Folder) -> None:
     first, second = table.to_pylist()
     assert (first["points"], first["vip"], first["born"]) == (0.0, True, date(1990, 2, 28))
     assert first["seen"] == datetime(2026, 11, 1, 8, tzinfo=UTC)
-    assert set(second.values()) == {"upsert", "b@example.com", None}
+    assert set(second.values()) == {"upsert", "b@box.example", None}
 
 
 def test_types_hold_in_csv(folder: Folder) -> None:
-    folder.add(row(1, "a@example.com", **VALUES), types=TYPED)
-    assert folder.only().read_text().splitlines()[1] == "upsert,a@example.com,0,true,1990-02-28,2026-11-01T08:00:00Z"
+    folder.add(row(1, "a@box.example", **VALUES), types=TYPED)
+    assert folder.only().read_text().splitlines()[1] == "upsert,a@box.example,0,true,1990-02-28,2026-11-01T08:00:00Z"
 
 
 @pytest.mark.parametrize(("column", "value"), [("points", "many"), ("vip", "perhaps"), ("born", "soon"), ("seen", 7)])
@@ -259,7 +259,7 @@ def test_types_hold_in_csv(folder: Folder) -> None:
 def test_a_value_of_another_type_is_rejected_alone(
     folder: Folder, written: str, column: str, value: FieldValue
 ) -> None:
-    rows = [row(1, "a@example.com", **{column: value}), row(2, "b@example.com", **{column: VALUES[column]})]
+    rows = [row(1, "a@box.example", **{column: value}), row(2, "b@box.example", **{column: VALUES[column]})]
     outcomes = folder.add(*rows, types=TYPED, format=written)
     assert statuses(outcomes) == [("rejected", "not_of_its_type"), ("accepted", None)]
     assert folder.manifests()[0]["rows"] == 1
@@ -270,7 +270,7 @@ def test_a_value_of_another_type_is_rejected_alone(
 def test_what_is_written_is_read_back(folder: Folder, written: str, compression: str) -> None:
     how = {"format": written, "compression": compression}
     assert statuses(folder.replace(people("ana", "ben"), people("cy"), **how)) == [("accepted", None)] * 3
-    emails = ["ana@example.com", "ben@example.com", "cy@example.com"]
+    emails = ["ana@box.example", "ben@box.example", "cy@box.example"]
     assert list(folder.destination(**how).read_back("vips")) == emails
     name = folder.only().name
     endings = {"none": "", "gzip": ".gz", "zstd": ".zst"}
@@ -279,7 +279,7 @@ def test_what_is_written_is_read_back(folder: Folder, written: str, compression:
     folder.replace(people("ana", "ben"), people("cy"), **how)
     assert folder.only().read_bytes() == again
     if (written, compression) == ("csv", "gzip"):
-        assert gzip.decompress(again).startswith(b"email,name\nana@example.com,Ana\n")
+        assert gzip.decompress(again).startswith(b"email,name\nana@box.example,Ana\n")
 
 
 def test_hashed_columns_are_normalised_first(folder: Folder) -> None:
@@ -291,14 +291,14 @@ def test_hashed_columns_are_normalised_first(folder: Folder) -> None:
     assert phone is not None
     assert phone("+49 (30) 123-4567") == hashlib.sha256(b"+49301234567").hexdigest()
     assert phone("030 1234567") is None
-    files.add_members("vips", [row(1, " Ana@Example.com "), row(2, "no address")], match_key="email")
-    assert folder.only().read_text().splitlines()[1:] == [f"upsert,{hashlib.sha256(b'ana@example.com').hexdigest()}"]
+    files.add_members("vips", [row(1, " Ana@Box.example "), row(2, "no address")], match_key="email")
+    assert folder.only().read_text().splitlines()[1:] == [f"upsert,{hashlib.sha256(b'ana@box.example').hexdigest()}"]
     assert not files.can_read_back
     assert folder.destination().can_read_back
 
 
 def test_a_hashed_match_value_that_is_none_is_rejected(folder: Folder) -> None:
-    outcomes = folder.add(row(1, "no address"), row(2, "b@example.com"), hashed={"email": "email"})
+    outcomes = folder.add(row(1, "no address"), row(2, "b@box.example"), hashed={"email": "email"})
     assert statuses(outcomes) == [("rejected", "not_of_its_kind"), ("accepted", None)]
 
 
@@ -329,7 +329,7 @@ def test_a_full_file_may_have_a_name_of_its_own(folder: Folder) -> None:
     for label, names in (("plan_1", ("ana", "ben")), ("plan_2", ("ben",))):
         folder.replace(people(*names), label=label, full_path="{audience}/latest")
     assert list(folder.files()) == ["vips/latest.csv"]
-    assert list(folder.destination(full_path="{audience}/latest").read_back("vips")) == ["ben@example.com"]
+    assert list(folder.destination(full_path="{audience}/latest").read_back("vips")) == ["ben@box.example"]
     assert [manifest["rows"] for manifest in folder.manifests()] == [1]
 
 
@@ -338,7 +338,7 @@ NAMES = ["VIPs", "vips", "Vips", "vi ps", "vi-ps", "vi_ps", "", ".", "..", "/", 
 
 def test_no_two_audiences_have_the_same_files(folder: Folder) -> None:
     for audience in [*NAMES, safe_name("VIPs"), safe_name(safe_name("VIPs")), "x" * 300, "顧客", "客顧", "\u0000"]:
-        folder.add(row(1, "ana@example.com"), audience=audience)
+        folder.add(row(1, "ana@box.example"), audience=audience)
     folders = {name.split("/")[0].lower() for name in folder.files()}
     assert len(folders) == len(NAMES) + 6
     assert max(map(len, folders)) <= 60
@@ -385,7 +385,7 @@ def test_the_old_manifest_goes_before_the_new_file_comes(folder: Folder, monkeyp
     with pytest.raises(FatalError, match="is not there"):
         list(folder.destination(**how).read_back("vips"))
     folder.replace(people("ben", "cy"), label="plan_2", **how)
-    assert list(folder.destination(**how).read_back("vips")) == ["ben@example.com", "cy@example.com"]
+    assert list(folder.destination(**how).read_back("vips")) == ["ben@box.example", "cy@box.example"]
 
 
 _ENDLESS = """
@@ -398,7 +398,7 @@ files = Files(FilesSettings(url=sys.argv[1]))
 
 def batches():
     for start in range(5 if ends else 10_000):
-        values = [f"p{start}-{number}@example.com" for number in range(500)]
+        values = [f"p{start}-{number}@box.example" for number in range(500)]
         yield [DeliveryRow(number=1, match_value=value, fields={"x": "y" * 200}) for value in values]
         if not ends and start == 2:
             print("writing", flush=True)
@@ -439,7 +439,7 @@ def test_a_rehearsal_writes_nothing(folder: Folder) -> None:
     with pytest.raises(Recorded) as raised:
         files.add_members("vips", people("ana"), match_key="email")
     assert raised.value.url.endswith("-{id}.csv")
-    assert raised.value.body["rows"] == [{"email": "ana@example.com", "name": "Ana"}]  # type: ignore[index]
+    assert raised.value.body["rows"] == [{"email": "ana@box.example", "name": "Ana"}]  # type: ignore[index]
     assert not folder.path.exists()
 
 
@@ -453,7 +453,7 @@ def test_only_everybody_can_be_read_back(folder: Folder) -> None:
     folder.replace(people("ana", "ben"))
     folder.replace(people("cy"), label="plan_2")
     folder.add(*people("di"), audience="vips-of-others")
-    assert list(files.read_back("vips")) == ["cy@example.com"]
+    assert list(files.read_back("vips")) == ["cy@box.example"]
     folder.add(*people("di"))
     with pytest.raises(FatalError, match="changes only"):
         list(files.read_back("vips"))
@@ -465,7 +465,7 @@ def test_syncs_that_share_a_folder_are_told_apart(folder: Folder) -> None:
     files.replace_members("vips", iter([people("ana")]), match_key="email", label="plan_1")
     files.plan = PlanFacts(sync="another", plan="plan_2", made_at=NOON, fields=("name",))
     files.replace_members("vips", iter([people("ben")]), match_key="email", label="plan_2")
-    for sync, names in (("vips_out", ["ana@example.com"]), ("another", ["ben@example.com"])):
+    for sync, names in (("vips_out", ["ana@box.example"]), ("another", ["ben@box.example"])):
         files.plan = PlanFacts(sync=sync, plan="", made_at=NOON, fields=())
         assert list(files.read_back("vips")) == names
 
@@ -474,7 +474,7 @@ def test_syncs_that_share_a_folder_are_told_apart(folder: Folder) -> None:
 @pytest.mark.parametrize("compression", ["none", "zstd"])
 def test_an_erased_person_is_in_no_file_any_more(folder: Folder, written: str, compression: str) -> None:
     how = {"format": written, "compression": compression}
-    odd = row(9, "odd@example.com", name='a"b\n,\u2028', city=" x ")
+    odd = row(9, "odd@box.example", name='a"b\n,\u2028', city=" x ")
     folder.add(*people("ana", "ben"), odd, **how)
     folder.replace([*people("ana", "ben"), odd], **how)
     folder.replace(people("cy"), label="plan_2", **how)
@@ -488,11 +488,11 @@ def test_an_erased_person_is_in_no_file_any_more(folder: Folder, written: str, c
         if manifest["operation"] == "delete":
             assert manifest["audience"] is None
             continue
-        assert b"ana@example.com" not in content
+        assert b"ana@box.example" not in content
         left = manifest["rows"]
         assert left == (1 if manifest["plan"] is None and content in untouched.values() else 2)
     folder.destination(**how).replace_members("vips", iter([[odd]]), match_key="email", label="plan_3")
-    assert list(files.read_back("vips")) == ["odd@example.com"]
+    assert list(files.read_back("vips")) == ["odd@box.example"]
 
 
 def test_an_erased_person_is_found_under_hashes(folder: Folder) -> None:
@@ -521,8 +521,8 @@ def test_an_erasure_that_died_is_taken_up_again(folder: Folder, monkeypatch: pyt
     folder.destination().erase(people("ana"), match_key="email")
     [manifest] = [one for one in folder.manifests() if one["operation"] == "upsert"]
     [content] = [path.read_bytes() for path in folder.path.rglob(manifest["files"][0]["name"])]
-    assert b"ana@example.com" not in content
-    assert b"ben@example.com" in content
+    assert b"ana@box.example" not in content
+    assert b"ben@box.example" in content
     assert (manifest["rows"], manifest["files"][0]["sha256"]) == (1, hashlib.sha256(content).hexdigest())
 
 
@@ -602,14 +602,14 @@ def make_bench(a_bench: MakeBench, folder: Folder) -> Iterator[Callable[..., Ben
 
 
 def everybody(*numbers: int) -> dict[str, str]:
-    return {f"p{number}@example.com": f"P{number}" for number in numbers}
+    return {f"p{number}@box.example": f"P{number}" for number in numbers}
 
 
 def test_a_mirror_is_a_trail_of_changes(folder: Folder, make_bench: Callable[..., Bench]) -> None:
     bench = make_bench()
     bench.want(everybody(*range(7)))
     assert bench.run().accepted == 7
-    bench.want(everybody(*range(1, 7)) | {"p1@example.com": "New"})
+    bench.want(everybody(*range(1, 7)) | {"p1@box.example": "New"})
     bench.run()
     assert bench.run().requests == 0
     assert reconcile(bench.delivery, "look").status == "unsupported"
@@ -631,7 +631,7 @@ def test_a_replacement_is_everybody_each_time(folder: Folder, make_bench: Callab
     [path] = [
         path for path in folder.files().values() if path.name.endswith(folder.manifests()[-1]["files"][0]["name"])
     ]
-    path.write_text(path.read_text().replace("p3@example.com", "p33@example.com"))
+    path.write_text(path.read_text().replace("p3@box.example", "p33@box.example"))
     report = reconcile(bench.delivery, "look")
     assert (report.status, report.missing) == ("drifted", 1)
 
@@ -739,7 +739,7 @@ def test_a_cut_connection_leaves_no_file_and_is_made_again(server: SftpServer) -
     files._place._first_wait = 0.01
     files.add_members("vips", people("ana"), match_key="email")
     server.cuts_uploads_after = 40_000
-    rows = [row(number, f"p{number}@example.com", note=os.urandom(400).hex()) for number in range(200)]
+    rows = [row(number, f"p{number}@box.example", note=os.urandom(400).hex()) for number in range(200)]
     with pytest.raises(Exception, match="cannot be"):
         files.add_members("vips", rows, match_key="email")
     whole = Folder(server.folder)
@@ -758,7 +758,7 @@ def test_a_server_that_cannot_rename_over_a_file_is_helped(server: SftpServer) -
     whole = Folder(server.folder)
     assert len(whole.manifests()) == len(whole.files()) == 1
     files.replace_members("vips", iter([people("ana")]), match_key="email", label="x")
-    assert list(files.read_back("vips")) == ["ana@example.com"]
+    assert list(files.read_back("vips")) == ["ana@box.example"]
 
 
 # S3
@@ -815,10 +815,10 @@ def test_a_bucket_holds_files_and_manifests(s3: Bucket) -> None:
         files.add_members("vips", people("ana"), match_key="email")
     assert [name.startswith("tills/vips/dt=2026-11-23/upsert-") for name in s3.names()] == [True, True]
     files.replace_members("vips", iter([people("ana", "ben")]), match_key="email", label="plan_1")
-    assert list(files.read_back("vips")) == ["ana@example.com", "ben@example.com"]
+    assert list(files.read_back("vips")) == ["ana@box.example", "ben@box.example"]
     files.erase(people("ana"), match_key="email")
     bodies = [s3.client.get_object(Bucket="exports", Key=name)["Body"].read() for name in s3.names()]
-    assert sum(b"ana@example.com" in body for body in bodies) == 1  # who is to be deleted
+    assert sum(b"ana@box.example" in body for body in bodies) == 1  # who is to be deleted
 
 
 @pytest.mark.parametrize(
@@ -863,10 +863,10 @@ def test_google_holds_files_and_manifests() -> None:
         assert len(google.objects) == 2
         google.failures = 1
         files.replace_members("vips", iter([people("ana", "ben")]), match_key="email", label="plan_1")
-        assert list(files.read_back("vips")) == ["ana@example.com", "ben@example.com"]
+        assert list(files.read_back("vips")) == ["ana@box.example", "ben@box.example"]
         files.erase(people("ana"), match_key="email")
-        assert sum(b"ana@example.com" in content for content in google.objects.values()) == 1
-        large = [row(number, f"p{number}@example.com", x="y" * 10_000) for number in range(1_000)]
+        assert sum(b"ana@box.example" in content for content in google.objects.values()) == 1
+        large = [row(number, f"p{number}@box.example", x="y" * 10_000) for number in range(1_000)]
         files.replace_members("large", iter([large]), match_key="email", label="plan_1")
         assert max(map(len, google.objects.values())) > 10_000_000
 

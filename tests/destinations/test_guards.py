@@ -11,7 +11,7 @@ from millstream.state.ledger.journal import now
 from tests.destinations.bench import OPEN, PEOPLE, MakeBench
 from tests.destinations.memory import MemoryDestination
 
-HUNDRED = {f"p{number}@example.com": "Ann" for number in range(100)}
+HUNDRED = {f"p{number}@box.example": "Ann" for number in range(100)}
 
 
 def test_a_size_that_jumps_stops_the_sync(a_bench: MakeBench) -> None:
@@ -19,14 +19,14 @@ def test_a_size_that_jumps_stops_the_sync(a_bench: MakeBench) -> None:
         bench.want(HUNDRED)
         for _ in range(3):
             bench.run()
-        bench.want({f"q{number}@example.com": "Ann" for number in range(250)})
+        bench.want({f"q{number}@box.example": "Ann" for number in range(250)})
         report = bench.run()
         assert "250 people, and 100 were usual" in str(report.error)
         assert bench.memory.members == set(HUNDRED)
         assert bench.run(override_guards=True).status == "completed"
-        bench.want({f"q{number}@example.com": "Ann" for number in range(251)})
+        bench.want({f"q{number}@box.example": "Ann" for number in range(251)})
         assert bench.run().accepted == 1, "it was let through last time"
-        bench.want({f"q{number}@example.com": "Ann" for number in range(600)})
+        bench.want({f"q{number}@box.example": "Ann" for number in range(600)})
         assert "600 people" in str(bench.run().error)
 
 
@@ -60,7 +60,7 @@ def test_guards_that_are_open_let_everything_through(a_bench: MakeBench) -> None
         bench.want(HUNDRED)
         for _ in range(3):
             bench.run()
-        bench.want({**HUNDRED, **{f"q{number}@example.com": "Ann" for number in range(200)}})
+        bench.want({**HUNDRED, **{f"q{number}@box.example": "Ann" for number in range(200)}})
         assert bench.run().status == "completed"
 
 
@@ -99,28 +99,28 @@ def test_another_audience_than_last_time_stops_the_sync(a_bench: MakeBench) -> N
     with a_bench() as bench:
         bench.connector = Renamed
         Renamed.numbers = iter("1122")
-        bench.want({"ana@example.com": "Ana"})
+        bench.want({"ana@box.example": "Ana"})
         assert bench.run().status == "completed"
-        bench.want({"ana@example.com": "Ana", "ben@example.com": "Ben"})
+        bench.want({"ana@box.example": "Ana", "ben@box.example": "Ben"})
         assert bench.run().status == "completed"
-        bench.want({"ana@example.com": "Ana", "ben@example.com": "Ben", "cy@example.com": "Cy"})
+        bench.want({"ana@box.example": "Ana", "ben@box.example": "Ben", "cy@box.example": "Cy"})
         report = bench.run()
         assert (report.status, report.accepted) == ("stopped", 0)
         assert "another one than last time: audience 2, and it was audience 1" in str(report.error)
         assert report.planned is not None
         assert list(report.planned.tripped) == ["audience"]
-        assert bench.memory.members == {"ana@example.com", "ben@example.com"}
+        assert bench.memory.members == {"ana@box.example", "ben@box.example"}
         assert bench.run(override_guards=True).accepted == 1
 
 
 def test_another_destination_than_last_time_stops_the_sync(a_bench: MakeBench) -> None:
     """The ids that were acknowledged are other people's there."""
     with a_bench() as bench:
-        bench.want({"ana@example.com": "Ana"})
+        bench.want({"ana@box.example": "Ana"})
         assert bench.run().status == "completed"
         calls = bench.memory.calls
         bench.delivery.sync = bench.delivery.sync.model_copy(update={"destination": "elsewhere"})
-        bench.want({"ana@example.com": "Anna"})
+        bench.want({"ana@box.example": "Anna"})
         report = bench.run()
         assert (report.status, bench.memory.calls) == ("stopped", calls)
         assert "what was acknowledged is of memory" in str(report.error)
@@ -131,7 +131,7 @@ def test_another_destination_than_last_time_stops_the_sync(a_bench: MakeBench) -
 def test_another_match_stops_the_sync(a_bench: MakeBench) -> None:
     """By another key or column nobody is known: whoever is there would be sent anew, and be taken out as another."""
     with a_bench() as bench:
-        bench.want({"ana@example.com": "Ana", "ben@example.com": "Ben"})
+        bench.want({"ana@box.example": "Ana", "ben@box.example": "Ben"})
         assert bench.run().status == "completed"
         calls = bench.memory.calls
         for match in ({"phone": "name"}, {"email": "name"}):
@@ -149,7 +149,7 @@ def test_another_match_stops_the_sync(a_bench: MakeBench) -> None:
 
 def test_another_column_with_the_same_values_is_the_same_match(a_bench: MakeBench) -> None:
     with a_bench() as bench:
-        bench.want({"ana@example.com": "Ana"})
+        bench.want({"ana@box.example": "Ana"})
         bench.run()
         bench.execute("ALTER TABLE crm.wanted RENAME COLUMN email TO address")
         bench.delivery.sync = bench.delivery.sync.model_copy(update={"match": {"email": "address"}})
@@ -158,7 +158,7 @@ def test_another_column_with_the_same_values_is_the_same_match(a_bench: MakeBenc
 
 def test_a_store_of_before_learns_what_is_matched_by(a_bench: MakeBench) -> None:
     with a_bench() as bench:
-        bench.want({"ana@example.com": "Ana"})
+        bench.want({"ana@box.example": "Ana"})
         bench.run()
         bench.execute("ALTER TABLE delivery.syncs DROP COLUMN matched_by")
         assert bench.run().status == "completed"

@@ -101,11 +101,11 @@ def test_the_pace_is_the_accounts(sandbox: Sandbox) -> None:
 def test_values_are_text_and_none_clears(offline: HubSpot, alone: responses.RequestsMock) -> None:
     alone.post(f"{CONTACTS}/batch/upsert", json={"results": [{"id": "1", "objectWriteTraceId": "4"}]})
     fields = {"ltv": 1e21, "share": 120.5, "vip": True, "visits": 3, "city": None, "whole": 12.0}
-    offline.upsert([DeliveryRow(number=4, match_value="ana@example.com", fields=fields)], match_key="email")
+    offline.upsert([DeliveryRow(number=4, match_value="ana@box.example", fields=fields)], match_key="email")
     assert orjson.loads(alone.calls[0].request.body or b"") == {
         "inputs": [
             {
-                "id": "ana@example.com",
+                "id": "ana@box.example",
                 "idProperty": "email",
                 "objectWriteTraceId": "4",
                 "properties": {
@@ -123,7 +123,7 @@ def test_values_are_text_and_none_clears(offline: HubSpot, alone: responses.Requ
 
 def test_the_last_row_of_a_person_is_the_one_that_is_sent(hubspot: HubSpot, sandbox: Sandbox) -> None:
     outcomes = hubspot.upsert(
-        [row(1, "twice@example.com", city="Oslo"), row(2, "Twice@example.com", city="Rome")], match_key="email"
+        [row(1, "twice@box.example", city="Oslo"), row(2, "Twice@box.example", city="Rome")], match_key="email"
     )
     assert outcomes[0] == outcomes[1]
     state = requests.get(f"{sandbox.url}/_sandbox/state/hubspot", timeout=10).json()
@@ -135,9 +135,9 @@ def test_the_last_row_of_a_person_is_the_one_that_is_sent(hubspot: HubSpot, sand
     "fault",
     [
         {"context": {"objectWriteTraceId": ["2"]}},
-        {"context": {"ids": ["ben@example.com"]}},
+        {"context": {"ids": ["ben@box.example"]}},
         {"errors": [{"message": "x", "code": "INVALID_EMAIL", "context": {"objectWriteTraceId": ["2"]}}]},
-        {"id": "ben@example.com"},
+        {"id": "ben@box.example"},
         {},
     ],
     ids=["trace", "ids", "nested", "id", "absent"],
@@ -150,35 +150,35 @@ def test_an_error_finds_its_row(offline: HubSpot, alone: responses.RequestsMock,
             {"id": "11", "objectWriteTraceId": "1", "properties": {}},
         ],
         "numErrors": 1,
-        "errors": [{"category": "VALIDATION_ERROR", "message": "ben@example.com is no good", **fault}],
+        "errors": [{"category": "VALIDATION_ERROR", "message": "ben@box.example is no good", **fault}],
     }
     alone.post(f"{CONTACTS}/batch/upsert", json=body, status=207)
-    addresses = ("ana@example.com", "ben@example.com", "cem@example.com")
+    addresses = ("ana@box.example", "ben@box.example", "cem@box.example")
     rows = [row(number, email, city="Ulm") for number, email in enumerate(addresses, start=1)]
     outcomes = offline.upsert(rows, match_key="email")
     assert [outcome.external_id for outcome in outcomes] == ["11", None, "13"]
     assert outcomes[1].status is Status.REJECTED
     assert outcomes[1].code in {"validation_error", "invalid_email"}
-    assert "ben@example.com" not in str(outcomes[1].reason)
+    assert "ben@box.example" not in str(outcomes[1].reason)
 
 
 def test_a_contact_without_a_field_to_change_is_looked_up_and_not_written(
     offline: HubSpot, alone: responses.RequestsMock
 ) -> None:
-    there = {"results": [{"id": "11", "properties": {"email": "ana@example.com"}}]}
+    there = {"results": [{"id": "11", "properties": {"email": "ana@box.example"}}]}
     made = {"results": [{"id": "12", "objectWriteTraceId": "2", "properties": {}}]}
     alone.post(f"{CONTACTS}/batch/read", json=there)
     written = alone.post(f"{CONTACTS}/batch/upsert", json=made)
-    outcomes = offline.upsert([row(1, "ana@example.com"), row(2, "ben@example.com")], match_key="email")
+    outcomes = offline.upsert([row(1, "ana@box.example"), row(2, "ben@box.example")], match_key="email")
     assert [outcome.external_id for outcome in outcomes] == ["11", "12"]
     body = orjson.loads(written.calls[0].request.body)
-    assert [one["id"] for one in body["inputs"]] == ["ben@example.com"]
+    assert [one["id"] for one in body["inputs"]] == ["ben@box.example"]
 
 
 def test_a_row_that_the_answer_leaves_out_is_not_taken_as_done(offline: HubSpot, alone: responses.RequestsMock) -> None:
-    results = [{"id": "11", "properties": {"email": "ana@example.com"}}]
+    results = [{"id": "11", "properties": {"email": "ana@box.example"}}]
     alone.post(f"{CONTACTS}/batch/upsert", json={"status": "COMPLETE", "results": results})
-    rows = [row(1, "ana@example.com", city="Ulm"), row(2, "ben@example.com", city="Ulm")]
+    rows = [row(1, "ana@box.example", city="Ulm"), row(2, "ben@box.example", city="Ulm")]
     outcomes = offline.upsert(rows, match_key="email")
     assert statuses(outcomes) == [("accepted", None), ("rejected", "missing_from_answer")]
     assert outcomes[1].fault == "vendor"
@@ -187,12 +187,12 @@ def test_a_row_that_the_answer_leaves_out_is_not_taken_as_done(offline: HubSpot,
 def test_a_batch_refused_whole_is_raised_for_halving(hubspot: HubSpot, faults: Any) -> None:
     faults(kind="refuse_rows", share=1.0, whole_batch=True)
     with pytest.raises(RefusedError):
-        hubspot.upsert([row(1, "a@example.com"), row(2, "b@example.com")], match_key="email")
+        hubspot.upsert([row(1, "a@box.example"), row(2, "b@box.example")], match_key="email")
 
 
 def test_bad_rows_of_batches_refused_whole_are_found(hubspot: HubSpot, faults: Any) -> None:
     faults(kind="refuse_rows", share=0.1, whole_batch=True)
-    rows = [row(number, f"halved-{number}@example.com") for number in range(40)]
+    rows = [row(number, f"halved-{number}@box.example") for number in range(40)]
     outcomes = deliver(hubspot, rows)
     assert {status for status, _ in statuses(outcomes)} == {"accepted", "rejected"}
     assert sum(outcome.status is Status.REJECTED for outcome in outcomes) < 15
@@ -200,7 +200,7 @@ def test_bad_rows_of_batches_refused_whole_are_found(hubspot: HubSpot, faults: A
 
 def test_refused_rows_of_a_207_leave_the_others_in(hubspot: HubSpot, faults: Any) -> None:
     faults(kind="refuse_rows", share=0.2)
-    outcomes = hubspot.upsert([row(n, f"part-{n}@example.com") for n in range(60)], match_key="email")
+    outcomes = hubspot.upsert([row(n, f"part-{n}@box.example") for n in range(60)], match_key="email")
     refused = [outcome for outcome in outcomes if outcome.status is Status.REJECTED]
     assert 0 < len(refused) < 30
     assert all(outcome.code and outcome.reason for outcome in refused)
@@ -208,7 +208,7 @@ def test_refused_rows_of_a_207_leave_the_others_in(hubspot: HubSpot, faults: Any
 
 def test_an_unknown_property_stops_the_sync(hubspot: HubSpot) -> None:
     with pytest.raises(ConfigurationError, match="favourite_colour"):
-        hubspot.upsert([row(1, "ana@example.com", favourite_colour="red")], match_key="email")
+        hubspot.upsert([row(1, "ana@box.example", favourite_colour="red")], match_key="email")
 
 
 def test_consent_is_not_a_field(offline: HubSpot) -> None:
@@ -241,11 +241,11 @@ def test_a_property_of_an_odd_name_is_not_made(hubspot: HubSpot) -> None:
 
 
 def test_update_writes_by_record_id(hubspot: HubSpot) -> None:
-    [ana] = hubspot.upsert([row(1, "update-ana@example.com")], match_key="email")
+    [ana] = hubspot.upsert([row(1, "update-ana@box.example")], match_key="email")
     rows = [
-        row(5, "update-ana@example.com", external_id=ana.external_id, city="Turin"),
-        row(6, "update-nobody@example.com", city="Turin"),
-        row(7, "Update-Ana@example.com", city="Parma"),
+        row(5, "update-ana@box.example", external_id=ana.external_id, city="Turin"),
+        row(6, "update-nobody@box.example", city="Turin"),
+        row(7, "Update-Ana@box.example", city="Parma"),
     ]
     outcomes = hubspot.update(rows, match_key="email")
     assert statuses(outcomes) == [("accepted", None), ("rejected", "not_found"), ("accepted", None)]
@@ -274,24 +274,24 @@ def test_a_list_made_meanwhile_is_used(offline: HubSpot, alone: responses.Reques
 
 def test_members_without_a_record_id_are_looked_up(hubspot: HubSpot) -> None:
     audience = hubspot.ensure_audience("Looked up")
-    hubspot.upsert([row(1, "lookup-ana@example.com")], match_key="email")
+    hubspot.upsert([row(1, "lookup-ana@box.example")], match_key="email")
     outcomes = hubspot.add_members(
-        audience, [row(1, "lookup-ana@example.com"), row(2, "lookup-nobody@example.com")], match_key="email"
+        audience, [row(1, "lookup-ana@box.example"), row(2, "lookup-nobody@box.example")], match_key="email"
     )
     assert statuses(outcomes) == [("accepted", None), ("rejected", "not_found")]
-    assert list(hubspot.read_back(audience)) == ["lookup-ana@example.com"]
+    assert list(hubspot.read_back(audience)) == ["lookup-ana@box.example"]
 
 
 def test_a_record_that_is_gone_is_rejected_on_add_and_out_on_remove(hubspot: HubSpot) -> None:
     audience = hubspot.ensure_audience("Gone")
-    gone = [row(1, "gone@example.com", external_id="999999999999")]
+    gone = [row(1, "gone@box.example", external_id="999999999999")]
     assert statuses(hubspot.add_members(audience, gone, match_key="email")) == [("rejected", "record_missing")]
     assert statuses(hubspot.remove_members(audience, gone, match_key="email")) == [("accepted", None)]
 
 
 def test_read_back_goes_through_all_pages(hubspot: HubSpot) -> None:
     audience = hubspot.ensure_audience("Many")
-    emails = [f"many-{number}@example.com" for number in range(300)]
+    emails = [f"many-{number}@box.example" for number in range(300)]
     members = []
     for start in range(0, 300, 100):
         rows = [row(number, emails[number]) for number in range(start, start + 100)]
@@ -303,7 +303,7 @@ def test_read_back_goes_through_all_pages(hubspot: HubSpot) -> None:
 
 def test_a_missing_list_stops_the_sync(hubspot: HubSpot) -> None:
     with pytest.raises(NotFoundError):
-        hubspot.add_members("987654", [row(1, "ana@example.com", external_id="1")], match_key="email")
+        hubspot.add_members("987654", [row(1, "ana@box.example", external_id="1")], match_key="email")
 
 
 # Leaving
@@ -312,11 +312,11 @@ def test_a_missing_list_stops_the_sync(hubspot: HubSpot) -> None:
 def test_contacts_are_archived_by_record_id_a_hundred_at_a_time(
     offline: HubSpot, alone: responses.RequestsMock
 ) -> None:
-    known = [row(number, f"known-{number}@example.com", str(number)) for number in range(100, 200)]
-    there = {"results": [{"id": "7", "properties": {"email": "ana@example.com"}}]}
+    known = [row(number, f"known-{number}@box.example", str(number)) for number in range(100, 200)]
+    there = {"results": [{"id": "7", "properties": {"email": "ana@box.example"}}]}
     alone.post(f"{CONTACTS}/batch/read", json=there)
     sent = alone.post(f"{CONTACTS}/batch/archive", status=204)
-    rows = [row(1, "ana@example.com"), row(2, "nobody@example.com"), *known]
+    rows = [row(1, "ana@box.example"), row(2, "nobody@box.example"), *known]
     assert statuses(offline.archive(rows, match_key="email")) == [("accepted", None)] * 102
     bodies = [orjson.loads(call.request.body) for call in sent.calls]
     assert [len(body["inputs"]) for body in bodies] == [100, 1]
@@ -327,7 +327,7 @@ def test_contacts_are_archived_by_record_id_a_hundred_at_a_time(
 
 
 def test_an_erased_address_cannot_come_back(hubspot: HubSpot) -> None:
-    person = [row(1, "erase-me@example.com")]
+    person = [row(1, "erase-me@box.example")]
     hubspot.upsert(person, match_key="email")
     assert statuses(hubspot.erase(person, match_key="email")) == [("accepted", None)]
     assert statuses(deliver(hubspot, person))[0][0] == "rejected"
@@ -343,9 +343,9 @@ def test_a_merged_contact_is_erased_by_address(offline: HubSpot, alone: response
     alone.post(
         f"{CONTACTS}/gdpr-delete",
         status=204,
-        match=[responses.matchers.json_params_matcher({"objectId": "ana@example.com", "idProperty": "email"})],
+        match=[responses.matchers.json_params_matcher({"objectId": "ana@box.example", "idProperty": "email"})],
     )
-    assert statuses(offline.erase([row(1, "ana@example.com", external_id="5")], match_key="email")) == [
+    assert statuses(offline.erase([row(1, "ana@box.example", external_id="5")], match_key="email")) == [
         ("accepted", None)
     ]
 
@@ -377,5 +377,5 @@ def test_an_access_token_that_ends_is_renewed(sandbox: Sandbox, faults: Any) -> 
     hubspot = oauth(sandbox)
     hubspot.probe()
     faults(kind="expire_token", times=1)
-    outcomes = hubspot.upsert([row(1, "renewed@example.com")], match_key="email")
+    outcomes = hubspot.upsert([row(1, "renewed@box.example")], match_key="email")
     assert statuses(outcomes) == [("accepted", None)]

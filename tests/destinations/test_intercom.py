@@ -152,7 +152,7 @@ def test_what_is_sent(offline: Intercom, alone: responses.RequestsMock) -> None:
     create = alone.post(f"{ROOT}/contacts", json={"type": "contact", "id": "i1"})
     change = alone.put(f"{ROOT}/contacts/i1", json={"type": "contact", "id": "i1"})
     fields: dict[str, FieldValue] = {
-        "email": "Ana@example.com",
+        "email": "Ana@box.example",
         "name": "Ana",
         "phone": None,
         "signed_up_at": "2026-11-01 10:00:00+00",
@@ -171,7 +171,7 @@ def test_what_is_sent(offline: Intercom, alone: responses.RequestsMock) -> None:
         {
             "role": "user",
             "external_id": "C-1",
-            "email": "Ana@example.com",
+            "email": "Ana@box.example",
             "name": "Ana",
             "signed_up_at": 1793527200,
             "owner_id": 7,
@@ -185,7 +185,7 @@ def test_what_is_sent(offline: Intercom, alone: responses.RequestsMock) -> None:
 
 def test_known_contacts_without_a_change_cost_no_request(offline: Intercom) -> None:
     assert statuses(offline.upsert([row(1, "C-1", "i1")], match_key="external_id")) == [("accepted", None)]
-    by_address = [row(1, "ana@example.com", "i1", email="ana@example.com")]
+    by_address = [row(1, "ana@box.example", "i1", email="ana@box.example")]
     assert statuses(offline.upsert(by_address, match_key="email")) == [("accepted", None)]
     assert offline.calls == 0
 
@@ -200,7 +200,7 @@ def test_fifteen_are_looked_up_with_one_search(intercom: Intercom) -> None:
 def test_whom_searches_do_not_show_yet_is_changed_all_the_same(sandbox: Sandbox, match_key: str) -> None:
     workspace = sandbox.systems["intercom"]
     assert isinstance(workspace, Workspace)
-    value = new() if match_key == "external_id" else f"{new()}@example.com"
+    value = new() if match_key == "external_id" else f"{new()}@box.example"
     workspace.lag = 60.0
     try:
         contact = made(sandbox, role="user", **{match_key: value})
@@ -212,7 +212,7 @@ def test_whom_searches_do_not_show_yet_is_changed_all_the_same(sandbox: Sandbox,
 
 
 def test_a_user_without_an_id_gets_the_one_of_the_row(intercom: Intercom, sandbox: Sandbox) -> None:
-    value, email = new(), f"{new()}@example.com"
+    value, email = new(), f"{new()}@box.example"
     contact = made(sandbox, role="user", email=email)
     [outcome] = intercom.upsert([row(1, value, email=email, name="Claimed")], match_key="external_id")
     assert (outcome.status, outcome.external_id) == ("accepted", contact)
@@ -220,7 +220,7 @@ def test_a_user_without_an_id_gets_the_one_of_the_row(intercom: Intercom, sandbo
 
 
 def test_nobody_gets_the_fields_of_somebody_with_the_same_address(intercom: Intercom, sandbox: Sandbox) -> None:
-    email = f"{new()}@example.com"
+    email = f"{new()}@box.example"
     contact = made(sandbox, role="user", external_id=new(), email=email, name="First")
     [outcome] = intercom.upsert([row(1, new(), email=email, name="Second")], match_key="external_id")
     assert statuses([outcome]) == [("rejected", "other_person")]
@@ -228,7 +228,7 @@ def test_nobody_gets_the_fields_of_somebody_with_the_same_address(intercom: Inte
 
 
 def test_a_lead_is_changed_by_its_address_and_stays_a_lead(intercom: Intercom, sandbox: Sandbox) -> None:
-    email = f"{new()}@example.com"
+    email = f"{new()}@box.example"
     lead = made(sandbox, role="lead", email=email)
     [outcome] = intercom.upsert([row(1, email.upper(), name="Lead")], match_key="email")
     assert (outcome.status, outcome.external_id) == ("accepted", lead)
@@ -236,7 +236,7 @@ def test_a_lead_is_changed_by_its_address_and_stays_a_lead(intercom: Intercom, s
 
 
 def test_of_several_with_an_address_the_user_is_meant(intercom: Intercom, sandbox: Sandbox) -> None:
-    email = f"{new()}@example.com"
+    email = f"{new()}@box.example"
     made(sandbox, role="lead", email=email)
     user = made(sandbox, role="user", email=email)
     [outcome] = intercom.upsert([row(1, email, name="User")], match_key="email")
@@ -245,14 +245,14 @@ def test_of_several_with_an_address_the_user_is_meant(intercom: Intercom, sandbo
 
 def test_new_contacts_are_leads_where_the_settings_say_so(sandbox: Sandbox) -> None:
     leads = connect(sandbox, new_contacts="lead")
-    for match_key, value in (("email", f"{new()}@example.com"), ("external_id", new())):
+    for match_key, value in (("email", f"{new()}@box.example"), ("external_id", new())):
         [outcome] = leads.upsert([row(1, value)], match_key=match_key)
         role = people(sandbox)[str(outcome.external_id)]["fields"]["role"]
         assert role == ("lead" if match_key == "email" else "user")
 
 
 def test_a_lead_whose_answer_was_lost_is_not_made_twice(sandbox: Sandbox, faults: Any) -> None:
-    leads, email = connect(sandbox, new_contacts="lead"), f"{new()}@example.com"
+    leads, email = connect(sandbox, new_contacts="lead"), f"{new()}@box.example"
     leads.ensure_audience("Warm")
     faults(kind="reset", when="after", method="POST", path="contacts/?$", times=1)
     assert statuses(leads.upsert([row(1, email)], match_key="email")) == [("retry_later", "unanswered")]
@@ -308,7 +308,7 @@ def test_who_opted_out_stays_so(sandbox: Sandbox) -> None:
 
 @pytest.mark.parametrize("known", [False, True], ids=["new", "known"])
 def test_an_address_that_opted_out_gets_no_second_contact(intercom: Intercom, sandbox: Sandbox, known: bool) -> None:
-    email, value = f"{new()}@example.com", new()
+    email, value = f"{new()}@box.example", new()
     lead = made(sandbox, role="lead", email=email, unsubscribed_from_emails=True)
     contact = made(sandbox, role="user", external_id=value, name="Before") if known else None
     before = people(sandbox)
@@ -320,7 +320,7 @@ def test_an_address_that_opted_out_gets_no_second_contact(intercom: Intercom, sa
 
 
 def test_who_unsubscribed_may_get_their_own_address_again(intercom: Intercom, sandbox: Sandbox) -> None:
-    email, value = f"{new()}@example.com", new()
+    email, value = f"{new()}@box.example", new()
     contact = made(sandbox, role="user", external_id=value, email=email, unsubscribed_from_emails=True)
     [outcome] = intercom.upsert([row(1, value, email=email, name="Same")], match_key="external_id")
     assert (outcome.status, outcome.external_id) == ("accepted", contact)
@@ -343,7 +343,7 @@ def test_archived_contacts_are_brought_back_only_where_the_settings_say_so(
 
 
 def test_somebody_elses_archived_contact_stays_archived(sandbox: Sandbox) -> None:
-    email = f"{new()}@example.com"
+    email = f"{new()}@box.example"
     contact = made(sandbox, role="user", external_id=new(), email=email)
     call(sandbox, "POST", f"/contacts/{contact}/archive")
     back = connect(sandbox, bring_back_archived=True)
@@ -403,7 +403,7 @@ def test_whoever_has_the_match_value_by_now_is_erased(intercom: Intercom, sandbo
 
 
 def test_every_contact_with_an_address_is_erased(intercom: Intercom, sandbox: Sandbox) -> None:
-    email = f"{new()}@example.com"
+    email = f"{new()}@box.example"
     for role in ("user", "lead", "lead"):
         made(sandbox, role=role, email=email)
     assert statuses(intercom.erase([row(1, email)], match_key="email")) == [("accepted", None)]
@@ -448,17 +448,17 @@ def test_a_deleted_tag_stops_the_sync_and_a_deleted_contact_does_not(intercom: I
 def test_members_are_read_page_by_page(offline: Intercom, alone: responses.RequestsMock) -> None:
     pages = [
         {
-            "data": [{"id": "i1", "external_id": "C-1", "email": "A@example.com"}],
+            "data": [{"id": "i1", "external_id": "C-1", "email": "A@box.example"}],
             "pages": {"next": {"starting_after": "x"}},
         },
-        {"data": [{"id": "i2", "external_id": None, "email": "b@example.com"}], "pages": {"next": None}},
+        {"data": [{"id": "i2", "external_id": None, "email": "b@box.example"}], "pages": {"next": None}},
     ]
     for page in pages:
         alone.post(f"{ROOT}/contacts/search", json=page)
     members = list(offline.read_members("9"))
     assert [(member.match_values, member.external_id) for member in members] == [
-        (("C-1", "a@example.com"), "i1"),
-        (("b@example.com",), "i2"),
+        (("C-1", "a@box.example"), "i1"),
+        (("b@box.example",), "i2"),
     ]
     first, second = bodies(*alone.calls)
     assert first["query"] == second["query"] == {"field": "tag_id", "operator": "=", "value": "9"}
@@ -518,10 +518,10 @@ def test_rows_of_each_kind_in_one_batch(intercom: Intercom) -> None:
 @pytest.mark.parametrize("status", [400, 409, 422])
 def test_a_refused_contact_is_a_rejected_row(offline: Intercom, alone: responses.RequestsMock, status: int) -> None:
     alone.post(f"{ROOT}/contacts/search", json=EMPTY)
-    alone.post(f"{ROOT}/contacts", status=status, json=error_list("odd", "ana@example.com is odd"))
-    [outcome] = offline.upsert([row(1, "ana@example.com")], match_key="email")
+    alone.post(f"{ROOT}/contacts", status=status, json=error_list("odd", "ana@box.example is odd"))
+    [outcome] = offline.upsert([row(1, "ana@box.example")], match_key="email")
     assert statuses([outcome]) == [("rejected", "odd")]
-    assert "ana@example.com" not in str(outcome.reason)
+    assert "ana@box.example" not in str(outcome.reason)
 
 
 def test_a_contact_in_the_way_that_cannot_be_changed_is_archived(
@@ -531,7 +531,7 @@ def test_a_contact_in_the_way_that_cannot_be_changed_is_archived(
     alone.post(f"{ROOT}/contacts/search", json=EMPTY)
     alone.post(f"{ROOT}/contacts", status=409, json=conflict("i1"))
     alone.put(f"{ROOT}/contacts/i1", status=404, json=error_list("not_found", "User Not Found"))
-    [outcome] = offline.upsert([row(1, "ana@example.com", name="Ana", email="ana@example.com")], match_key="email")
+    [outcome] = offline.upsert([row(1, "ana@box.example", name="Ana", email="ana@box.example")], match_key="email")
     assert statuses([outcome]) == [("suppressed", "archived")]
 
 

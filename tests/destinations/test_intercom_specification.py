@@ -46,7 +46,7 @@ def seen() -> Iterator[list[Exchange]]:
         intercom.create_field("since", "timestamp")
         tag = intercom.ensure_audience("Specified")
         fields: dict[str, FieldValue] = {"name": "Ana", "plan": "plus", "since": "2026-11-01 10:00:00+00"}
-        for match_key, value in (("external_id", "S-1"), ("email", "spec@example.com")):
+        for match_key, value in (("external_id", "S-1"), ("email", "spec@box.example")):
             rows = [DeliveryRow(number=1, match_value=value, fields=fields)]
             [outcome] = intercom.upsert(rows, match_key=match_key)
             known = [DeliveryRow(number=1, match_value=value, fields={"name": None}, external_id=outcome.external_id)]

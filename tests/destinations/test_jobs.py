@@ -63,7 +63,7 @@ def test_nobody_who_has_to_be_taken_out_waits_for_a_job(bench: Bench, monkeypatc
     bench.run()
     monkeypatch.setattr(jobs, "PATIENCE", 0.0)
     bench.memory.polls_to_end = 10_000
-    bench.want({"new@example.com": "New", **dict.fromkeys(PEOPLE[1:], "Ann")})
+    bench.want({"new@box.example": "New", **dict.fromkeys(PEOPLE[1:], "Ann")})
     assert bench.run().status == "waiting"
     assert PEOPLE[0] not in bench.memory.members
 

@@ -147,9 +147,9 @@ def test_who_unsubscribed_gets_no_other_address(sandbox: Sandbox, klaviyo: Klavi
     }
     (left, left_id, address), (stays, stays_id, _) = ids["unsubscribed"], ids["subscribed"]
     before = people(sandbox)[address]
-    stays_address = f"moved-{as_job}-{known}@example.com".lower()
+    stays_address = f"moved-{as_job}-{known}@box.example".lower()
     given: list[tuple[str, str, dict[str, FieldValue]]] = [
-        (left, left_id, {"email": "new-address@example.com", "first_name": "Ana"}),
+        (left, left_id, {"email": "new-address@box.example", "first_name": "Ana"}),
         (stays, stays_id, {"email": stays_address}),
         (left, left_id, {"email": address.upper(), "title": "Dr"}),
     ]
@@ -166,7 +166,7 @@ def test_who_unsubscribed_gets_no_other_address(sandbox: Sandbox, klaviyo: Klavi
     outcomes = klaviyo.update(rows[:1], match_key="external_id")
     assert statuses(outcomes) == [("suppressed", "unsubscribed")]
     after = people(sandbox)
-    assert "new-address@example.com" not in after
+    assert "new-address@box.example" not in after
     assert after[address]["standing"] == before["standing"] == "unsubscribed"
     assert stays_address in after
 
@@ -205,9 +205,9 @@ def test_values_keep_their_kinds_and_moments_are_rfc_3339(sandbox: Sandbox, klav
     mappings = {name: FieldMapping(column="any") for name in values}
     rendered = Renderer(klaviyo.fields, mappings, klaviyo.custom_field_type).render(values)
     assert isinstance(rendered, dict)
-    rows = [DeliveryRow(number=1, match_value="values@example.com", fields=rendered)]
+    rows = [DeliveryRow(number=1, match_value="values@box.example", fields=rendered)]
     assert statuses(klaviyo.upsert(rows, match_key="email")) == [("accepted", None)]
-    held = people(sandbox)["values@example.com"]["fields"]
+    held = people(sandbox)["values@box.example"]["fields"]
     assert held["Lifetime value"] == 120.5
     assert held["Is VIP"] is True
     assert (held["Last order"], held["Birthday"], held["Tier"], held["city"]) == (
@@ -220,7 +220,7 @@ def test_values_keep_their_kinds_and_moments_are_rfc_3339(sandbox: Sandbox, klav
 
 @pytest.mark.parametrize("as_job", [False, True], ids=["one by one", "as a job"])
 def test_null_clears_and_what_is_left_out_stays(sandbox: Sandbox, klaviyo: Klaviyo, as_job: bool) -> None:
-    email = f"clears-{int(as_job)}@example.com"
+    email = f"clears-{int(as_job)}@box.example"
     full: dict[str, FieldValue] = {
         "first_name": "Ana",
         "last_name": "Li",
@@ -239,7 +239,7 @@ def test_null_clears_and_what_is_left_out_stays(sandbox: Sandbox, klaviyo: Klavi
 
 
 def test_after_a_job_only_what_is_there_is_emptied(klaviyo: Klaviyo) -> None:
-    emails = [f"empty-{number}@example.com" for number in range(120)]
+    emails = [f"empty-{number}@box.example" for number in range(120)]
     klaviyo.upsert([row(1, emails[5], first_name="Ana"), row(2, emails[6], location__city="Genoa")], match_key="email")
     calls = klaviyo.calls
     rows = [row(n, email, Tier="gold", first_name=None, location__city=None) for n, email in enumerate(emails)]
@@ -249,7 +249,7 @@ def test_after_a_job_only_what_is_there_is_emptied(klaviyo: Klaviyo) -> None:
 
 
 @pytest.mark.parametrize(
-    ("match_key", "value"), [("email", "by-mail@example.com"), ("phone_number", "+14155550142"), ("external_id", "C 9")]
+    ("match_key", "value"), [("email", "by-mail@box.example"), ("phone_number", "+14155550142"), ("external_id", "C 9")]
 )
 def test_people_are_found_by_each_match_key(klaviyo: Klaviyo, match_key: str, value: str) -> None:
     rows = [row(1, value, first_name="Ana")]
@@ -275,8 +275,8 @@ def test_requests_are_these(offline: Klaviyo, alone: responses.RequestsMock) -> 
     typed = matchers.header_matcher({**headers, "Content-Type": "application/vnd.api+json"})
     fields: dict[str, FieldValue] = {"first_name": "Ana", "location.city": "Genoa", "LTV": 1.5}
     fields |= {"Tier": None, "title": None}
-    ana = DeliveryRow(number=7, match_value="ana@example.com", fields=fields, external_id="P1")
-    named = {"email": "ana@example.com", "first_name": "Ana", "properties": {"LTV": 1.5}}
+    ana = DeliveryRow(number=7, match_value="ana@box.example", fields=fields, external_id="P1")
+    named = {"email": "ana@box.example", "first_name": "Ana", "properties": {"LTV": 1.5}}
     unset = {"meta": {"patch_properties": {"unset": ["Tier"]}}}
     whole = named | {"title": None, "location": {"city": "Genoa"}}
     profile = {"type": "profile", "attributes": whole, **unset}
@@ -322,7 +322,7 @@ def test_limits_come_from_the_headers_of_each_endpoint(offline: Klaviyo, alone: 
 
 def test_the_limit_of_a_second_is_kept_without_being_told() -> None:
     with Sandbox(people=60) as limited:
-        connect(limited).upsert([row(number, f"pace-{number}@example.com") for number in range(100)], match_key="email")
+        connect(limited).upsert([row(number, f"pace-{number}@box.example") for number in range(100)], match_key="email")
         seen = requests.get(f"{limited.url}/_sandbox/requests", timeout=10).json()["systems"]["klaviyo"]
     assert {one["status"] for one in seen} == {201}
 
@@ -341,7 +341,7 @@ def test_a_throttle_that_says_how_long_is_waited_for(offline: Klaviyo, alone: re
 def test_a_job_is_two_requests_for_fields_and_membership(klaviyo: Klaviyo) -> None:
     audience = klaviyo.ensure_audience("Two requests")
     calls = klaviyo.calls
-    rows = [row(number, f"job-{number}@example.com", first_name="Ana", LTV=number) for number in range(2_000)]
+    rows = [row(number, f"job-{number}@box.example", first_name="Ana", LTV=number) for number in range(2_000)]
     assert {outcome.status for outcome in import_(klaviyo, rows, audience=audience)} == {Status.ACCEPTED}
     assert klaviyo.calls - calls == klaviyo.requests_for(Operation.ADD, 2_000, in_audience=True) == 2
     assert len(list(klaviyo.read_back(audience))) == 2_000
@@ -350,10 +350,10 @@ def test_a_job_is_two_requests_for_fields_and_membership(klaviyo: Klaviyo) -> No
 def test_malformed_rows_are_left_out_before_they_spoil_the_job(klaviyo: Klaviyo) -> None:
     calls = klaviyo.calls
     rows = [
-        row(1, "good-1@example.com"),
+        row(1, "good-1@box.example"),
         row(2, "bad@@example"),
-        row(3, "good-2@example.com", phone_number="555"),
-        row(4, "good-3@example.com", phone_number="+14155550143"),
+        row(3, "good-2@box.example", phone_number="555"),
+        row(4, "good-3@box.example", phone_number="+14155550143"),
     ]
     outcomes = import_(klaviyo, rows)
     assert statuses(outcomes) == [
@@ -367,10 +367,10 @@ def test_malformed_rows_are_left_out_before_they_spoil_the_job(klaviyo: Klaviyo)
 
 
 def test_a_job_that_is_refused_for_some_goes_without_them(offline: Klaviyo, alone: responses.RequestsMock) -> None:
-    rows = [row(number, f"p{number}@example.com") for number in range(4)]
+    rows = [row(number, f"p{number}@box.example") for number in range(4)]
     place = "/data/attributes/profiles/data/{}/attributes/email"
     faults = [
-        fault("invalid", "p1@example.com is not deliverable.", place.format(1)),
+        fault("invalid", "p1@box.example is not deliverable.", place.format(1)),
         fault("duplicate", "again", place.format(3)),
     ]
     first = alone.post(JOBS, status=400, json={"errors": faults})
@@ -383,7 +383,7 @@ def test_a_job_that_is_refused_for_some_goes_without_them(offline: Klaviyo, alon
         ("accepted", None),
         ("rejected", "duplicate"),
     ]
-    assert "p1@example.com" not in str(outcomes[1].reason)
+    assert "p1@box.example" not in str(outcomes[1].reason)
     assert [len(sent(tried.calls[0])["data"]["attributes"]["profiles"]["data"]) for tried in (first, again)] == [4, 2]
 
 
@@ -393,7 +393,7 @@ def test_a_job_that_is_refused_over_and_over_is_left_to_the_engine(
     one = fault("invalid", "no", "/data/attributes/profiles/data/0/attributes/email")
     alone.post(JOBS, status=400, json={"errors": [one]})
     with pytest.raises(RefusedError):
-        import_(offline, [row(number, f"p{number}@example.com") for number in range(50)])
+        import_(offline, [row(number, f"p{number}@box.example") for number in range(50)])
     assert offline.calls == 5
 
 
@@ -401,13 +401,13 @@ def test_a_list_that_is_gone_stops_the_sync(offline: Klaviyo, alone: responses.R
     gone = fault("not_found", "A list with id L9 does not exist.", "/data/relationships/lists/data/0/id")
     alone.post(JOBS, status=400, json={"errors": [gone]})
     with pytest.raises(NotFoundError, match="L9"):
-        import_(offline, [row(1, "ana@example.com")], audience="L9")
+        import_(offline, [row(1, "ana@box.example")], audience="L9")
 
 
 def test_import_errors_find_their_rows(offline: Klaviyo, alone: responses.RequestsMock) -> None:
     """By the pointer, by what the vendor repeats of the row, and over all pages."""
     pointed = {"attributes": fault("invalid", "phone", "/data/attributes/profiles/data/0/attributes/phone_number")}
-    repeated = fault("duplicate", "p2@example.com is taken", "") | {"original_payload": {"email": "P2@example.com"}}
+    repeated = fault("duplicate", "p2@box.example is taken", "") | {"original_payload": {"email": "P2@box.example"}}
     alone.post(JOBS, status=202, json=job_of("queued"))
     alone.get(f"{JOBS}/J1", json=job_of(failed=2))
     more = {"next": "https://a.klaviyo.com/api/elsewhere?page%5Bcursor%5D=c2"}
@@ -419,9 +419,9 @@ def test_import_errors_find_their_rows(offline: Klaviyo, alone: responses.Reques
         match=[matchers.query_param_matcher({**first, "page[cursor]": "c2"})],
         json={"data": [{"attributes": repeated}], "links": {"next": None}},
     )
-    outcomes = import_(offline, [row(number, f"p{number}@example.com") for number in range(3)])
+    outcomes = import_(offline, [row(number, f"p{number}@box.example") for number in range(3)])
     assert statuses(outcomes) == [("rejected", "invalid"), ("accepted", None), ("rejected", "duplicate")]
-    assert "p2@example.com" not in str(outcomes[2].reason).lower()
+    assert "p2@box.example" not in str(outcomes[2].reason).lower()
 
 
 @pytest.mark.parametrize("named", [True, False])
@@ -432,9 +432,9 @@ def test_failures_that_name_no_row_are_told_from_what_was_imported(
     alone.post(JOBS, status=202, json=job_of("queued"))
     alone.get(f"{JOBS}/J1", json=job_of(failed=1))
     alone.get(f"{JOBS}/J1/import-errors", json={"data": errors, "links": {}})
-    there = [{"id": f"K{number}", "attributes": {"email": f"P{number}@example.com"}} for number in (0, 2)]
+    there = [{"id": f"K{number}", "attributes": {"email": f"P{number}@box.example"}} for number in (0, 2)]
     alone.get(f"{JOBS}/J1/profiles", json={"data": there, "links": {}})
-    outcomes = import_(offline, [row(number, f"p{number}@example.com") for number in range(3)])
+    outcomes = import_(offline, [row(number, f"p{number}@box.example") for number in range(3)])
     code = "internal" if named else "not_imported"
     assert statuses(outcomes) == [("accepted", None), ("rejected", code), ("accepted", None)]
 
@@ -444,25 +444,25 @@ def test_a_cancelled_job_is_tried_again_and_a_forgotten_one_is_refused(
 ) -> None:
     alone.post(JOBS, status=202, json=job_of("queued"))
     alone.get(f"{JOBS}/J1", json=job_of("cancelled", failed=None))
-    assert statuses(import_(offline, [row(1, "ana@example.com")])) == [("retry_later", "job_cancelled")]
+    assert statuses(import_(offline, [row(1, "ana@box.example")])) == [("retry_later", "job_cancelled")]
     alone.get(f"{JOBS}/J2", status=404, json={"errors": [fault("not_found", "no job", "/data")]})
     with pytest.raises(RefusedError, match="no longer knows"):
         offline.poll_job(str(JobId(id="J2", match_key="email")))
 
 
 def test_a_job_of_mode_update_knows_people_by_id_and_creates_nobody(sandbox: Sandbox, klaviyo: Klaviyo) -> None:
-    [ana] = klaviyo.upsert([row(1, "job-update@example.com", first_name="Ana")], match_key="email")
+    [ana] = klaviyo.upsert([row(1, "job-update@box.example", first_name="Ana")], match_key="email")
     rows = [
-        row(1, "job-update@example.com", city="Turin"),
-        row(2, "job-nobody@example.com", city="Turin"),
-        row(3, "job-renamed@example.com", ana.external_id, last_name="Li"),
+        row(1, "job-update@box.example", city="Turin"),
+        row(2, "job-nobody@box.example", city="Turin"),
+        row(3, "job-renamed@box.example", ana.external_id, last_name="Li"),
     ]
     outcomes = import_(klaviyo, rows[:2], creates=False, operation=Operation.UPDATE)
     assert statuses(outcomes) == [("accepted", None), ("rejected", "not_found")]
     assert statuses(import_(klaviyo, rows[2:], creates=False)) == [("accepted", None)]
     assert statuses(import_(klaviyo, rows[1:2], creates=False)) == [("rejected", "not_found")]
     held = people(sandbox)
-    assert (held["job-update@example.com"]["fields"]["last_name"], "job-renamed@example.com" in held) == ("Li", False)
+    assert (held["job-update@box.example"]["fields"]["last_name"], "job-renamed@box.example" in held) == ("Li", False)
 
 
 def test_a_job_id_keeps_who_was_left_out_in_few_letters() -> None:
@@ -491,13 +491,13 @@ def test_of_lists_made_at_once_everybody_takes_the_oldest(offline: Klaviyo, alon
 
 def test_a_profile_that_is_gone_does_not_keep_the_others_out(klaviyo: Klaviyo) -> None:
     audience = klaviyo.ensure_audience("Some gone")
-    [ana] = klaviyo.upsert([row(1, "there@example.com")], match_key="email")
-    rows = [row(1, "there@example.com", ana.external_id), row(2, "gone@example.com", "01GONE")]
-    rows.append(row(3, "stranger@example.com"))
+    [ana] = klaviyo.upsert([row(1, "there@box.example")], match_key="email")
+    rows = [row(1, "there@box.example", ana.external_id), row(2, "gone@box.example", "01GONE")]
+    rows.append(row(3, "stranger@box.example"))
     added = klaviyo.add_members(audience, rows, match_key="email")
     gone = ("rejected", "record_missing")
     assert statuses(added) == [("accepted", None), gone, gone]
-    assert list(klaviyo.read_back(audience)) == ["there@example.com"]
+    assert list(klaviyo.read_back(audience)) == ["there@box.example"]
     assert statuses(klaviyo.remove_members(audience, rows, match_key="email")) == [("accepted", None)] * 3
     assert list(klaviyo.read_back(audience)) == []
 
@@ -506,20 +506,20 @@ def test_who_was_merged_is_taken_out_by_the_address(offline: Klaviyo, alone: res
     gone = {"errors": [fault("not_found", "A profile with id OLD does not exist.", "/data/0/id")]}
     alone.delete(MEMBERS, status=404, json=gone)
     alone.get(f"{ROOT}/profiles", json={"data": [], "links": {}})
-    merged = {"id": "NEW", "attributes": {"email": "Ana@example.com"}}
+    merged = {"id": "NEW", "attributes": {"email": "Ana@box.example"}}
     alone.get(f"{ROOT}/profiles", json={"data": [merged], "links": {}})
     out = alone.delete(MEMBERS, status=204)
-    rows = [row(1, "ana@example.com", "OLD")]
+    rows = [row(1, "ana@box.example", "OLD")]
     assert statuses(offline.remove_members("L1", rows, match_key="email")) == [("accepted", None)]
     assert sent(out.calls[0]) == {"data": [{"type": "profile", "id": "NEW"}]}
 
 
 def test_who_was_merged_is_changed_by_the_address(offline: Klaviyo, alone: responses.RequestsMock) -> None:
     alone.patch(f"{ROOT}/profiles/OLD", status=404, json={"errors": [fault("not_found", "gone", "/data")]})
-    found = {"data": [{"id": "NEW", "attributes": {"email": "ana@example.com"}}], "links": {}}
+    found = {"data": [{"id": "NEW", "attributes": {"email": "ana@box.example"}}], "links": {}}
     alone.get(f"{ROOT}/profiles", json=found)
     alone.patch(f"{ROOT}/profiles/NEW", json={"data": {}})
-    [outcome] = offline.update([row(1, "ana@example.com", "OLD", title="Dr")], match_key="email")
+    [outcome] = offline.update([row(1, "ana@box.example", "OLD", title="Dr")], match_key="email")
     assert (outcome.status, outcome.external_id) == (Status.ACCEPTED, "NEW")
 
 
@@ -527,20 +527,20 @@ def test_who_was_merged_is_changed_by_the_address(offline: Klaviyo, alone: respo
 
 
 def test_an_erased_person_is_gone_with_the_address_and_the_profile(sandbox: Sandbox, klaviyo: Klaviyo) -> None:
-    rows = [row(1, "erase-1@example.com"), row(2, "erase-2@example.com"), row(3, "erase-never@example.com")]
+    rows = [row(1, "erase-1@box.example"), row(2, "erase-2@box.example"), row(3, "erase-never@box.example")]
     made = klaviyo.upsert(rows[:2], match_key="email")
-    renamed = row(2, "erase-before@example.com", made[1].external_id)
+    renamed = row(2, "erase-before@box.example", made[1].external_id)
     outcomes = klaviyo.erase([rows[0], renamed, rows[2]], match_key="email")
     assert {outcome.status for outcome in outcomes} == {Status.ACCEPTED_ASYNC}
     assert not {one.match_value for one in rows} & set(people(sandbox))
 
 
 def test_one_identifier_goes_with_each_erasure(offline: Klaviyo, alone: responses.RequestsMock) -> None:
-    found = {"data": [{"id": "P1", "attributes": {"email": "ana@example.com"}}], "links": {}}
+    found = {"data": [{"id": "P1", "attributes": {"email": "ana@box.example"}}], "links": {}}
     alone.get(f"{ROOT}/profiles", json=found)
     job = alone.post(f"{ROOT}/data-privacy-deletion-jobs", status=202)
-    offline.erase([row(1, "ana@example.com", "P1")], match_key="email")
-    person = {"type": "profile", "attributes": {"email": "ana@example.com"}}
+    offline.erase([row(1, "ana@box.example", "P1")], match_key="email")
+    person = {"type": "profile", "attributes": {"email": "ana@box.example"}}
     assert [sent(call)["data"]["attributes"]["profile"]["data"] for call in job.calls] == [person]
 
 
@@ -552,7 +552,7 @@ def test_one_identifier_goes_with_each_erasure(offline: Klaviyo, alone: response
 )
 def test_a_key_that_may_not_write_is_named(sandbox: Sandbox, key: str, error: type[Exception]) -> None:
     with pytest.raises(error) as raised:
-        connect(sandbox, key).upsert([row(1, "ana@example.com")], match_key="email")
+        connect(sandbox, key).upsert([row(1, "ana@box.example")], match_key="email")
     assert getattr(raised.value, "remedy", None)
     assert key not in str(raised.value)
 

@@ -43,11 +43,11 @@ def seen() -> Iterator[list[Exchange]]:
         url = sandbox.system_url("klaviyo")
         klaviyo = Klaviyo(KlaviyoSettings.model_validate({"base_url": f"{url}/api", "access_token": KEY}))
         audience = klaviyo.ensure_audience("VIP")
-        people = _rows("ana@example.com", "ben@example.com", "bad@@example")
+        people = _rows("ana@box.example", "ben@box.example", "bad@@example")
         klaviyo.upsert(people, match_key="email")
         klaviyo.update(people[:2], match_key="email")
         klaviyo.add_members(audience, people[:2], match_key="email")
-        taken = [*people[:2], DeliveryRow(number=9, match_value="cy@example.com", fields={"phone_number": "+1555"})]
+        taken = [*people[:2], DeliveryRow(number=9, match_value="cy@box.example", fields={"phone_number": "+1555"})]
         job = klaviyo.submit_job(
             Operation.ADD, taken, match_key="email", audience_id=audience, creates=True, label="specification"
         )

@@ -17,7 +17,7 @@ from millstream.sandbox import Sandbox
 from millstream.state.ledger.journal import Journal
 from millstream.state.store import DuckDBStore
 
-ANA, BEN = "ana-leaves@example.com", "ben-stays@example.com"
+ANA, BEN = "ana-leaves@box.example", "ben-stays@box.example"
 
 
 @pytest.fixture(scope="module")

@@ -23,7 +23,7 @@ from millstream.state.http import Retries
 SYSTEM = "mailchimp"
 ROOT = "https://mailchimp.test/3.0"
 LIST = f"{ROOT}/lists/a1b2c3d4e5"
-NEW = "new-person@example.com"
+NEW = "new-person@box.example"
 
 
 @pytest.fixture(scope="module")
@@ -105,10 +105,10 @@ def test_who_may_not_be_mailed_is_suppressed_and_left_so(sandbox: Sandbox, statu
 
 def test_no_request_can_change_a_status(offline: Mailchimp, alone: responses.RequestsMock) -> None:
     """Whatever happens between two requests: none of them says what an existing person's status should be."""
-    exists = {"email_address": "ANA@example.com", "error": "exists", "error_code": "ERROR_CONTACT_EXISTS"}
+    exists = {"email_address": "ANA@box.example", "error": "exists", "error_code": "ERROR_CONTACT_EXISTS"}
     alone.post(LIST, json={"new_members": [], "updated_members": [], "errors": [exists]})
-    alone.put(f"{LIST}/members/{member_id('ana@example.com')}", json={"id": "x", "status": "subscribed"})
-    offline.upsert([row(1, "ana@example.com", FNAME="Ana")], match_key="email")
+    alone.put(f"{LIST}/members/{member_id('ana@box.example')}", json={"id": "x", "status": "subscribed"})
+    offline.upsert([row(1, "ana@box.example", FNAME="Ana")], match_key="email")
     batch, put = (orjson.loads(call.request.body or b"") for call in alone.calls)
     assert batch["update_existing"] is False
     assert "status" not in put
@@ -118,17 +118,17 @@ def test_no_request_can_change_a_status(offline: Mailchimp, alone: responses.Req
 @pytest.mark.parametrize(
     ("fault", "outcome"),
     [
-        ({"error": "ana@example.com is in a compliance state.", "error_code": "ERROR_GENERIC"}, "compliance_state"),
-        ({"error": "ana@example.com was permanently deleted.", "error_code": "ERROR_GENERIC"}, "forgotten"),
+        ({"error": "ana@box.example is in a compliance state.", "error_code": "ERROR_GENERIC"}, "compliance_state"),
+        ({"error": "ana@box.example was permanently deleted.", "error_code": "ERROR_GENERIC"}, "forgotten"),
     ],
 )
 def test_whom_the_vendor_does_not_take_back_is_suppressed(
     offline: Mailchimp, alone: responses.RequestsMock, fault: dict[str, str], outcome: str
 ) -> None:
-    alone.post(LIST, json={"errors": [{"email_address": "ana@example.com", **fault}]})
-    [found] = offline.upsert([row(1, "ana@example.com")], match_key="email")
+    alone.post(LIST, json={"errors": [{"email_address": "ana@box.example", **fault}]})
+    [found] = offline.upsert([row(1, "ana@box.example")], match_key="email")
     assert (found.status, found.code) == (Status.SUPPRESSED, outcome)
-    assert "ana@example.com" not in str(found.reason)
+    assert "ana@box.example" not in str(found.reason)
 
 
 @pytest.mark.parametrize(
@@ -142,7 +142,7 @@ def test_whom_the_vendor_does_not_take_back_is_suppressed(
 def test_a_refusal_of_one_person_is_read(
     offline: Mailchimp, alone: responses.RequestsMock, title: str, expected: tuple[str, str]
 ) -> None:
-    email = "ana@example.com"
+    email = "ana@box.example"
     problem = {"title": title, "status": 400, "detail": f"{email} will not do", "errors": [{"field": "a"}]}
     alone.put(f"{LIST}/members/{member_id(email)}", status=400, json=problem)
     outcomes = offline.upsert([row(1, email, member_id(email))], match_key="email")
@@ -161,7 +161,7 @@ def test_new_people_get_the_status_of_the_settings(sandbox: Sandbox) -> None:
 
 def test_known_people_are_changed_and_keep_their_status(sandbox: Sandbox, mailchimp: Mailchimp) -> None:
     email = with_status(sandbox, "subscribed")
-    outcomes = mailchimp.upsert([row(1, email, FNAME="Changed"), row(2, "second@example.com")], match_key="email")
+    outcomes = mailchimp.upsert([row(1, email, FNAME="Changed"), row(2, "second@box.example")], match_key="email")
     assert statuses(outcomes) == [("accepted", None)] * 2
     assert outcomes[0].external_id == member_id(email)
     found = members(sandbox)[email]
@@ -175,7 +175,7 @@ def test_acknowledged_people_are_not_sent_as_new(mailchimp: Mailchimp, sandbox: 
 
 
 def test_values_are_text_and_none_clears(mailchimp: Mailchimp, sandbox: Sandbox) -> None:
-    email = "values@example.com"
+    email = "values@box.example"
     mailchimp.upsert([row(1, email, FNAME=1e21, LNAME="Li")], match_key="email")
     mailchimp.upsert([row(1, email, LNAME=None)], match_key="email")
     fields = members(sandbox)[email]["merge_fields"]
@@ -183,14 +183,14 @@ def test_values_are_text_and_none_clears(mailchimp: Mailchimp, sandbox: Sandbox)
 
 
 def test_five_hundred_go_in_one_request(mailchimp: Mailchimp) -> None:
-    outcomes = mailchimp.upsert([row(n, f"batch-{n}@example.com") for n in range(500)], match_key="email")
+    outcomes = mailchimp.upsert([row(n, f"batch-{n}@box.example") for n in range(500)], match_key="email")
     assert {outcome.status for outcome in outcomes} == {Status.ACCEPTED}
     assert mailchimp.calls == 1
 
 
 def test_refused_rows_leave_the_others_in(mailchimp: Mailchimp, faults: Any) -> None:
     faults(kind="refuse_rows", share=0.2)
-    outcomes = mailchimp.upsert([row(n, f"part-{n}@example.com") for n in range(60)], match_key="email")
+    outcomes = mailchimp.upsert([row(n, f"part-{n}@box.example") for n in range(60)], match_key="email")
     refused = [outcome for outcome in outcomes if outcome.status is Status.REJECTED]
     assert 0 < len(refused) < 30
     assert all(outcome.code and outcome.reason for outcome in refused)
@@ -205,7 +205,7 @@ def test_a_row_that_the_answer_leaves_out_is_sent_by_itself(offline: Mailchimp, 
 def test_what_was_done_counts_when_the_vendor_fails_in_between(
     offline: Mailchimp, alone: responses.RequestsMock
 ) -> None:
-    emails = [f"fails-{number}@example.com" for number in range(30)]
+    emails = [f"fails-{number}@box.example" for number in range(30)]
     alone.put(f"{LIST}/members/{member_id(emails[0])}", json={"id": "0", "status": "subscribed"})
     for email in emails[1:]:
         alone.put(f"{LIST}/members/{member_id(email)}", status=503, json={"title": "Maintenance"})
@@ -218,11 +218,11 @@ def test_what_was_done_counts_when_the_vendor_fails_in_between(
 
 def test_update_changes_who_is_there(mailchimp: Mailchimp, sandbox: Sandbox) -> None:
     email, gone = with_status(sandbox, "subscribed"), with_status(sandbox, "unsubscribed")
-    rows = [row(1, email, LNAME="Updated"), row(2, "nobody@example.com", LNAME="X"), row(3, gone, LNAME="X")]
+    rows = [row(1, email, LNAME="Updated"), row(2, "nobody@box.example", LNAME="X"), row(3, gone, LNAME="X")]
     outcomes = mailchimp.update(rows, match_key="email")
     assert statuses(outcomes) == [("accepted", None), ("rejected", "not_on_list"), ("suppressed", "unsubscribed")]
     assert members(sandbox)[email]["merge_fields"]["LNAME"] == "Updated"
-    assert "nobody@example.com" not in members(sandbox)
+    assert "nobody@box.example" not in members(sandbox)
 
 
 # Merge fields
@@ -262,7 +262,7 @@ def test_a_tag_that_the_search_does_not_find_is_looked_up(offline: Mailchimp, al
 
 def test_who_is_not_on_the_list_cannot_be_tagged(mailchimp: Mailchimp) -> None:
     tag = mailchimp.ensure_audience("Strangers")
-    assert statuses(mailchimp.add_members(tag, [row(1, "stranger@example.com")], match_key="email")) == [
+    assert statuses(mailchimp.add_members(tag, [row(1, "stranger@box.example")], match_key="email")) == [
         ("rejected", "not_on_list")
     ]
 
@@ -292,7 +292,7 @@ def test_an_error_on_removal_counts_only_if_the_tag_is_still_there(
 
 def test_read_back_has_everyone_with_the_tag(mailchimp: Mailchimp, faults: Any) -> None:
     tag = mailchimp.ensure_audience("Read back")
-    rows = [row(number, f"Back-{number}@example.com") for number in range(250)]
+    rows = [row(number, f"Back-{number}@box.example") for number in range(250)]
     mailchimp.upsert(rows, match_key="email")
     mailchimp.add_members(tag, rows, match_key="email")
     faults(kind="short_page", times=2)
@@ -308,12 +308,12 @@ def test_a_missing_tag_stops_the_sync(mailchimp: Mailchimp) -> None:
 
 
 def test_archived_people_are_not_mailed_and_come_back_when_written(mailchimp: Mailchimp, sandbox: Sandbox) -> None:
-    person = [row(1, "archive-me@example.com", FNAME="Ana")]
+    person = [row(1, "archive-me@box.example", FNAME="Ana")]
     mailchimp.upsert(person, match_key="email")
     assert statuses(mailchimp.archive(person, match_key="email")) == [("accepted", None)]
-    assert members(sandbox)["archive-me@example.com"]["status"] == "archived"
+    assert members(sandbox)["archive-me@box.example"]["status"] == "archived"
     assert statuses(mailchimp.upsert(person, match_key="email")) == [("accepted", None)]
-    assert members(sandbox)["archive-me@example.com"]["status"] == "transactional"
+    assert members(sandbox)["archive-me@box.example"]["status"] == "transactional"
 
 
 @pytest.mark.parametrize("status", ["unsubscribed", "cleaned"])
@@ -335,10 +335,10 @@ def test_who_was_archived_meanwhile_counts_as_archived(offline: Mailchimp, alone
 
 
 def test_an_erased_person_is_suppressed_for_good(mailchimp: Mailchimp, sandbox: Sandbox) -> None:
-    person = [row(1, "erase-me@example.com")]
+    person = [row(1, "erase-me@box.example")]
     mailchimp.upsert(person, match_key="email")
     assert statuses(mailchimp.erase(person, match_key="email")) == [("accepted", None)]
-    assert "erase-me@example.com" not in members(sandbox)
+    assert "erase-me@box.example" not in members(sandbox)
     assert statuses(mailchimp.upsert(person, match_key="email")) == [("suppressed", "forgotten")]
 
 

@@ -121,29 +121,29 @@ def done(mailchimp: Mailchimp, job_id: str, rows: Sequence[DeliveryRow]) -> list
 
 
 def test_a_thousand_changes_take_four_requests(mailchimp: Mailchimp, sandbox: Sandbox) -> None:
-    rows = [row(number, f"job-{number}@example.com", FNAME="Ana") for number in range(1000)]
+    rows = [row(number, f"job-{number}@box.example", FNAME="Ana") for number in range(1000)]
     mailchimp.upsert(rows[:1], match_key="email")
     before = mailchimp.calls
     job_id = submit(mailchimp, rows)
     assert set(done(mailchimp, job_id, rows)) == {("accepted", None)}
     assert mailchimp.calls - before == mailchimp.requests_for(Operation.UPDATE, 1000, in_audience=True) == 4
-    assert first_names(sandbox)["job-999@example.com"] == "Ana"
+    assert first_names(sandbox)["job-999@box.example"] == "Ana"
 
 
 def test_each_row_gets_its_own_outcome_and_nobody_is_resubscribed(
     mailchimp: Mailchimp, account: Account, sandbox: Sandbox
 ) -> None:
-    mailchimp.upsert([row(1, "own@example.com")], match_key="email")
-    mailchimp.erase([row(2, "gone@example.com")], match_key="email")
-    gone, unsubscribed = "to-forget@example.com", with_status(sandbox, "unsubscribed")
+    mailchimp.upsert([row(1, "own@box.example")], match_key="email")
+    mailchimp.erase([row(2, "gone@box.example")], match_key="email")
+    gone, unsubscribed = "to-forget@box.example", with_status(sandbox, "unsubscribed")
     mailchimp.upsert([DeliveryRow(number=1, match_value=gone, fields={})], match_key="email")
     mailchimp.erase([row(1, gone)], match_key="email")
     rows = [
-        row(7, "own@example.com", FNAME="Ana"),
+        row(7, "own@box.example", FNAME="Ana"),
         row(3, unsubscribed, FNAME="Ben"),
         row(9, "bad@@example", FNAME="Cem"),
         row(4, gone, FNAME="Dan"),
-        row(8, "OWN@example.com", FNAME="Eva"),
+        row(8, "OWN@box.example", FNAME="Eva"),
     ]
     job_id = submit(mailchimp, rows)
     outcomes = done(mailchimp, job_id, rows)
@@ -156,21 +156,21 @@ def test_each_row_gets_its_own_outcome_and_nobody_is_resubscribed(
         ("suppressed", "forgotten"),
         ("accepted", None),
     ]
-    assert first_names(sandbox)["own@example.com"] == "Eva"
+    assert first_names(sandbox)["own@box.example"] == "Eva"
     assert state(sandbox)["resubscribed"] == []
 
 
 def test_a_job_of_the_mode_update_creates_nobody(mailchimp: Mailchimp, sandbox: Sandbox) -> None:
     known = with_status(sandbox, "subscribed")
-    rows = [row(1, known, LNAME="Li"), row(2, "nobody-yet@example.com", LNAME="Li")]
+    rows = [row(1, known, LNAME="Li"), row(2, "nobody-yet@box.example", LNAME="Li")]
     job_id = submit(mailchimp, rows, creates=False)
     assert done(mailchimp, job_id, rows) == [("accepted", None), ("rejected", "not_on_list")]
-    assert "nobody-yet@example.com" not in first_names(sandbox)
+    assert "nobody-yet@box.example" not in first_names(sandbox)
 
 
 def test_a_job_says_how_far_it_is(mailchimp: Mailchimp, account: Account) -> None:
     account.batches.seconds = 3600
-    job_id = submit(mailchimp, [row(1, "slow@example.com", FNAME="Ana")])
+    job_id = submit(mailchimp, [row(1, "slow@box.example", FNAME="Ana")])
     assert mailchimp.poll_job(job_id) == JobProgress(done=False, share=0.0)
 
 
@@ -207,7 +207,7 @@ def test_an_answer_of_an_operation_is_read(
 ) -> None:
     ended(alone)
     alone.get(LINK, body=archive({"operation_id": "plan_1-0-9:1", **answer}))
-    assert done(offline, "plan_1-0-9@b1", [row(1, "ana@example.com")]) == [expected]
+    assert done(offline, "plan_1-0-9@b1", [row(1, "ana@box.example")]) == [expected]
 
 
 def test_the_key_does_not_go_to_the_store_of_the_results(offline: Mailchimp, alone: responses.RequestsMock) -> None:
@@ -223,7 +223,7 @@ def test_rows_whose_results_are_gone_are_tried_again(
 ) -> None:
     ended(alone)
     alone.get(LINK, status=status, body="<Error/>")
-    assert done(offline, "plan_1-0-9@b1", [row(1, "ana@example.com")]) == [("retry_later", "results_gone")]
+    assert done(offline, "plan_1-0-9@b1", [row(1, "ana@box.example")]) == [("retry_later", "results_gone")]
 
 
 def test_a_job_that_the_vendor_forgot_counts_as_refused(mailchimp: Mailchimp) -> None:
@@ -236,7 +236,7 @@ def test_a_missing_list_is_not_taken_for_missing_people(offline: Mailchimp, alon
     alone.get(LINK, body=archive({"operation_id": "plan_1-0-9:1", "status_code": 404, "response": "{}"}))
     alone.get(f"{ROOT}/lists/a1", status=404, json={"title": "Resource Not Found"})
     with pytest.raises(NotFoundError, match="no list"):
-        done(offline, "plan_1-0-9@b1", [row(1, "ana@example.com")])
+        done(offline, "plan_1-0-9@b1", [row(1, "ana@box.example")])
 
 
 # Jobs whose submission got no answer
@@ -247,7 +247,7 @@ def test_a_job_whose_answer_is_lost_is_found_and_not_sent_again(
     mailchimp: Mailchimp, account: Account, faults: Any, seconds: float
 ) -> None:
     account.batches.seconds = seconds
-    rows = [row(1, "lost@example.com", FNAME="Ana")]
+    rows = [row(1, "lost@box.example", FNAME="Ana")]
     submit(mailchimp, rows, label="plan_0-0-1")
     faults(kind="reset", when="after", method="POST", path="/batches$", times=1)
     job_id = submit(mailchimp, rows)
@@ -261,7 +261,7 @@ def test_a_job_that_never_came_is_not_found(mailchimp: Mailchimp, faults: Any) -
     assert mailchimp.find_job("plan_1-0-9") is None
     faults(kind="reset", when="before", method="POST", path="/batches$", times=1)
     with pytest.raises(UnknownOutcomeError):
-        submit(mailchimp, [row(1, "never@example.com", FNAME="Ana")])
+        submit(mailchimp, [row(1, "never@box.example", FNAME="Ana")])
 
 
 def test_jobs_of_others_are_waited_for_and_their_results_are_not_taken_for_ours(
@@ -269,7 +269,7 @@ def test_jobs_of_others_are_waited_for_and_their_results_are_not_taken_for_ours(
 ) -> None:
     account.batches.seconds = 3600
     for label in ("plan_0-0-1", "plan_0-1-1"):
-        submit(mailchimp, [row(1, "other@example.com", FNAME="Old")], label=label)
+        submit(mailchimp, [row(1, "other@box.example", FNAME="Old")], label=label)
     found = mailchimp.find_job("plan_1-0-9")
     assert found is not None
     first = account.batches._jobs[JobId.parse(found).ids[0]]
@@ -277,7 +277,7 @@ def test_jobs_of_others_are_waited_for_and_their_results_are_not_taken_for_ours(
     first.results = []
     assert not mailchimp.poll_job(found).done
     account.batches.seconds = 0.0
-    assert done(mailchimp, found, [row(1, "other@example.com")]) == [("retry_later", "not_in_results")]
+    assert done(mailchimp, found, [row(1, "other@box.example")]) == [("retry_later", "not_in_results")]
 
 
 # A whole sync
@@ -334,7 +334,7 @@ def want(delivery: Delivery, name: str) -> None:
         connection.execute("CREATE SCHEMA IF NOT EXISTS crm")
         connection.execute("DROP TABLE IF EXISTS crm.wanted")
         connection.execute(
-            f"CREATE TABLE crm.wanted AS SELECT 'whole-' || i || '@example.com' AS email, '{name}' AS name"
+            f"CREATE TABLE crm.wanted AS SELECT 'whole-' || i || '@box.example' AS email, '{name}' AS name"
             " FROM range(600) AS numbers(i)"
         )
 

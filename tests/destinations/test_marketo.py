@@ -59,7 +59,7 @@ def connector(alone: responses.RequestsMock) -> Marketo:
 
 
 def new() -> str:
-    return f"m-{uuid4().hex[:10]}@example.com"
+    return f"m-{uuid4().hex[:10]}@box.example"
 
 
 def upsert(marketo: Marketo, *rows: DeliveryRow, match_key: str = "email") -> Any:
@@ -84,7 +84,7 @@ def test_each_row_has_the_outcome_that_marketo_gives_it(marketo: Marketo) -> Non
 
 def test_faults_of_the_instance_at_one_row_are_tried_later(alone: responses.RequestsMock, connector: Marketo) -> None:
     alone.post(LEADS, json=results(skipped("611"), {"status": "skipped"}, skipped("1021", "Company update")))
-    outcomes = upsert(connector, row("a@example.com"), row("b@example.com", 2), row("c@example.com", 3))
+    outcomes = upsert(connector, row("a@box.example"), row("b@box.example", 2), row("c@box.example", 3))
     assert [outcome.status for outcome in outcomes] == [Status.RETRY_LATER, Status.REJECTED, Status.REJECTED]
     assert outcomes[2].fault == "configuration"
 
@@ -126,11 +126,11 @@ def test_a_missing_value_is_sent_as_null_and_the_key_only_once(
     alone: responses.RequestsMock, connector: Marketo
 ) -> None:
     alone.post(LEADS, json=results({"id": 5, "status": "updated"}))
-    upsert(connector, row("ana@example.com", email="other@example.com", firstName=None, visits="12"))
+    upsert(connector, row("ana@box.example", email="other@box.example", firstName=None, visits="12"))
     assert orjson.loads(alone.calls[-1].request.body) == {  # type: ignore[arg-type]
         "action": "createOrUpdate",
         "lookupField": "email",
-        "input": [{"email": "ana@example.com", "firstName": None, "visits": 12}],
+        "input": [{"email": "ana@box.example", "firstName": None, "visits": 12}],
     }
 
 
@@ -149,9 +149,9 @@ def test_people_are_found_by_our_id_where_a_field_holds_it(marketo: Marketo, san
 def test_the_partition_is_named_where_people_are_created(alone: responses.RequestsMock) -> None:
     alone.post(LEADS, json=results({"id": 5, "status": "created"}))
     connector = Marketo(settings(partition_name="Europe"))
-    upsert(connector, row("ana@example.com"))
+    upsert(connector, row("ana@box.example"))
     assert orjson.loads(alone.calls[-1].request.body)["partitionName"] == "Europe"  # type: ignore[arg-type]
-    connector.update([row("ana@example.com")], match_key="email")
+    connector.update([row("ana@box.example")], match_key="email")
     assert "partitionName" not in orjson.loads(alone.calls[-1].request.body)  # type: ignore[arg-type]
 
 
@@ -161,7 +161,7 @@ def test_the_partition_is_named_where_people_are_created(alone: responses.Reques
 def test_many_are_looked_up_in_one_request_and_all_pages_are_read(
     alone: responses.RequestsMock, connector: Marketo
 ) -> None:
-    everybody = [row(f"somebody.with.a.long.name.{number}@example.com", number) for number in range(300)]
+    everybody = [row(f"somebody.with.a.long.name.{number}@box.example", number) for number in range(300)]
     page = [{"id": number, "email": one.match_value.upper()} for number, one in enumerate(everybody)]
     alone.post(LEADS, json={**results(*page[:200]), "nextPageToken": "more==", "moreResult": True})
     alone.post(LEADS, json={**results(*page[200:]), "nextPageToken": "end==", "moreResult": False})
@@ -187,7 +187,7 @@ def test_somebody_is_erased_with_all_leads_that_have_the_address(marketo: Market
 
 
 def test_who_may_not_be_deleted_is_told(alone: responses.RequestsMock, connector: Marketo) -> None:
-    alone.get(LEADS, json=results({"id": 5, "email": "ana@example.com"}))
+    alone.get(LEADS, json=results({"id": 5, "email": "ana@box.example"}))
     alone.post(f"{ROOT}/rest/v1/leads/delete.json", json=results(skipped("1008", "Access denied", id=5)))
-    (outcome,) = connector.erase([row("ana@example.com", external_id="5")], match_key="email")
+    (outcome,) = connector.erase([row("ana@box.example", external_id="5")], match_key="email")
     assert (outcome.status, outcome.code) == (Status.REJECTED, "1008")

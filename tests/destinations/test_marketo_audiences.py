@@ -104,7 +104,7 @@ def test_who_unsubscribed_gets_no_other_address(marketo: Marketo, sandbox: Sandb
             city="Genoa",
         )
         for number, (one, address) in enumerate(
-            ((gone, f"{uuid4().hex}@example.com"), (stays, stays["match"]["email"]))
+            ((gone, f"{uuid4().hex}@box.example"), (stays, stays["match"]["email"]))
         )
     ]
     for write in (marketo.upsert, marketo.update):
@@ -121,10 +121,10 @@ def test_who_unsubscribed_gets_no_other_address(marketo: Marketo, sandbox: Sandb
 def test_who_unsubscribed_and_was_merged_gets_no_other_address(
     alone: responses.RequestsMock, connector: Marketo
 ) -> None:
-    winner = {"id": 8, "customerId": "C-1", "email": "old@example.com", "unsubscribed": True}
+    winner = {"id": 8, "customerId": "C-1", "email": "old@box.example", "unsubscribed": True}
     alone.get(LEADS, json=results())
     alone.get(LEADS, json=results(winner))
-    rows = [row("C-1", external_id="5", email="new@example.com"), row("C,2", 2, email="any@example.com")]
+    rows = [row("C-1", external_id="5", email="new@box.example"), row("C,2", 2, email="any@box.example")]
     outcomes = connector.upsert(rows, match_key="external_id")
     assert [outcome.code for outcome in outcomes] == ["unsubscribed", "comma_in_key"]
     assert "filterValues=C-1&" in str(alone.calls[-1].request.url)
@@ -175,9 +175,9 @@ def test_lists_are_made_only_where_a_folder_is_named(sandbox: Sandbox) -> None:
 
 
 def test_a_list_that_was_deleted_meanwhile_stops_the_sync(marketo: Marketo) -> None:
-    marketo.upsert([row("somebody@example.com")], match_key="email")
+    marketo.upsert([row("somebody@box.example")], match_key="email")
     with pytest.raises(NotFoundError, match="1013"):
-        marketo.add_members("4444", [row("somebody@example.com")], match_key="email")
+        marketo.add_members("4444", [row("somebody@box.example")], match_key="email")
 
 
 def test_somebody_with_several_leads_is_taken_out_with_all_of_them(marketo: Marketo, sandbox: Sandbox) -> None:
@@ -193,9 +193,9 @@ def test_somebody_with_several_leads_is_taken_out_with_all_of_them(marketo: Mark
 
 def test_who_was_merged_into_another_lead_is_taken_out_there(alone: responses.RequestsMock, connector: Marketo) -> None:
     alone.delete(LIST, json=results(skipped("1004", "Lead not found", id=5), skipped("1015", "Not in list", id=6)))
-    alone.get(LEADS, json=results({"id": 8, "email": "Ana@example.com"}))
+    alone.get(LEADS, json=results({"id": 8, "email": "Ana@box.example"}))
     alone.delete(LIST, json=results({"id": 8, "status": "removed"}))
-    leavers = [row("ana@example.com", 1, external_id="5"), row("ben@example.com", 2, external_id="6")]
+    leavers = [row("ana@box.example", 1, external_id="5"), row("ben@box.example", 2, external_id="6")]
     outcomes = connector.remove_members("7", leavers, match_key="email")
     assert [outcome.status for outcome in outcomes] == [Status.ACCEPTED] * 2
     assert [call.request.url for call in alone.calls if call.request.method == "DELETE"] == [
@@ -207,14 +207,14 @@ def test_who_was_merged_into_another_lead_is_taken_out_there(alone: responses.Re
 def test_memberships_that_marketo_refuses_are_rejected(alone: responses.RequestsMock, connector: Marketo) -> None:
     denied = skipped("1008", "Access denied to partition", id=5)
     alone.post(LIST, json=results(denied))
-    rows = [row("ana@example.com", 1, external_id="5"), row("ben@example.com", 2, external_id="6")]
+    rows = [row("ana@box.example", 1, external_id="5"), row("ben@box.example", 2, external_id="6")]
     outcomes = connector.add_members("7", rows, match_key="email")
     assert [(outcome.code, outcome.fault) for outcome in outcomes] == [
         ("1008", "configuration"),
         ("missing_from_answer", "vendor"),
     ]
     alone.delete(LIST, json=results(denied, skipped("1004", "Lead not found", id=6)))
-    alone.get(LEADS, json=results({"id": 9, "email": "ben@example.com"}))
+    alone.get(LEADS, json=results({"id": 9, "email": "ben@box.example"}))
     alone.delete(LIST, json=results({**denied, "id": 9}))
     outcomes = connector.remove_members("7", rows, match_key="email")
     assert [outcome.code for outcome in outcomes] == ["1008", "1008"]
@@ -222,19 +222,19 @@ def test_memberships_that_marketo_refuses_are_rejected(alone: responses.Requests
 
 def test_who_no_answer_names_is_not_taken_for_out(alone: responses.RequestsMock, connector: Marketo) -> None:
     alone.delete(LIST, json=results({"id": 5, "status": "removed"}))
-    alone.get(LEADS, json=results({"id": 9, "email": "cy@example.com"}))
+    alone.get(LEADS, json=results({"id": 9, "email": "cy@box.example"}))
     alone.delete(LIST, json=results())
     rows = [
-        row("ana@example.com", 1, external_id="5"),
-        row("ben@example.com", 2, external_id="6"),
-        row("cy@example.com", 3),
+        row("ana@box.example", 1, external_id="5"),
+        row("ben@box.example", 2, external_id="6"),
+        row("cy@box.example", 3),
     ]
     outcomes = connector.remove_members("7", rows, match_key="email")
     assert [outcome.code for outcome in outcomes] == [None, "missing_from_answer", "missing_from_answer"]
 
 
 def test_a_long_list_is_read_page_by_page(alone: responses.RequestsMock, connector: Marketo) -> None:
-    alone.get(LIST, json={**results({"id": 1, "email": "Ana@example.com", "customerId": "C-1"}), "nextPageToken": "a="})
+    alone.get(LIST, json={**results({"id": 1, "email": "Ana@box.example", "customerId": "C-1"}), "nextPageToken": "a="})
     alone.get(LIST, json=results({"id": 2, "customerId": "C-2"}, {"id": 3}))
-    assert list(connector.read_back("7")) == ["ana@example.com", "C-2", "3"]
+    assert list(connector.read_back("7")) == ["ana@box.example", "C-2", "3"]
     assert "nextPageToken=a%3D" in str(alone.calls[-1].request.url)

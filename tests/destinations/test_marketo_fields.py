@@ -97,9 +97,9 @@ def test_fields_are_made_with_the_type_of_their_column(marketo: Marketo, sandbox
     values: dict[str, Any] = dict(
         zip(mapped, ("Zoë", "12.50", "true", "2026-11-01 23:30:00", "2026-11-01 10:00:00+01"), strict=True)
     )
-    outcome = marketo.upsert([row("typed@example.com", **values)], match_key="email")[0]
+    outcome = marketo.upsert([row("typed@box.example", **values)], match_key="email")[0]
     assert outcome.status is Status.ACCEPTED
-    held = person(sandbox, "typed@example.com")["fields"]
+    held = person(sandbox, "typed@box.example")["fields"]
     assert marketo._fields.typed({list(mapped)[4]: "2026-11-01 10:00:00"}) == {
         list(mapped)[4]: "2026-11-01T10:00:00+00:00"
     }
@@ -149,5 +149,5 @@ def test_whole_numbers_are_sent_where_they_are_some(
     alone: responses.RequestsMock, connector: Marketo, value: Any, sent: object
 ) -> None:
     alone.post(LEADS, json=results({"id": 5, "status": "updated"}))
-    connector.update([row("ana@example.com", visits=value)], match_key="email")
+    connector.update([row("ana@box.example", visits=value)], match_key="email")
     assert orjson.loads(alone.calls[-1].request.body)["input"][0]["visits"] == sent  # type: ignore[arg-type]

@@ -109,18 +109,18 @@ def test_a_file_goes_with_its_list_and_holds_those_who_fill_the_same_fields(
 ) -> None:
     queued(alone)
     rows = [
-        row("ana@example.com", 1, firstName='Ana "A", B', visits=3.0),
-        row("ben@example.com", 2, firstName=None, visits=1),
-        row("cem@example.com", 3, firstName="Null", visits=1),
-        row("dan@example.com", 4, visits=1),
-        row("eva@example.com", 5, visits=2, firstName="Zoë"),
+        row("ana@box.example", 1, firstName='Ana "A", B', visits=3.0),
+        row("ben@box.example", 2, firstName=None, visits=1),
+        row("cem@box.example", 3, firstName="Null", visits=1),
+        row("dan@box.example", 4, visits=1),
+        row("eva@box.example", 5, visits=2, firstName="Zoë"),
     ]
     job = submit(connector, rows, into="7")
     assert str(asked(alone, BULK)[0].url) == f"{BULK}?format=csv&lookupField=email&listId=7"
     assert file_of(alone) == [
         "email,firstName,visits",
-        'ana@example.com,"Ana ""A"", B",3',
-        "eva@example.com,Zoë,2",
+        'ana@box.example,"Ana ""A"", B",3',
+        "eva@box.example,Zoë,2",
     ]
     # The others are written when it is done.
     alone.post(LEADS, json=results(*({"id": number, "status": "updated"} for number in (2, 3, 4))))
@@ -132,7 +132,7 @@ def test_a_file_goes_with_its_list_and_holds_those_who_fill_the_same_fields(
 
 def test_an_update_does_not_put_anyone_into_the_list(alone: responses.RequestsMock, connector: Marketo) -> None:
     queued(alone)
-    rows = [row("ana@example.com", external_id="5", firstName="Ana")]
+    rows = [row("ana@box.example", external_id="5", firstName="Ana")]
     outcomes = imported(connector, rows, operation=Operation.UPDATE, into="7")
     assert str(asked(alone, BULK)[0].url) == f"{BULK}?format=csv&lookupField=id"
     assert file_of(alone) == ["id,firstName", "5,Ana"]
@@ -142,7 +142,7 @@ def test_an_update_does_not_put_anyone_into_the_list(alone: responses.RequestsMo
 def test_only_who_is_known_by_id_is_in_the_file_of_a_sync_that_creates_nobody(
     marketo: Marketo, sandbox: Sandbox
 ) -> None:
-    known, unknown, stranger = (f"{uuid4().hex}@example.com" for _ in range(3))
+    known, unknown, stranger = (f"{uuid4().hex}@box.example" for _ in range(3))
     ids = [outcome.external_id for outcome in marketo.upsert([row(known), row(unknown, 2)], match_key="email")]
     rows = [
         row(known, 1, external_id=ids[0], city="Genoa"),
@@ -156,7 +156,7 @@ def test_only_who_is_known_by_id_is_in_the_file_of_a_sync_that_creates_nobody(
 
 
 def test_who_failed_or_was_warned_of_has_an_outcome_of_their_own(marketo: Marketo, sandbox: Sandbox) -> None:
-    good, wrong, bad = f"{uuid4().hex}@example.com", f"{uuid4().hex}@example.com", "bad@@example"
+    good, wrong, bad = f"{uuid4().hex}@box.example", f"{uuid4().hex}@box.example", "bad@@example"
     into = marketo.ensure_audience(uuid4().hex)
     rows = [row(good, 1, leadScore=1), row(wrong, 2, leadScore="many"), row(bad, 3, leadScore=3)]
     for _ in range(2):
@@ -171,11 +171,11 @@ def test_who_was_only_warned_of_and_is_refused_does_not_stay_in_the_list(
     alone: responses.RequestsMock, connector: Marketo
 ) -> None:
     queued(alone, numOfRowsWithWarning=1)
-    alone.get(WARNINGS, body="email,visits,Import Warning Reason\nBen@example.com,2,Odd\n", content_type="text/csv")
+    alone.get(WARNINGS, body="email,visits,Import Warning Reason\nBen@box.example,2,Odd\n", content_type="text/csv")
     alone.post(LEADS, json=results(skipped("1003", "Invalid data")))
-    alone.get(LEADS, json=results({"id": 6, "email": "ben@example.com"}))
+    alone.get(LEADS, json=results({"id": 6, "email": "ben@box.example"}))
     alone.delete(LIST, json=results({"id": 6, "status": "removed"}))
-    rows = [row("ana@example.com", 1, visits=1), row("ben@example.com", 2, visits=2)]
+    rows = [row("ana@box.example", 1, visits=1), row("ben@box.example", 2, visits=2)]
     outcomes = imported(connector, rows, into="7")
     assert [outcome.code for outcome in outcomes] == [None, "1003"]
     assert str(asked(alone, LIST)[0].url) == f"{LIST}?id=6"
@@ -186,7 +186,7 @@ def test_rows_that_no_file_names_are_asked_about_once_more(alone: responses.Requ
     # A file may lack the columns that are empty in all of its rows.
     alone.get(FAILURES, body="visits,Import Failure Reason\n1,Odd\n", content_type="text/csv")
     alone.post(LEADS, json=results({"id": 5, "status": "updated"}, skipped("1001", "Invalid value")))
-    rows = [row("ana@example.com", 1, visits=1), row("ben@example.com", 2, visits="b")]
+    rows = [row("ana@box.example", 1, visits=1), row("ben@box.example", 2, visits="b")]
     assert [outcome.code for outcome in imported(connector, rows)] == [None, "1001"]
 
 
@@ -195,14 +195,14 @@ def test_who_was_merged_meanwhile_is_written_by_key(alone: responses.RequestsMoc
     alone.get(FAILURES, body="id,visits,Import Failure Reason\n5,1,Lead not found\n", content_type="text/csv")
     alone.post(LEADS, json=results(skipped("1004", "Lead not found")))
     alone.post(LEADS, json=results({"id": 8, "status": "updated"}))
-    rows = [row("ana@example.com", 1, external_id="5", visits=1), row("ben@example.com", 2, external_id="6", visits=2)]
+    rows = [row("ana@box.example", 1, external_id="5", visits=1), row("ben@box.example", 2, external_id="6", visits=2)]
     outcomes = imported(connector, rows, operation=Operation.UPDATE)
     assert [outcome.external_id for outcome in outcomes] == ["8", "6"]
 
 
 def test_who_moves_to_another_address_is_in_no_file(alone: responses.RequestsMock, connector: Marketo) -> None:
-    alone.get(LEADS, json=results({"id": 5, "customerId": "C-1", "email": "old@example.com", "unsubscribed": True}))
-    rows = [row("C-1", email="new@example.com")]
+    alone.get(LEADS, json=results({"id": 5, "customerId": "C-1", "email": "old@box.example", "unsubscribed": True}))
+    rows = [row("C-1", email="new@box.example")]
     outcomes = imported(connector, rows, match_key="external_id")
     assert (outcomes[0].status, outcomes[0].code) == (Status.SUPPRESSED, "unsubscribed")
     assert asked(alone, BULK) == []
@@ -217,7 +217,7 @@ def test_a_file_that_fails_as_a_whole_goes_the_ordinary_way(
     else:
         alone.post(BULK, json=refusal("1003", "Empty file"))
     alone.post(LEADS, json=results({"id": 5, "status": "created"}, {"id": 6, "status": "created"}))
-    rows = [row("ana@example.com", 1), row("ben@example.com", 2)]
+    rows = [row("ana@box.example", 1), row("ben@box.example", 2)]
     assert [outcome.external_id for outcome in imported(connector, rows)] == ["5", "6"]
 
 
@@ -227,7 +227,7 @@ def test_a_batch_that_is_refused_whole_on_the_ordinary_way_is_halved(
     alone.post(BULK, json=refusal("1003", "Empty file"))
     for answer in (refusal("609", "Invalid JSON"), results({"id": 5, "status": "created"}), refusal("609", "Invalid")):
         alone.post(LEADS, json=answer)
-    outcomes = imported(connector, [row("ana@example.com", 1), row("ben@example.com", 2)])
+    outcomes = imported(connector, [row("ana@box.example", 1), row("ben@box.example", 2)])
     assert [outcome.code for outcome in outcomes] == [None, "609"]
 
 
@@ -235,22 +235,22 @@ def test_a_batch_that_is_refused_whole_on_the_ordinary_way_is_halved(
 def test_a_full_queue_is_waited_for(alone: responses.RequestsMock, connector: Marketo, code: str) -> None:
     alone.post(BULK, json=refusal(code, "Too many imports"))
     queued(alone)
-    assert imported(connector, [row("ana@example.com")])[0].status is Status.ACCEPTED
+    assert imported(connector, [row("ana@box.example")])[0].status is Status.ACCEPTED
     alone.replace(responses.POST, BULK, json=refusal(code, "Too many imports"))
     with pytest.raises(UnavailableError):
-        submit(Marketo(settings()), [row("ana@example.com")])
+        submit(Marketo(settings()), [row("ana@box.example")])
 
 
 def test_a_wrong_mapping_stops_the_sync(alone: responses.RequestsMock, connector: Marketo) -> None:
     alone.post(BULK, json=refusal("1006", "Field 'x' not found"))
     with pytest.raises(ConfigurationError):
-        submit(connector, [row("ana@example.com", x=1)])
+        submit(connector, [row("ana@box.example", x=1)])
 
 
 def test_a_submission_without_an_answer_is_not_repeated(alone: responses.RequestsMock, connector: Marketo) -> None:
     alone.post(BULK, body=requests.ConnectionError("reset"))
     with pytest.raises(UnknownOutcomeError):
-        submit(connector, [row("ana@example.com")])
+        submit(connector, [row("ana@box.example")])
     assert len(asked(alone, BULK)) == 1
     assert connector.find_job("plan-1-3") is None
 
@@ -258,7 +258,7 @@ def test_a_submission_without_an_answer_is_not_repeated(alone: responses.Request
 def test_a_throttled_submission_is_made_again(alone: responses.RequestsMock, connector: Marketo) -> None:
     alone.post(BULK, json=refusal("606"))
     queued(alone)
-    assert Import.parse(submit(connector, [row("ana@example.com")])).batch == "9"
+    assert Import.parse(submit(connector, [row("ana@box.example")])).batch == "9"
 
 
 def test_imports_into_one_list_come_one_after_the_other(alone: responses.RequestsMock, connector: Marketo) -> None:
@@ -267,7 +267,7 @@ def test_imports_into_one_list_come_one_after_the_other(alone: responses.Request
         alone.get(STATUS, json=results({"batchId": 9, "status": status}))
     alone.post(BULK, json=results({"batchId": 10, "status": "Queued"}))
     for number in range(2):
-        submit(connector, [row(f"p{number}@example.com")], into="7")
+        submit(connector, [row(f"p{number}@box.example")], into="7")
     methods = [call.request.method for call in alone.calls if "/bulk/" in str(call.request.url)]
     assert methods == ["POST", "GET", "GET", "GET", "POST"]
 
@@ -275,7 +275,7 @@ def test_imports_into_one_list_come_one_after_the_other(alone: responses.Request
 def test_how_far_an_import_is(alone: responses.RequestsMock, connector: Marketo) -> None:
     alone.post(BULK, json=results({"batchId": 9, "status": "Queued"}))
     alone.get(STATUS, json=results({"batchId": 9, "status": "Importing", "numOfLeadsProcessed": 1}))
-    job = submit(connector, [row("ana@example.com", 1), row("ben@example.com", 2)])
+    job = submit(connector, [row("ana@box.example", 1), row("ben@box.example", 2)])
     progress = connector.poll_job(job)
     assert (progress.done, progress.share) == (False, 0.5)
     assert str(Import.parse(job)) == job
@@ -286,7 +286,7 @@ def test_how_far_an_import_is(alone: responses.RequestsMock, connector: Marketo)
 
 def test_many_jobs_side_by_side_do_not_meet(marketo: Marketo) -> None:
     into = marketo.ensure_audience(uuid4().hex)
-    groups = [[row(f"{uuid4().hex}@example.com", number) for number in range(5)] for _ in range(4)]
+    groups = [[row(f"{uuid4().hex}@box.example", number) for number in range(5)] for _ in range(4)]
     failures: list[RetryableError] = []
 
     def work(rows: Sequence[DeliveryRow]) -> None:

@@ -72,7 +72,7 @@ def connector(alone: responses.RequestsMock) -> Marketo:
 
 
 def new() -> str:
-    return f"m-{uuid4().hex[:10]}@example.com"
+    return f"m-{uuid4().hex[:10]}@box.example"
 
 
 def upsert(marketo: Marketo, *rows: DeliveryRow, match_key: str = "email") -> Any:
@@ -94,7 +94,7 @@ def test_a_token_that_ended_is_renewed_once_and_the_request_made_again(
     alone.post(SIGN_IN, json={**TOKEN, "access_token": "two"})
     alone.post(LEADS, json=refusal("602", "Access token expired"))
     alone.post(LEADS, json=results({"id": 5, "status": "created"}))
-    assert upsert(connector, row("ana@example.com"))[0].external_id == "5"
+    assert upsert(connector, row("ana@box.example"))[0].external_id == "5"
     tokens = [call.response.json()["access_token"] for call in alone.calls if call.request.url == SIGN_IN]  # type: ignore[union-attr]
     assert tokens == ["one", "two"]
     assert alone.calls[-1].request.headers["Authorization"] == "Bearer two"
@@ -105,14 +105,14 @@ def test_a_token_is_used_to_its_end_since_asking_early_gives_the_same(alone: res
     alone.post(LEADS, json=results({"id": 5, "status": "created"}))
     connector = Marketo(settings())
     for _ in range(3):
-        upsert(connector, row("ana@example.com"))
+        upsert(connector, row("ana@box.example"))
     assert sum(call.request.url == SIGN_IN for call in alone.calls) == 1
 
 
 def test_a_token_that_is_never_taken_stops_the_sync(alone: responses.RequestsMock, connector: Marketo) -> None:
     alone.post(LEADS, json=refusal("601", "Access token invalid"))
     with pytest.raises(AuthenticationError):
-        upsert(connector, row("ana@example.com"))
+        upsert(connector, row("ana@box.example"))
     assert connector.calls == 2
 
 
@@ -155,10 +155,10 @@ def test_the_settings_say_how_many_requests_are_made() -> None:
 def test_errors_under_status_200_are_what_they_mean(code: str, error: type[MillstreamError]) -> None:
     answer = Answer()
     answer.status_code = 200
-    answer._content = orjson.dumps(refusal(code, "for ana@example.com"))
+    answer._content = orjson.dumps(refusal(code, "for ana@box.example"))
     problem = problem_of(answer)
     assert type(problem) is error
-    assert "ana@example.com" not in str(problem)
+    assert "ana@box.example" not in str(problem)
 
 
 def test_a_used_up_quota_renews_at_midnight_in_the_central_united_states() -> None:
@@ -174,7 +174,7 @@ def test_a_throttle_is_waited_out_also_where_a_lost_answer_would_not_be(
 ) -> None:
     for answer in (refusal(code), refusal(code), results({"id": 5, "status": "created"})):
         alone.post(LEADS, json=answer)
-    assert upsert(connector, row("ana@example.com"))[0].status is Status.ACCEPTED
+    assert upsert(connector, row("ana@box.example"))[0].status is Status.ACCEPTED
 
 
 def test_new_people_are_written_again_only_when_the_first_request_must_have_ended(
@@ -184,14 +184,14 @@ def test_new_people_are_written_again_only_when_the_first_request_must_have_ende
     monkeypatch.setattr("millstream.destinations.marketo.leads.sleep_unless_stopped", waits.append)
     alone.post(LEADS, body=requests.ConnectionError("reset"))
     alone.post(LEADS, json=results({"id": 5, "status": "updated"}))
-    assert upsert(Marketo(settings(wait_after_lost_answer=90)), row("ana@example.com"))[0].external_id == "5"
+    assert upsert(Marketo(settings(wait_after_lost_answer=90)), row("ana@box.example"))[0].external_id == "5"
     assert waits == [90.0]
 
 
 def test_people_whose_answers_are_lost_twice_are_unknown(alone: responses.RequestsMock, connector: Marketo) -> None:
     alone.post(LEADS, json=refusal("611", "System error"))
     with pytest.raises(UnknownOutcomeError):
-        upsert(connector, row("ana@example.com"))
+        upsert(connector, row("ana@box.example"))
 
 
 def test_an_answer_that_names_fewer_leads_than_were_sent_is_not_guessed_at(
@@ -199,7 +199,7 @@ def test_an_answer_that_names_fewer_leads_than_were_sent_is_not_guessed_at(
 ) -> None:
     alone.post(LEADS, json=results({"id": 5, "status": "updated"}))
     with pytest.raises(MalformedAnswerError):
-        upsert(connector, row("ana@example.com"), row("ben@example.com", 2))
+        upsert(connector, row("ana@box.example"), row("ben@box.example", 2))
 
 
 def test_what_the_api_user_may_not_do_is_said(sandbox: Sandbox) -> None:

@@ -44,13 +44,13 @@ def seen() -> Iterator[list[Exchange]]:
         marketo.probe()
         marketo.create_field("loyaltyTier", "text")
         into = marketo.ensure_audience("Specified")
-        some = [row("bad@@example", 1), row("ana@example.com", 2, loyaltyTier="gold", leadScore=3.0)]
+        some = [row("bad@@example", 1), row("ana@box.example", 2, loyaltyTier="gold", leadScore=3.0)]
         marketo.upsert(some, match_key="email")
         marketo.update(some, match_key="email")
-        marketo.add_members(into, [*some, row("ben@example.com", external_id="77")], match_key="email")
+        marketo.add_members(into, [*some, row("ben@box.example", external_id="77")], match_key="email")
         assert list(marketo.read_members(into))
-        everybody = [row(f"{'long' * 20}{number}@example.com", number) for number in range(120)]
-        marketo.remove_members(into, [*everybody, row("ana@example.com")], match_key="email")
+        everybody = [row(f"{'long' * 20}{number}@box.example", number) for number in range(120)]
+        marketo.remove_members(into, [*everybody, row("ana@box.example")], match_key="email")
         job = marketo.submit_job(
             Operation.ADD, some, match_key="email", audience_id=into, creates=True, label="specified"
         )

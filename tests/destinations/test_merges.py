@@ -47,7 +47,7 @@ class Shop:
                 connection.execute(
                     "INSERT INTO customers.identifiers (record_id, kind, value, original, merges, contact) "
                     "VALUES (?, 'email', ?, ?, TRUE, ?)",
-                    [record, *[f"{name}@example.com"] * 3],
+                    [record, *[f"{name}@box.example"] * 3],
                 )
         self.bring_up_to_date()
 
@@ -142,10 +142,10 @@ def test_a_merged_person_keeps_one_address_in_a_mirror(shop: Shop) -> None:
     memory = shop.memory[delivery.name]
     shop.merge(shop.profile("ana"), shop.profile("ben"))
     delivery.activate("second")
-    assert memory.members == {"ben@example.com", "cem@example.com"}, "the address that was seen last"
+    assert memory.members == {"ben@box.example", "cem@box.example"}, "the address that was seen last"
     shop.unmerge(decided_away(shop))
     delivery.activate("third")
-    assert memory.members == {f"{name}@example.com" for name in PEOPLE}
+    assert memory.members == {f"{name}@box.example" for name in PEOPLE}
 
 
 def decided_away(shop: Shop) -> str:

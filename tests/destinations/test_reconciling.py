@@ -15,7 +15,7 @@ from tests.destinations.memory import MemoryDestination
 
 ANN, BOB, CY = PEOPLE[:3]
 WANTED = {ANN: "Ann", BOB: "Bob", CY: "Cy"}
-STRANGER = "stranger@example.com"
+STRANGER = "stranger@box.example"
 
 
 def look(bench: Bench, *, repair: bool = False, beside: tuple[str, ...] = ()) -> DriftReport:
@@ -64,8 +64,8 @@ def test_who_is_missing_and_who_is_there_although_taken_out_is_said_and_put_righ
 def test_somebody_renamed_or_merged_there_is_not_missing(bench: Bench) -> None:
     class Renaming(MemoryDestination):
         def read_members(self, audience_id: str) -> Iterator[Member]:
-            yield Member(("new@example.com",), f"x-{ANN}")
-            yield Member(("also@example.com", BOB.upper()), "x-merged")
+            yield Member(("new@box.example",), f"x-{ANN}")
+            yield Member(("also@box.example", BOB.upper()), "x-merged")
 
     bench.connector = Renaming
     bench.want({ANN: "Ann", BOB: "Bob"})

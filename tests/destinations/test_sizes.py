@@ -22,7 +22,7 @@ from tests.destinations.marketo_world import row, settings
 
 def test_a_job_may_be_larger_than_a_request() -> None:
     marketo = Marketo(settings())
-    rows = [row(f"p{number}@example.com", number, note="x" * 30_000) for number in range(400)]
+    rows = [row(f"p{number}@box.example", number, note="x" * 30_000) for number in range(400)]
     destination = cast(Destination[DestinationSettings], marketo)
     batches = list(of_fitting_size([(rows, {})], destination, marketo.batch_size))
     jobs = list(of_fitting_size([(rows, {})], destination, marketo.job_size, as_job=True))
@@ -37,7 +37,7 @@ def test_a_plan_cuts_its_jobs_by_what_a_job_may_have(tmp_path: Path, monkeypatch
         {
             "number": number,
             "operation": "add",
-            "match_value": f"p{number}@example.com",
+            "match_value": f"p{number}@box.example",
             "external_id": None,
             "fields": orjson.dumps({"note": "x" * 30_000}).decode(),
             "field_hashes": "{}",

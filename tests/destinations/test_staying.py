@@ -7,13 +7,14 @@ from typing import ClassVar
 
 import pytest
 
-from millstream.destinations.contract import DeliveryRow, Outcome, accepted
+from millstream.destinations.contract import DeliveryRow, Outcome, accepted, rejected
 from millstream.destinations.modes import Leaving
+from millstream.state.errors import UnavailableError
 from millstream.state.http import RateLimit
-from tests.destinations.bench import MakeBench
+from tests.destinations.bench import Bench, MakeBench
 from tests.destinations.memory import MemoryDestination, MemoryWithJobs
 
-ANA, ANNA, BEN, CY = (f"{name}@example.com" for name in ("ana", "anna", "ben", "cy"))
+ANA, ANNA, BEN, CY = (f"{name}@box.example" for name in ("ana", "anna", "ben", "cy"))
 
 
 class Ids(MemoryDestination):
@@ -43,6 +44,23 @@ class IdsSideBySide(Ids):
 
     rate_limit = RateLimit(requests=1_000_000, seconds=1, concurrency=8)
     batch_size = membership_batch_size = 1
+
+
+class IdsByJobs(MemoryWithJobs, Ids):
+    """Takes two or more who are new as a job."""
+
+    job_from = 2
+
+
+class IdsDownForNewPeople(Ids):
+    """Cannot answer whoever puts somebody in, while that is so."""
+
+    is_down: ClassVar[bool] = False
+
+    def upsert(self, rows: Sequence[DeliveryRow], *, match_key: str) -> list[Outcome]:
+        if self.is_down:
+            raise UnavailableError("Not now.")
+        return super().upsert(rows, match_key=match_key)
 
 
 class Hashes(MemoryDestination):
@@ -151,3 +169,56 @@ def test_jobs_wait_for_those_who_are_taken_out(a_bench: MakeBench) -> None:
         bench.want({CY: "Cy"})
         assert bench.run().status == "completed"
         assert bench.memory.members == {CY}
+
+
+def rename(bench: Bench) -> None:
+    """Have Ana under another address, and Ben new."""
+    bench.want({ANNA: "Ana", BEN: "Ben"})
+    bench.execute(f"UPDATE crm.wanted SET profile_id = 'profile-{ANA}' WHERE email = '{ANNA}'")
+
+
+def test_nobody_is_archived_whose_new_address_waits_for_a_job(a_bench: MakeBench) -> None:
+    with a_bench(on_leave=Leaving.ARCHIVE) as bench:
+        bench.connector = IdsByJobs
+        bench.want({ANA: "Ana"})
+        bench.run()
+        rename(bench)
+        assert bench.run().codes == {"put_off": 1}
+        assert bench.run().status == "completed"
+        assert bench.memory.archived == set()
+        assert bench.ask("SELECT match_value FROM delivery.acknowledged ORDER BY 1") == [(ANNA,), (BEN,)]
+
+
+def test_nobody_is_archived_whose_new_address_got_no_answer(
+    a_bench: MakeBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with a_bench(on_leave=Leaving.ARCHIVE) as bench:
+        bench.connector = IdsDownForNewPeople
+        bench.want({ANA: "Ana", CY: "Cy"})
+        bench.run()
+        rename(bench)
+        with monkeypatch.context() as patched:
+            patched.setattr(IdsDownForNewPeople, "is_down", True)
+            bench.run()
+        assert bench.memory.archived == {"3"}, "of Cy it is known who is meant"
+        bench.run()
+        assert bench.run().status == "completed"
+        assert bench.memory.archived == {"3"}
+        assert bench.ask("SELECT match_value FROM delivery.acknowledged ORDER BY 1") == [(ANNA,), (BEN,)]
+
+
+def test_whose_new_address_is_refused_does_not_stay_under_the_old_one(a_bench: MakeBench) -> None:
+    class Refusing(Ids):
+        def add_members(self, audience_id: str, rows: Sequence[DeliveryRow], *, match_key: str) -> list[Outcome]:
+            taken = [row for row in rows if row.match_value != ANNA]
+            super().add_members(audience_id, taken, match_key=match_key)
+            return [accepted() if row in taken else rejected("full", "No more.") for row in rows]
+
+    with a_bench() as bench:
+        bench.connector = Refusing
+        bench.want({ANA: "Ana", BEN: "Ben"})
+        bench.run()
+        bench.want({ANNA: "Ana", BEN: "Ben"})
+        bench.run()
+        assert bench.memory.members == {"2"}, "else nobody would know that she is to be taken out one day"
+        assert bench.ask("SELECT match_value FROM delivery.acknowledged") == [(BEN,)]

@@ -96,7 +96,7 @@ def test_what_is_sent(offline: Vero, alone: responses.RequestsMock) -> None:
     alone.post(f"{ROOT}/users/track", json=DONE)
     alone.put(f"{ROOT}/users/edit", json=DONE)
     fields: dict[str, FieldValue] = {
-        "email": "ana@example.com",
+        "email": "ana@box.example",
         "phone_number": None,
         "ltv": 120.5,
         "vip": True,
@@ -111,8 +111,8 @@ def test_what_is_sent(offline: Vero, alone: responses.RequestsMock) -> None:
     assert statuses(first + again) == [("accepted", None), ("accepted_async", None)]
     assert [one.external_id for one in first + again] == ["C-1", "C-1"]
     track, edit = bodies(*alone.calls)
-    assert track == {"id": "C-1", "email": "ana@example.com", "data": data, "auth_token": TOKEN}
-    changes = {"email": "ana@example.com", "phone_number": None, **data}
+    assert track == {"id": "C-1", "email": "ana@box.example", "data": data, "auth_token": TOKEN}
+    changes = {"email": "ana@box.example", "phone_number": None, **data}
     assert edit == {"id": "C-1", "changes": changes, "auth_token": TOKEN}
 
 
@@ -160,7 +160,7 @@ def test_a_lost_answer_is_no_lost_user(vero: Vero, sandbox: Sandbox, faults: Any
 def test_who_unsubscribed_or_bounced_stays_so(vero: Vero, sandbox: Sandbox) -> None:
     before = users(sandbox)
     gone = [user for user, person in before.items() if person["standing"] != "subscribed"]
-    rows = [row(number, user, city="Ulm", email=f"new-{number}@example.com") for number, user in enumerate(gone)]
+    rows = [row(number, user, city="Ulm", email=f"new-{number}@box.example") for number, user in enumerate(gone)]
     known = [row(one.number, one.match_value, one.match_value, city="Bonn") for one in rows]
     for batch in (rows, known):
         vero.upsert(batch, match_key="id")

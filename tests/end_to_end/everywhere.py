@@ -81,7 +81,7 @@ class Everywhere:
     def match_values(self, system: str, numbers: set[int]) -> set[str]:
         """By what a vendor knows these people."""
         by_id = match_key_of(system) in BY_ID
-        return {f"every-{number}" if by_id else f"every.{number}@example.com" for number in numbers}
+        return {f"every-{number}" if by_id else f"every.{number}@box.example" for number in numbers}
 
     def members(self, system: str) -> set[str]:
         """Who is in the audience at a vendor."""
@@ -102,7 +102,7 @@ class Everywhere:
             writer.writerows(
                 (
                     f"every-{number}",
-                    f"every.{number}@example.com",
+                    f"every.{number}@box.example",
                     f"+49301{number:06}",
                     f"Ann{number}",
                     "Li",
@@ -126,7 +126,7 @@ def everywhere(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Everyw
     with Sandbox(people=20, limits=False) as sandbox:
         quick_jobs(sandbox)
         for hashed in (TestMetaCustomAudiences, TestGoogleAdsCustomerMatch):
-            hashed.made_up.extend(f"every.{number}@example.com" for number in range(PEOPLE))
+            hashed.made_up.extend(f"every.{number}@box.example" for number in range(PEOPLE))
         contracts = {name: contract for name, contract in all_contracts().items() if name != "files"}
         secrets: dict[str, str] = {}
         connections: dict[str, dict[str, object]] = {

@@ -27,7 +27,7 @@ from tests.end_to_end.world import (
 )
 
 TILL = "+12025550100"
-MAILBOX = "info@shop.example.com"
+MAILBOX = "info@shop.box.example"
 WRITES = ("/crm/v3/objects/{type}/batch/upsert", "/crm/v3/lists/{list_id}/memberships/add", "/crm/v3/lists")
 
 

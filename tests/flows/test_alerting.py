@@ -311,7 +311,7 @@ def test_a_wrong_key_is_told_by_the_run_that_met_it(
         (tmp_path / "millstream.yaml").write_text(text.replace("list_id: a}", "list_id: a1b2c3d4e5}"))
         workspace = Workspace.open(load_project(tmp_path))
         with workspace.store.open() as connection:
-            connection.execute("CREATE SCHEMA crm; CREATE TABLE crm.wanted AS SELECT 'told@example.com' AS email")
+            connection.execute("CREATE SCHEMA crm; CREATE TABLE crm.wanted AS SELECT 'told@box.example' AS email")
         workspace.journal.close()
         activate("wrong-key-us1")
         assert told(hooks) == ["connection mail is not accepted by the vendor"]

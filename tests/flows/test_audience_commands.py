@@ -65,7 +65,7 @@ def make_shop(folder: Path) -> Path:
         world = AudienceWorld(connection)
         world.have_traits(visits="DOUBLE")
         for number in range(1, 10):
-            world.person(f"p_{number}", visits=number, email=f"{number}@example.com")
+            world.person(f"p_{number}", visits=number, email=f"{number}@box.example")
     select(workspace, run_id="first")
     return folder
 
@@ -87,7 +87,7 @@ def acknowledged(shop: Path, sync: str, people: int) -> None:
             connection.execute(
                 "INSERT INTO delivery.acknowledged (sync, match_value, profile_id, payload_hash, present, "
                 "acknowledged_at, plan_id) VALUES (?, ?, ?, 'hash', TRUE, now(), 'plan')",
-                [sync, f"{9 - number}@example.com", f"p_{9 - number}"],
+                [sync, f"{9 - number}@box.example", f"p_{9 - number}"],
             )
 
 
@@ -130,7 +130,7 @@ def test_syncs_that_read_memberships_by_sql_or_are_off_are_named(shop: Path) -> 
 def test_a_dry_run_writes_nothing_and_needs_no_vendor(shop: Path) -> None:
     change(shop, "at_least: 5", "at_least: 1")
     before = call_json("audiences")
-    assert "@example.com" not in call("select", "--dry-run", "--sample", "9").output
+    assert "@box.example" not in call("select", "--dry-run", "--sample", "9").output
     assert call_json("audiences") == before
     assert not list(shop.rglob("*.parquet"))
 

@@ -115,7 +115,7 @@ class TestAlerts:
         assert by_name["source app quality daily counts"].owner == "data team"
         assert "1 'Page Viewed' events" in by_name["source app quality daily counts"].what
         with store.transaction() as connection:
-            connection.execute("UPDATE customers.profiles SET email = profile_id || '@example.com'")
+            connection.execute("UPDATE customers.profiles SET email = profile_id || '@box.example'")
             world = World(connection)
             late = NOW.replace(hour=11, minute=0) - timedelta(days=1)
             world.events([Event(who, "Page Viewed", late - timedelta(minutes=n)) for who in PEOPLE for n in range(5)])

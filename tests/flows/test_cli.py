@@ -219,7 +219,7 @@ class TestUnexpected:
     @pytest.fixture(autouse=True)
     def _broken(self, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         def breaks(*_: object) -> None:
-            raise ValueError("cannot use ana@example.com")
+            raise ValueError("cannot use ana@box.example")
 
         monkeypatch.setattr("millstream.flows.steps.check", breaks)
 
@@ -233,7 +233,7 @@ class TestUnexpected:
     def test_debug_shows_the_traceback_without_personal_data(self) -> None:
         result = call("check", "--debug")
         assert "Traceback" in result.stderr
-        assert "ana@example.com" not in result.stderr
+        assert "ana@box.example" not in result.stderr
 
 
 class TestInit:
@@ -384,9 +384,9 @@ class TestLooking:
         assert "customers_to_hubspot: at the destination" in shown
 
     def test_nobody_found_is_a_failure(self, ran: Path) -> None:
-        result = call("explain", "nobody@example.com", "-p", str(ran))
+        result = call("explain", "nobody@box.example", "-p", str(ran))
         assert result.exit_code == 1
-        assert "nobody@example.com" not in result.output
+        assert "nobody@box.example" not in result.output
 
     def test_rejected_rows_are_listed_without_personal_data(self, ran: Path) -> None:
         document = call_json("rejected", "-p", str(ran))

@@ -45,7 +45,7 @@ def refused(project: Path) -> Path:
     rows = [
         {
             "sync": "letters",
-            "match_hash": value_hash(f"p{number}@example.com"),
+            "match_hash": value_hash(f"p{number}@box.example"),
             "profile_id": f"p_{number}",
             "operation": "add",
             "payload_hash": "h",
@@ -58,7 +58,7 @@ def refused(project: Path) -> Path:
             "last_at": now(),
             "next_try_at": None,
             "aged_out": "refused 7 times with the same values",
-            "clear_text": {"match_value": "p0@example.com", "fields": {}} if number == 0 else None,
+            "clear_text": {"match_value": "p0@box.example", "fields": {}} if number == 0 else None,
         }
         for number in range(3)
     ]
@@ -150,21 +150,21 @@ def test_a_database_whose_disk_is_full_is_not_called_unexpected(project: Path, m
 
 def test_a_channel_that_no_sync_could_ask_for_is_refused(project: Path) -> None:
     """Nobody would be kept back, and whoever typed it would believe otherwise."""
-    said = call(project, "suppress", "p1@example.com", "--channel", "emial", ok=False)
+    said = call(project, "suppress", "p1@box.example", "--channel", "emial", ok=False)
     assert said["error"]["remedy"] == "did you mean 'email'?"
-    said = call(project, "suppress", "p1@example.com", "--channel", "Email", ok=False)
+    said = call(project, "suppress", "p1@box.example", "--channel", "Email", ok=False)
     assert said["error"]["allowed"] == ["ads", "email", "phone", "post", "push", "sms"]
     assert call(project, "suppress")["suppressed"] == []
 
 
 def test_people_are_suppressed_in_every_spelling_and_only_as_hashes(project: Path) -> None:
-    (project / "list.csv").write_text("p2@example.com,Bob\n+49 30 123456,Cy\n")
-    put = call(project, "suppress", "P1@Example.com", "--file", str(project / "list.csv"), "--reason", "asked")
+    (project / "list.csv").write_text("p2@box.example,Bob\n+49 30 123456,Cy\n")
+    put = call(project, "suppress", "P1@Box.example", "--file", str(project / "list.csv"), "--reason", "asked")
     assert put["changed"] >= 3
     assert [(one["channel"], one["reason"]) for one in put["suppressed"]] == [("all", "asked")]
     journal = b"".join(path.read_bytes() for path in (project / ".millstream").glob("journal.sqlite*"))
-    assert b"example.com" not in journal.lower()
-    assert value_hash("p1@example.com").encode() in journal
+    assert b"box.example" not in journal.lower()
+    assert value_hash("p1@box.example").encode() in journal
     assert value_hash("+4930123456").encode() in journal
-    call(project, "suppress", "p2@example.com", "--channel", "sms")
-    assert call(project, "suppress", "P1@Example.com", "--remove")["changed"] >= 1
+    call(project, "suppress", "p2@box.example", "--channel", "sms")
+    assert call(project, "suppress", "P1@Box.example", "--remove")["changed"] >= 1

@@ -43,7 +43,7 @@ def shop(prefect_server: LocalPrefect, tmp_path: Path, monkeypatch: pytest.Monke
         workspace = Workspace.open(load_project(tmp_path))
         with workspace.store.open() as connection:
             connection.execute("CREATE SCHEMA crm")
-            connection.execute("CREATE TABLE crm.wanted AS SELECT 'reconciled@example.com' AS email")
+            connection.execute("CREATE TABLE crm.wanted AS SELECT 'reconciled@box.example' AS email")
         yield workspace
         workspace.journal.close()
 
@@ -88,7 +88,7 @@ def test_drift_fails_the_flow_leaves_a_table_and_is_an_event(shop: Workspace) ->
     hubspot = shop.project.destination("hubspot")
     audience = hubspot.ensure_audience("Everyone")
     hubspot.remove_members(
-        audience, [DeliveryRow(number=0, match_value="reconciled@example.com", fields={})], match_key="email"
+        audience, [DeliveryRow(number=0, match_value="reconciled@box.example", fields={})], match_key="email"
     )
     # In a process of their own, as a worker runs them: Prefect's client leaves connections open.
     flows = subprocess.run([sys.executable, "-c", FLOWS], capture_output=True, text=True, timeout=200, check=False)

@@ -33,7 +33,7 @@ syncs:
   fields:
     {{destination: hubspot, table: crm.wanted, mode: upsert, fields: {{firstname: email}}, consent: not_needed}}
 """
-PEOPLE = [f"reconciled-{number}@example.com" for number in range(5)]
+PEOPLE = [f"reconciled-{number}@box.example" for number in range(5)]
 CALM = 30
 
 
@@ -58,7 +58,7 @@ def want(folder: Path, people: list[str]) -> None:
 
 def call(folder: Path, *arguments: str, ok: bool = True) -> Any:
     found = call_json(*arguments, "-p", str(folder), ok=ok)
-    assert "@example.com" not in json.dumps(found), "counts only"
+    assert "@box.example" not in json.dumps(found), "counts only"
     return found
 
 

@@ -108,7 +108,7 @@ def keep_runs(journal: Journal) -> None:
     refused = [
         {
             "sync": "newsletter_to_files", "match_hash": f"{number}", "profile_id": f"p{number}", "operation": "add",
-            "payload_hash": "h", "status": "rejected", "code": code, "reason": "ann@example.com is no address",
+            "payload_hash": "h", "status": "rejected", "code": code, "reason": "ann@box.example is no address",
             "attempts": 1, "first_at": AS_OF, "last_at": AS_OF,
         }
         for number, code in enumerate(["invalid email", "invalid email", "blocked"])
@@ -287,7 +287,7 @@ class TestWhatIsNotTold:
 
     def test_nobody_is_named(self, shapes: dict[str, str]) -> None:
         for shape, text in shapes.items():
-            assert "example.com" not in text, shape
+            assert "box.example" not in text, shape
             assert "+4930" not in text, shape
             assert not re.search(r"\bp\d{1,3}\b", text), shape
             assert "old4" not in text, shape

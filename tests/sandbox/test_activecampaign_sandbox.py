@@ -105,9 +105,9 @@ def test_an_import_writes_creates_and_tags(client: Client) -> None:
     known = client.somebody("subscribed")
     status = client.bulk(
         {"email": known["match"]["email"].upper(), "first_name": "Ana", "tags": ["gold", "vip"]},
-        {"email": "new@shop.example.org", "fields": [{"id": 1, "value": "Porto"}], "subscribe": [{"listid": "2"}]},
+        {"email": "new@shop.web.example", "fields": [{"id": 1, "value": "Porto"}], "subscribe": [{"listid": "2"}]},
     )
-    made = client.person("new@shop.example.org")
+    made = client.person("new@shop.web.example")
     assert status == {"status": "completed", "success": [known["id"], made["id"]], "failure": []}
     assert made["fields"] == {"CITY": "Porto"}
     assert made["audiences"] == ["Customers"]
@@ -119,10 +119,10 @@ def test_an_import_writes_creates_and_tags(client: Client) -> None:
 
 def test_an_import_goes_through_stages(client: Client) -> None:
     client.system.imports.seconds = 0.4
-    queued = client.post("/import/bulk_import", {"contacts": [{"email": "a@shop.example.org"}]})
+    queued = client.post("/import/bulk_import", {"contacts": [{"email": "a@shop.web.example"}]})
     assert client.get("/import/info", batchId=queued["batchId"])["status"] == "waiting"
     assert client.get("/import/bulk_import")["outstanding"][0]["contacts"] == "1"
-    assert client.get("/contacts", email="a@shop.example.org")["contacts"] == []
+    assert client.get("/contacts", email="a@shop.web.example")["contacts"] == []
     client.system.imports.seconds = 0
     assert client.get("/import/info", batchId=queued["batchId"])["status"] == "completed"
     assert client.get("/import/bulk_import")["recentlyCompleted"][0]["batches"] == "1"
@@ -133,7 +133,7 @@ def test_an_import_goes_through_stages(client: Client) -> None:
 
 def test_an_import_is_refused_whole_with_the_places_of_bad_contacts(client: Client) -> None:
     rows = [
-        {"email": "good@shop.example.org"},
+        {"email": "good@shop.web.example"},
         {"email": "bad@@x"},
         {"first_name": "Ana"},
         {"email": "b@x.org", "tags": "t"},
@@ -146,15 +146,15 @@ def test_an_import_is_refused_whole_with_the_places_of_bad_contacts(client: Clie
         {"contact": 2, "failureReason": "Field 'email' is required"},
         {"contact": 3, "failureReason": "Field 'tags' must be an array of strings"},
     ]
-    assert client.get("/contacts", email="good@shop.example.org")["contacts"] == []
+    assert client.get("/contacts", email="good@shop.web.example")["contacts"] == []
 
 
 @pytest.mark.parametrize(
     "contacts",
     [
         [],
-        [{"email": f"{number}@shop.example.org"} for number in range(251)],
-        [{"email": f"{number}@shop.example.org", "first_name": "x" * 2000} for number in range(200)],
+        [{"email": f"{number}@shop.web.example"} for number in range(251)],
+        [{"email": f"{number}@shop.web.example", "first_name": "x" * 2000} for number in range(200)],
     ],
 )
 def test_an_import_has_a_size(client: Client, contacts: list[dict[str, str]]) -> None:
@@ -166,13 +166,13 @@ def test_an_import_has_a_size(client: Client, contacts: list[dict[str, str]]) ->
 def test_what_only_the_account_can_tell_fails_later_and_without_a_reason(client: Client) -> None:
     callback = {"url": "https://shop.example.com/told", "requestType": "POST", "detailed_results": "true"}
     status = client.bulk(
-        {"email": "one@shop.example.org", "fields": [{"id": 99, "value": "x"}]},
-        {"email": "two@shop.example.org", "subscribe": [{"listid": 99}]},
-        {"email": "three@excluded.example.com"},
-        {"email": "four@shop.example.org"},
+        {"email": "one@shop.web.example", "fields": [{"id": 99, "value": "x"}]},
+        {"email": "two@shop.web.example", "subscribe": [{"listid": 99}]},
+        {"email": "three@excluded.box.example"},
+        {"email": "four@shop.web.example"},
         callback=callback,
     )
-    assert status["failure"] == ["one@shop.example.org", "two@shop.example.org", "three@excluded.example.com"]
+    assert status["failure"] == ["one@shop.web.example", "two@shop.web.example", "three@excluded.box.example"]
     assert len(status["success"]) == 1
     (told,) = client.state()["callbacks"]
     assert told["body"]["failures"] == 3
@@ -188,23 +188,23 @@ def test_an_import_does_not_bring_back_who_left_or_bounced(client: Client) -> No
 
 
 def test_an_import_unsubscribes_even_who_was_never_on_the_list(client: Client) -> None:
-    client.bulk({"email": "new@shop.example.org", "unsubscribe": [{"listid": 1}]})
-    assert client.person("new@shop.example.org")["standing"] == "unsubscribed"
-    client.bulk({"email": "new@shop.example.org", "subscribe": [{"listid": 1}]})
-    assert client.person("new@shop.example.org")["standing"] == "unsubscribed"
+    client.bulk({"email": "new@shop.web.example", "unsubscribe": [{"listid": 1}]})
+    assert client.person("new@shop.web.example")["standing"] == "unsubscribed"
+    client.bulk({"email": "new@shop.web.example", "subscribe": [{"listid": 1}]})
+    assert client.person("new@shop.web.example")["standing"] == "unsubscribed"
 
 
 def test_automations_run_unless_they_are_excluded(client: Client) -> None:
-    client.bulk({"email": "a@shop.example.org", "tags": ["gold"]}, exclude_automations=True)
-    client.bulk({"email": "b@shop.example.org", "tags": ["gold"], "exclude_automations": True})
+    client.bulk({"email": "a@shop.web.example", "tags": ["gold"]}, exclude_automations=True)
+    client.bulk({"email": "b@shop.web.example", "tags": ["gold"], "exclude_automations": True})
     assert client.state()["automations"] == {}
-    client.bulk({"email": "c@shop.example.org", "tags": ["gold"], "subscribe": [{"listid": 1}]})
+    client.bulk({"email": "c@shop.web.example", "tags": ["gold"], "subscribe": [{"listid": 1}]})
     assert client.state()["automations"] == {"tag added": 1, "subscribed": 1}
 
 
 def test_an_import_can_be_interrupted(client: Client) -> None:
     client.system.imports.interrupts = 1
-    rows: list[dict[str, object]] = [{"email": f"{number}@shop.example.org"} for number in range(4)]
+    rows: list[dict[str, object]] = [{"email": f"{number}@shop.web.example"} for number in range(4)]
     status = client.bulk(*rows)
     assert (status["status"], len(status["success"]), status["failure"]) == ("interrupted", 2, [])
     assert client.bulk(*rows)["success"][:2] == status["success"]
@@ -214,12 +214,12 @@ def test_an_import_can_be_interrupted(client: Client) -> None:
 
 
 def test_sync_creates_then_updates_and_clears(client: Client) -> None:
-    contact = {"email": "new@shop.example.org", "firstName": "Ana", "fieldValues": [{"field": "1", "value": "Porto"}]}
+    contact = {"email": "new@shop.web.example", "firstName": "Ana", "fieldValues": [{"field": "1", "value": "Porto"}]}
     made = client.ask("POST", "/contact/sync", {"contact": contact})
     assert made.status_code == 201
     assert made.json()["fieldValues"][0]["value"] == "Porto"
     number = made.json()["contact"]["id"]
-    again = {"email": "NEW@shop.example.org", "fieldValues": [{"field": 1, "value": ""}]}
+    again = {"email": "NEW@shop.web.example", "fieldValues": [{"field": 1, "value": ""}]}
     answer = client.ask("POST", "/contact/sync", {"contact": again})
     assert (answer.status_code, answer.json()["contact"]["id"]) == (200, number)
     assert answer.json()["contact"]["firstName"] == "Ana"
@@ -233,7 +233,7 @@ def test_sync_creates_then_updates_and_clears(client: Client) -> None:
     [
         ({"email": "nobody"}, 422, "email_invalid"),
         ({"firstName": "Ana"}, 422, "email_required"),
-        ({"email": "a@excluded.example.com"}, 422, "email_excluded"),
+        ({"email": "a@excluded.box.example"}, 422, "email_excluded"),
         ({"email": "a@b.org", "fieldValues": [{"field": "99", "value": "x"}]}, 404, "Field with id 99"),
         ({"email": "a@b.org", "fieldValues": [{"field": "1", "value": ["x"]}]}, 422, "field_invalid"),
     ],
@@ -246,8 +246,8 @@ def test_sync_refuses(client: Client, contact: dict[str, object], status: int, t
 
 def test_what_is_no_date_is_kept_as_none_and_choices_are_wrapped(client: Client) -> None:
     values = [{"field": 2, "value": "tomorrow"}, {"field": 3, "value": "Tea||Kettles"}, {"field": 5, "value": "never"}]
-    client.post("/contact/sync", {"contact": {"email": "a@shop.example.org", "fieldValues": values}})
-    kept = client.person("a@shop.example.org")["fields"]
+    client.post("/contact/sync", {"contact": {"email": "a@shop.web.example", "fieldValues": values}})
+    kept = client.person("a@shop.web.example")["fields"]
     assert kept == {"BIRTHDAY": "0000-00-00", "INTERESTS": "||Tea||Kettles||", "LAST_VISIT": "0000-00-00 00:00:00"}
 
 
@@ -256,8 +256,8 @@ def test_a_contact_is_read_searched_renamed_and_deleted(client: Client) -> None:
     email, number = known["match"]["email"], known["id"]
     assert client.get("/contacts", email=email)["contacts"][0]["id"] == number
     assert number in {one["id"] for one in client.get("/contacts", search=email[:8])["contacts"]}
-    renamed = client.ask("PUT", f"/contacts/{number}", {"contact": {"email": "other@shop.example.org"}})
-    assert renamed.json()["contact"]["email"] == "other@shop.example.org"
+    renamed = client.ask("PUT", f"/contacts/{number}", {"contact": {"email": "other@shop.web.example"}})
+    assert renamed.json()["contact"]["email"] == "other@shop.web.example"
     assert client.get("/contacts", email=email)["contacts"] == []
     assert client.ask("DELETE", f"/contacts/{number}").json() == {}
     gone = client.ask("GET", f"/contacts/{number}")
@@ -371,14 +371,14 @@ def test_keys_are_checked_and_users_have_rights(client: Client, running: Sandbox
     assert client.get("/users/me")["user"]["id"] == "1"
     assert Client(running, "wrong").ask("GET", "/users/me").status_code == 403
     limited = Client(running, LIMITED_KEY)
-    assert limited.ask("POST", "/contact/sync", {"contact": {"email": "a@shop.example.org"}}).ok
+    assert limited.ask("POST", "/contact/sync", {"contact": {"email": "a@shop.web.example"}}).ok
     refused = limited.ask("POST", "/lists", {"list": {}})
     assert refused.json()["errors"][0]["detail"] == "You do not have permission to create lists."
     assert client.ask("GET", "/nothing").status_code == 404
 
 
 def test_rows_are_refused_in_each_way(client: Client) -> None:
-    rows: list[dict[str, object]] = [{"email": f"{number}@shop.example.org"} for number in range(20)]
+    rows: list[dict[str, object]] = [{"email": f"{number}@shop.web.example"} for number in range(20)]
     client.order("refuse_rows", share=0.3)
     failed = client.bulk(*rows)["failure"]
     assert 0 < len(failed) < 20
@@ -392,9 +392,9 @@ def test_rows_are_refused_in_each_way(client: Client) -> None:
 def test_an_import_is_remembered_when_the_answer_is_lost(client: Client) -> None:
     client.order("reset", when="after", times=1)
     with pytest.raises(requests.ConnectionError):
-        client.ask("POST", "/import/bulk_import", {"contacts": [{"email": "a@shop.example.org"}]})
+        client.ask("POST", "/import/bulk_import", {"contacts": [{"email": "a@shop.web.example"}]})
     time.sleep(client.system.imports.seconds)
-    assert client.person("a@shop.example.org")["written"]
+    assert client.person("a@shop.web.example")["written"]
 
 
 def test_the_account_takes_five_requests_a_second() -> None:
@@ -406,6 +406,6 @@ def test_the_account_takes_five_requests_a_second() -> None:
         assert answers[5].headers["Retry-After"] == "1"
         client.system.restart()
         client.system.imports._single.allowed = 0
-        refused = client.ask("POST", "/import/bulk_import", {"contacts": [{"email": "a@shop.example.org"}]})
+        refused = client.ask("POST", "/import/bulk_import", {"contacts": [{"email": "a@shop.web.example"}]})
         assert (refused.status_code, refused.json()["message"]) == (400, "Rate limit exceeded.")
         assert isinstance(refused.json()["failureReasons"][0], str)

@@ -219,7 +219,7 @@ def test_only_existing_profiles_when_told_and_by_alias_unless_told(client: Clien
         {"braze_id": "5f000000000000000000ffff", "vip": True},
     )
     assert not [one for one in client.state()["people"] if one["written"]]
-    client.write({"user_alias": alias, "vip": True, "_update_existing_only": False}, {"email": "mail@only.example.org"})
+    client.write({"user_alias": alias, "vip": True, "_update_existing_only": False}, {"email": "mail@only.web.example"})
     made = [one for one in client.state()["people"] if one["written"]]
     assert [one["aliases"] for one in made] == [{"shop": "ana"}, {}]
     client.write({"user_alias": alias, "vip": False})
@@ -229,7 +229,7 @@ def test_only_existing_profiles_when_told_and_by_alias_unless_told(client: Clien
 
 
 def test_an_address_means_who_is_identified_and_was_written_last(client: Client) -> None:
-    address = {"email": "shared@shop.example.org"}
+    address = {"email": "shared@shop.web.example"}
     client.write({**address})
     client.write({"external_id": "one", **address}, {"external_id": "two", **address})
     client.write({**address, "seen": True})
@@ -257,34 +257,34 @@ def test_a_careless_state_brings_back_who_left(client: Client, state: str) -> No
 
 def test_a_new_address_brings_back_who_left(client: Client) -> None:
     left, bounced = client.somebody("unsubscribed"), client.somebody("bounced")
-    client.write({"external_id": left["match"]["external_id"], "email": "new@shop.example.org"})
+    client.write({"external_id": left["match"]["external_id"], "email": "new@shop.web.example"})
     client.write({"external_id": bounced["match"]["external_id"], "email": left["match"]["email"]})
-    now = client.person("email", "new@shop.example.org")
+    now = client.person("email", "new@shop.web.example")
     assert (now["standing"], now["resubscribed"]) == ("subscribed", True)
     client.system.consent.resubscribes = False
     other = client.somebody("unsubscribed")
-    client.write({"external_id": other["match"]["external_id"], "email": "newer@shop.example.org"})
-    assert client.person("email", "newer@shop.example.org")["standing"] == "unsubscribed"
+    client.write({"external_id": other["match"]["external_id"], "email": "newer@shop.web.example"})
+    assert client.person("email", "newer@shop.web.example")["standing"] == "unsubscribed"
 
 
 def test_a_known_address_brings_its_state_along(client: Client) -> None:
     left, happy = client.somebody("unsubscribed"), client.somebody("opted_in")
     client.write({"external_id": happy["match"]["external_id"], "email": left["match"]["email"]})
     assert client.person("external_id", happy["match"]["external_id"])["standing"] == "unsubscribed"
-    client.post("/email/status", {"email": ["later@shop.example.org"], "subscription_state": "unsubscribed"})
-    client.write({"external_id": "42", "email": "later@shop.example.org"})
+    client.post("/email/status", {"email": ["later@shop.web.example"], "subscription_state": "unsubscribed"})
+    client.write({"external_id": "42", "email": "later@shop.web.example"})
     assert client.person("external_id", "42")["standing"] == "unsubscribed"
 
 
 def test_states_are_shared_by_all_who_have_the_address(client: Client) -> None:
     for name in ("one", "two"):
-        client.write({"external_id": name, "email": "shared@shop.example.org"})
+        client.write({"external_id": name, "email": "shared@shop.web.example"})
     client.write({"external_id": "one", "email_subscribe": "unsubscribed"})
     assert client.person("external_id", "two")["standing"] == "unsubscribed"
     group = {"subscription_group_id": NEWS, "subscription_state": "subscribed", "external_ids": ["two"]}
     client.post("/v2/subscription/status/set", {"subscription_groups": [group]})
     assert client.person("external_id", "one")["groups"] == {"Weekly news": "subscribed"}
-    client.post("/email/blocklist", {"email": "shared@shop.example.org"})
+    client.post("/email/blocklist", {"email": "shared@shop.web.example"})
     assert client.person("external_id", "one")["standing"] == "bounced"
 
 
@@ -292,9 +292,9 @@ def test_states_are_shared_by_all_who_have_the_address(client: Client) -> None:
 
 
 def test_groups_are_set_and_read(client: Client) -> None:
-    client.write({"external_id": "42", "email": "a@shop.example.org", "phone": "+4915112345678"})
+    client.write({"external_id": "42", "email": "a@shop.web.example", "phone": "+4915112345678"})
     groups = [
-        {"subscription_group_id": PRODUCTS, "subscription_state": "subscribed", "emails": ["a@shop.example.org"]},
+        {"subscription_group_id": PRODUCTS, "subscription_state": "subscribed", "emails": ["a@shop.web.example"]},
         {"subscription_group_id": TEXTS, "subscription_state": "unsubscribed", "phones": ["+4915112345678"]},
         {"subscription_group_id": NEWS, "subscription_state": "subscribed", "external_ids": ["nobody"]},
     ]
@@ -389,18 +389,18 @@ def test_users_are_deleted_by_each_name_but_only_one(client: Client) -> None:
     known = client.somebody("subscribed")
     alias = {"alias_name": "ana", "alias_label": "shop"}
     client.write(
-        {"user_alias": alias, "_update_existing_only": False}, {"external_id": "42"}, {"email": "a@shop.example.org"}
+        {"user_alias": alias, "_update_existing_only": False}, {"external_id": "42"}, {"email": "a@shop.web.example"}
     )
     assert client.post("/users/delete", {"external_ids": [known["match"]["external_id"], "42"]})["deleted"] == 2
     client.post("/users/delete", {"user_aliases": [alias]})
     client.post(
-        "/users/delete", {"email_addresses": [{"email": "a@shop.example.org", "prioritization": ["unidentified"]}]}
+        "/users/delete", {"email_addresses": [{"email": "a@shop.web.example", "prioritization": ["unidentified"]}]}
     )
     left = client.state()["people"]
     assert not [one for one in left if one["written"] or one["id"] == known["id"]]
     client.refused("/users/delete", {"external_ids": ["1"], "braze_ids": ["1"]})
     client.refused("/users/delete", {"external_ids": [str(number) for number in range(51)]})
-    client.refused("/users/delete", {"email_addresses": [{"email": "a@shop.example.org"}]})
+    client.refused("/users/delete", {"email_addresses": [{"email": "a@shop.web.example"}]})
     client.write({"external_id": known["match"]["external_id"]})
     assert client.person("external_id", known["match"]["external_id"])["id"] != known["id"]
 

@@ -107,13 +107,13 @@ def test_there_are_people_of_all_standings_before_any_sync(client: Client) -> No
 def test_an_upload_creates_and_updates(client: Client) -> None:
     known = client.people("subscribed")[0]
     answer = client.upload(
-        person("N-1", Email="n1@shop.example.org", Phone="+4915112345678", LTV=12.5, Tags=["a", "b"]),
+        person("N-1", Email="n1@shop.web.example", Phone="+4915112345678", LTV=12.5, Tags=["a", "b"]),
         person(known["identities"][0], LTV=7),
     )
     assert answer == {"status": "success", "processed": 2, "unprocessed": []}
     made = client.profile(identity="N-1")
     assert (made["email"], made["phone"], made["profileData"]) == (
-        "n1@shop.example.org",
+        "n1@shop.web.example",
         "+4915112345678",
         {"LTV": 12.5, "Tags": ["a", "b"]},
     )
@@ -254,7 +254,7 @@ def test_a_custom_list_comes_as_a_file_and_replaces_only_when_told(client: Clien
     def send(text: str, *, replace: bool) -> Any:
         url = client.post("/get_custom_list_segment_url")["presignedS3URL"]
         assert requests.put(url, data=text.encode(), timeout=10).status_code == 200
-        about = {"name": "Spring", "email": "robin@shop.example.com", "filename": "spring.csv", "creator": "Robin"}
+        about = {"name": "Spring", "email": "robin@shop.box.example", "filename": "spring.csv", "creator": "Robin"}
         answer = client.post("/upload_custom_list_segment_completed", {**about, "url": url, "replace": replace})
         time.sleep(0.03)
         return answer

@@ -137,8 +137,8 @@ def test_everybody_is_found_by_their_identifiers(company: Company) -> None:
             assert company.find_by_contact_id(contact_id) == person
         if person.customer_id is not None:
             assert company.find_by_customer_id(person.customer_id) == person
-    assert company.find_by_email("nobody.17@example.com") is None
-    assert company.find_by_email("nobody@example.com") is None
+    assert company.find_by_email("nobody.17@box.example") is None
+    assert company.find_by_email("nobody@box.example") is None
     assert company.find_by_contact_id(12) is None
     assert company.find_by_customer_id("C-999999") is None
 

@@ -150,7 +150,7 @@ def test_a_batch_tells_by_place_what_it_refused_and_does_the_rest(client: Client
 @pytest.mark.parametrize(
     ("row", "field"),
     [
-        ({"type": "person", "identifiers": {"id": "1", "email": "a@example.com"}, "action": "identify"}, "identifiers"),
+        ({"type": "person", "identifiers": {"id": "1", "email": "a@box.example"}, "action": "identify"}, "identifiers"),
         ({"type": "person", "identifiers": {}, "action": "identify"}, "identifiers"),
         ({"type": "person", "identifiers": {"phone": "+12025550101"}, "action": "identify"}, "identifiers.phone"),
         ({"type": "person", "identifiers": {"id": 7}, "action": "identify"}, "identifiers.id"),
@@ -210,12 +210,12 @@ def test_empty_values_take_attributes_away_and_older_writes_lose(client: Client)
 
 def test_addresses_have_no_case_and_ids_do(client: Client) -> None:
     name = new_id()
-    client.batch(identify(f"{name}@example.com", "email", plan="a"))
-    client.batch(identify(f"{name.upper()}@Example.com", "email", plan="b"))
-    found = client.app("GET", "/customers", email=f"{name}@EXAMPLE.com").json()["results"]
-    assert [(one["email"], one["id"]) for one in found] == [(f"{name}@example.com", None)]
-    assert client.attributes(f"{name}@example.com", "email")["attributes"]["plan"] == "b"
-    assert client.app("GET", f"/customers?email={name}+x@example.com").json() == {"results": []}
+    client.batch(identify(f"{name}@box.example", "email", plan="a"))
+    client.batch(identify(f"{name.upper()}@Box.example", "email", plan="b"))
+    found = client.app("GET", "/customers", email=f"{name}@BOX.example").json()["results"]
+    assert [(one["email"], one["id"]) for one in found] == [(f"{name}@box.example", None)]
+    assert client.attributes(f"{name}@box.example", "email")["attributes"]["plan"] == "b"
+    assert client.app("GET", f"/customers?email={name}+x@box.example").json() == {"results": []}
 
 
 def test_a_new_id_joins_the_person_whose_address_comes_with_it(client: Client) -> None:
@@ -227,41 +227,41 @@ def test_a_new_id_joins_the_person_whose_address_comes_with_it(client: Client) -
 
 def test_identifiers_that_collide_are_accepted_and_fail_in_silence(client: Client) -> None:
     first, second = new_id(), new_id()
-    client.batch(identify(first, email=f"{first}@example.com"), identify(second, email=f"{second}@example.com"))
+    client.batch(identify(first, email=f"{first}@box.example"), identify(second, email=f"{second}@box.example"))
     before = len(client.state()["failures"])
-    assert client.batch(identify(first, email=f"{second}@example.com", plan="plus")).json() == {}
+    assert client.batch(identify(first, email=f"{second}@box.example", plan="plus")).json() == {}
     own = client.attributes(first)
-    assert (own["identifiers"]["email"], own["attributes"]["plan"]) == (f"{first}@example.com", "plus")
+    assert (own["identifiers"]["email"], own["attributes"]["plan"]) == (f"{first}@box.example", "plus")
     assert len(client.state()["failures"]) == before + 1
     third = new_id()
-    client.batch(identify(third, email=f"{second}@example.com"))
+    client.batch(identify(third, email=f"{second}@box.example"))
     assert client.attributes(third)["identifiers"]["email"] is None
 
 
 def test_an_address_changes_by_the_vendors_id_or_where_the_workspace_allows_it(client: Client) -> None:
     name = new_id()
-    client.batch(identify(name, email=f"{name}@example.com"))
-    client.batch(identify(name, email=f"{name}@example.net"))
+    client.batch(identify(name, email=f"{name}@box.example"))
+    client.batch(identify(name, email=f"{name}@net.example"))
     own = client.attributes(name)["identifiers"]
-    assert own["email"] == f"{name}@example.com"
-    client.batch(identify(own["cio_id"], "cio_id", email=f"{name}@example.net"))
-    assert client.attributes(name)["identifiers"]["email"] == f"{name}@example.net"
+    assert own["email"] == f"{name}@box.example"
+    client.batch(identify(own["cio_id"], "cio_id", email=f"{name}@net.example"))
+    assert client.attributes(name)["identifiers"]["email"] == f"{name}@net.example"
     client.system.email_updates = True
-    client.batch(identify(name, email=f"{name}@example.org"))
-    assert client.attributes(name)["identifiers"]["email"] == f"{name}@example.org"
+    client.batch(identify(name, email=f"{name}@web.example"))
+    assert client.attributes(name)["identifiers"]["email"] == f"{name}@web.example"
     client.batch(identify("c10fffffff", "cio_id", plan="x"))
     assert not client.is_there("c10fffffff", "cio_id")
 
 
 def test_the_first_version_writes_and_deletes_one_person(client: Client) -> None:
     name = new_id()
-    path = f"/v1/customers/{name}%2Bx%40example.com"
+    path = f"/v1/customers/{name}%2Bx%40box.example"
     assert client.track("PUT", path, {"plan": "plus"}).json() == {}
-    assert client.is_there(f"{name}%2Bx%40example.com", "email")
+    assert client.is_there(f"{name}%2Bx%40box.example", "email")
     assert client.track("DELETE", path).ok
-    assert not client.is_there(f"{name}%2Bx%40example.com", "email")
+    assert not client.is_there(f"{name}%2Bx%40box.example", "email")
     client.track("PUT", path, {"plan": "plus"})
-    assert client.is_there(f"{name}%2Bx%40example.com", "email")
+    assert client.is_there(f"{name}%2Bx%40box.example", "email")
     assert client.track("PUT", path, data="[").status_code == 400
 
 
@@ -313,11 +313,11 @@ def test_preferences_are_replaced_whole_unless_one_topic_is_named(client: Client
 
 def test_who_is_suppressed_is_accepted_and_stays_away(client: Client) -> None:
     there_before, name = client.somebody("suppressed"), new_id()
-    client.batch(identify(name, email=f"{name}@example.com"))
+    client.batch(identify(name, email=f"{name}@box.example"))
     client.batch(act("suppress", name))
-    client.batch(identify(name), identify(f"{name}@example.com", "email"), identify(there_before))
+    client.batch(identify(name), identify(f"{name}@box.example", "email"), identify(there_before))
     assert not client.is_there(name)
-    assert not client.is_there(f"{name}@example.com", "email")
+    assert not client.is_there(f"{name}@box.example", "email")
     assert not client.is_there(there_before)
     assert client.standing(name) == "suppressed"
     client.track("POST", f"/v1/customers/{there_before}/unsuppress")
@@ -343,13 +343,13 @@ def test_a_deleted_person_comes_back_with_the_next_write(client: Client) -> None
 
 def test_members_are_added_and_removed_and_others_passed_over_in_silence(client: Client) -> None:
     first, second = new_id(), new_id()
-    client.batch(identify(first, email=f"{first}@example.com"), identify(second))
+    client.batch(identify(first, email=f"{first}@box.example"), identify(second))
     segment = client.segment()
-    assert client.change(segment, "add", first, second, f"{first}@example.com", "nobody").json() == {}
+    assert client.change(segment, "add", first, second, f"{first}@box.example", "nobody").json() == {}
     assert client.members(segment) == [first, second]
-    assert client.change(segment, "remove", f"{first}@example.com").ok
+    assert client.change(segment, "remove", f"{first}@box.example").ok
     assert client.members(segment) == [first, second]
-    client.change(segment, "remove", f"{first}@EXAMPLE.com", kind="email")
+    client.change(segment, "remove", f"{first}@BOX.example", kind="email")
     assert client.members(segment) == [second]
     assert client.app("GET", f"/segments/{segment}/customer_count").json() == {"count": 1}
     of_second = client.app("GET", f"/customers/{second}/segments").json()["segments"]
@@ -414,7 +414,7 @@ def test_a_person_made_a_moment_ago_is_missed(client: Client) -> None:
 
 def test_people_are_searched_and_read_by_the_hundred(client: Client) -> None:
     name = new_id()
-    client.batch(identify(name, email=f"{name}@example.com", shoe=name))
+    client.batch(identify(name, email=f"{name}@box.example", shoe=name))
     query = {"filter": {"and": [{"attribute": {"field": "shoe", "operator": "eq", "value": name}}]}}
     found = client.app("POST", "/customers", query).json()
     assert found["ids"] == [name]

@@ -47,7 +47,7 @@ def client(fresh_sandbox: Sandbox) -> Client:
 
 
 def row(number: int) -> dict[str, object]:
-    return {"id": f"new.{number}@example.com", "idProperty": "email", "properties": {"city": "Lyon"}}
+    return {"id": f"new.{number}@box.example", "idProperty": "email", "properties": {"city": "Lyon"}}
 
 
 def test_rate_limited_says_how_long_to_wait_and_stops_after_its_times(client: Client) -> None:
@@ -170,7 +170,7 @@ def _walk(client: Client, limit: int) -> list[dict[str, object]]:
 
 def test_refused_rows_are_always_the_same_ones(client: Client) -> None:
     order = FaultOrder(system="hubspot", kind="refuse_rows", share=0.2)
-    expected = {f"new.{number}@example.com" for number in range(50)}
+    expected = {f"new.{number}@box.example" for number in range(50)}
     expected = {email for email in expected if row_is_refused(order, email)}
     assert 2 < len(expected) < 20
     client.order("refuse_rows", share=0.2)

@@ -124,7 +124,7 @@ def test_a_service_account_gets_a_token_for_its_signature(
     "changed",
     [
         {"aud": "https://elsewhere.example.com/token"},
-        {"iss": "somebody@example.com"},
+        {"iss": "somebody@box.example"},
         {"exp": int(time.time()) - 3600, "iat": int(time.time()) - 7200},
         {"exp": int(time.time()) + 7200},
         {"scope": ""},

@@ -221,7 +221,7 @@ def test_hashes_may_come_in_base64_and_are_the_same_members(client: Client) -> N
 @pytest.mark.parametrize(
     ("identifiers", "wanted"),
     [
-        ([{"emailAddress": "ana@example.com"}], (".user_data.user_identifiers", "INVALID_HEX_ENCODING")),
+        ([{"emailAddress": "ana@box.example"}], (".user_data.user_identifiers", "INVALID_HEX_ENCODING")),
         ([{"phoneNumber": "abcd"}], ("", "INVALID_SHA256_FORMAT")),
         ([], (".user_data.user_identifiers", "NO_IDENTIFIERS_PROVIDED")),
         ([{}], (".user_data.user_identifiers", "REQUIRED_FIELD_MISSING")),

@@ -155,11 +155,11 @@ class TestReading:
 
     def test_batch_read_tells_what_is_missing(self, hubspot: HubSpot) -> None:
         person = hubspot.sandbox.company.person(0)
-        body = {"inputs": [{"id": person.email}, {"id": "x@example.com"}], "idProperty": "email"}
+        body = {"inputs": [{"id": person.email}, {"id": "x@box.example"}], "idProperty": "email"}
         answer = hubspot.post(f"{CONTACTS}/batch/read", body)
         assert answer.status_code == 207
         assert [one["id"] for one in answer.json()["results"]] == [str(person.contact_ids[0])]
-        assert answer.json()["errors"][0]["context"]["ids"] == ["x@example.com"]
+        assert answer.json()["errors"][0]["context"]["ids"] == ["x@box.example"]
         oversize = {"inputs": [{"id": str(number)} for number in range(101)]}
         assert hubspot.post(f"{CONTACTS}/batch/read", oversize).status_code == 400
 
@@ -267,7 +267,7 @@ class TestSearch:
     def test_groups_are_alternatives_and_a_query_searches_words(self, hubspot: HubSpot) -> None:
         person = hubspot.sandbox.company.person(0)
         by_id = {"propertyName": "hs_object_id", "operator": "EQ", "value": str(person.contact_ids[0])}
-        nobody = {"propertyName": "email", "operator": "EQ", "value": "nobody@example.com"}
+        nobody = {"propertyName": "email", "operator": "EQ", "value": "nobody@box.example"}
         body = {"filterGroups": [{"filters": [by_id]}, {"filters": [nobody]}]}
         assert hubspot.post(f"{CONTACTS}/search", body).json()["total"] == 1
         assert hubspot.post(f"{CONTACTS}/search", {"query": person.email}).json()["total"] == 1
@@ -339,12 +339,12 @@ class TestUpsert:
     def test_creates_and_updates_and_shows_up_in_reads(self, writable: HubSpot) -> None:
         person = writable.sandbox.company.person(0)
         started = time.time_ns() // 1_000_000
-        answer = upsert(writable, row(person.email, city="Oslo"), row("New.One@Example.com", firstname="New"))
+        answer = upsert(writable, row(person.email, city="Oslo"), row("New.One@Box.example", firstname="New"))
         assert answer.status_code == 200
         old, new = answer.json()["results"]
         assert (old["new"], new["new"]) == (False, True)
         assert old["objectWriteTraceId"] == f"row of {person.email}"
-        assert new["properties"]["email"] == "new.one@example.com"
+        assert new["properties"]["email"] == "new.one@box.example"
         assert old["id"] == str(person.contact_ids[0])
         read = writable.get(f"{CONTACTS}/{old['id']}", properties="city,email").json()
         assert read["properties"]["city"] == "Oslo"
@@ -364,32 +364,32 @@ class TestUpsert:
     def test_a_bad_value_refuses_its_row_only(self, writable: HubSpot) -> None:
         answer = upsert(
             writable,
-            row("good@example.com", city="Rome"),
+            row("good@box.example", city="Rome"),
             row("not an address", city="Rome"),
-            row("stage@example.com", lifecyclestage="friend"),
+            row("stage@box.example", lifecyclestage="friend"),
         )
         assert answer.status_code == 207
         body = answer.json()
         assert body["numErrors"] == 2
-        assert [one["properties"]["email"] for one in body["results"]] == ["good@example.com"]
+        assert [one["properties"]["email"] for one in body["results"]] == ["good@box.example"]
         assert [one["context"]["objectWriteTraceId"] for one in body["errors"]] == [
             ["row of not an address"],
-            ["row of stage@example.com"],
+            ["row of stage@box.example"],
         ]
         assert [one["errors"][0]["code"] for one in body["errors"]] == ["INVALID_EMAIL", "INVALID_OPTION"]
 
     @pytest.mark.parametrize(
         "rows",
         [
-            [row("a@example.com", nonsense="1")],
-            [row("a@example.com", createdate="2026-01-01")],
-            [row("a@example.com"), row("A@example.com")],
-            [row("a@example.com"), {"id": "5", "properties": {}}],
-            [{"id": "a@example.com", "idProperty": "city", "properties": {}}],
-            [{"id": "a@example.com", "idProperty": "email", "properties": {"city": 5}}],
-            [{"id": "a@example.com", "idProperty": "email", "properties": {"city": None}}],
-            [{"id": "a@example.com", "idProperty": "email", "properties": {}, "other": 1}],
-            [row(f"p{number}@example.com") for number in range(101)],
+            [row("a@box.example", nonsense="1")],
+            [row("a@box.example", createdate="2026-01-01")],
+            [row("a@box.example"), row("A@box.example")],
+            [row("a@box.example"), {"id": "5", "properties": {}}],
+            [{"id": "a@box.example", "idProperty": "city", "properties": {}}],
+            [{"id": "a@box.example", "idProperty": "email", "properties": {"city": 5}}],
+            [{"id": "a@box.example", "idProperty": "email", "properties": {"city": None}}],
+            [{"id": "a@box.example", "idProperty": "email", "properties": {}, "other": 1}],
+            [row(f"p{number}@box.example") for number in range(101)],
             [],
         ],
         ids=["unknown", "read-only", "twice", "mixed", "not unique", "number", "null", "extra", "101", "none"],
@@ -443,9 +443,9 @@ class TestOtherWrites:
         answer = writable.post(f"{CONTACTS}/batch/create", body)
         assert (answer.status_code, answer.json()["category"]) == (409, "CONFLICT")
         assert str(person.contact_ids[0]) in answer.json()["message"]
-        body = {"inputs": [{"properties": {"email": "new@example.com"}}]}
+        body = {"inputs": [{"properties": {"email": "new@box.example"}}]}
         assert writable.post(f"{CONTACTS}/batch/create", body).status_code == 201
-        single = writable.post(CONTACTS, {"properties": {"email": "other@example.com", "city": "Ulm"}})
+        single = writable.post(CONTACTS, {"properties": {"email": "other@box.example", "city": "Ulm"}})
         assert single.status_code == 201
         path = f"{CONTACTS}/{single.json()['id']}"
         assert writable.call("PATCH", path, json={"properties": {"city": "Bonn"}}).status_code == 200
@@ -478,9 +478,9 @@ class TestOtherWrites:
         assert writable.get(f"{CONTACTS}/{person.contact_ids[0]}").status_code == 404
         assert list(writable.pages(CONTACTS, archived="true")) == []
         assert upsert(writable, row(person.email, city="Oslo")).status_code == 207
-        unknown = {"objectId": "never@example.com", "idProperty": "email"}
+        unknown = {"objectId": "never@box.example", "idProperty": "email"}
         assert writable.post(f"{CONTACTS}/gdpr-delete", unknown).status_code == 204
-        assert upsert(writable, row("never@example.com")).status_code == 207
+        assert upsert(writable, row("never@box.example")).status_code == 207
         assert writable.post(f"{CONTACTS}/gdpr-delete", {"objectId": "7"}).status_code == 404
 
 
@@ -554,7 +554,7 @@ class TestLists:
         assert writable.get("/crm/v3/lists/999/memberships").status_code == 404
 
     def test_dynamic_lists_follow_what_is_written(self, writable: HubSpot) -> None:
-        upsert(writable, row("buyer@example.com", lifecyclestage="customer"))
+        upsert(writable, row("buyer@box.example", lifecyclestage="customer"))
         state = requests.get(writable.sandbox.url + "/_sandbox/state/hubspot", timeout=10).json()
         written = state["contacts"][0]["id"]
         customers = next(one for one in state["lists"] if one["name"] == "Customers")
@@ -623,7 +623,7 @@ class TestConsent:
             assert single["results"][0]["status"] == person.subscription
 
     def test_unknown_and_invalid_addresses(self, hubspot: HubSpot) -> None:
-        body = {"inputs": ["stranger@example.com", "nonsense"]}
+        body = {"inputs": ["stranger@box.example", "nonsense"]}
         answer = hubspot.post(f"{self.path}/batch/read?channel=EMAIL", body)
         assert answer.status_code == 207
         assert answer.json()["results"][0]["statuses"][0]["status"] == "NOT_SPECIFIED"

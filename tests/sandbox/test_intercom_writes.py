@@ -45,7 +45,7 @@ class Client:
     def user(self, **fields: object) -> Json:
         """A new user with an id and an address of their own."""
         own_id = f"u{next(numbers)}"
-        return self.do("POST", "/contacts", {"external_id": own_id, "email": f"{own_id}@example.com", **fields})
+        return self.do("POST", "/contacts", {"external_id": own_id, "email": f"{own_id}@box.example", **fields})
 
     def found(self, field: str, value: object, operator: str = "=") -> list[str]:
         query = {"field": field, "operator": operator, "value": value}
@@ -146,7 +146,7 @@ def test_leads_may_share_an_address_and_become_users(client: Client) -> None:
     assert set(client.found("email", user["email"])) == {user["id"], *(lead["id"] for lead in leads)}
     own_id = {"external_id": f"u{next(numbers)}"}
     assert client.refused("POST", "/contacts", {"role": "lead", **own_id}) == (400, "parameter_invalid")
-    alone = client.do("POST", "/contacts", {"role": "lead", "email": f"u{next(numbers)}@example.com"})
+    alone = client.do("POST", "/contacts", {"role": "lead", "email": f"u{next(numbers)}@box.example"})
     beside = client.do("POST", "/contacts", {"email": alone["email"]})
     assert (beside["role"], set(client.found("email", alone["email"]))) == ("user", {alone["id"], beside["id"]})
     client.do("DELETE", f"/contacts/{beside['id']}")
@@ -163,7 +163,7 @@ def test_leads_may_share_an_address_and_become_users(client: Client) -> None:
         ({"name": "Ana"}, "parameter_invalid"),
         ({"role": "admin"}, "parameter_invalid"),
         ({"email": "not an address"}, "parameter_invalid"),
-        ({"email": "a@example.com", "phone": "call me"}, "parameter_invalid"),
+        ({"email": "a@box.example", "phone": "call me"}, "parameter_invalid"),
         ({"external_id": 7}, "parameter_invalid"),
         ({"external_id": "x", "shoe_size": 43}, "parameter_invalid"),
         ({"external_id": "x", "signed_up_at": "today"}, "parameter_invalid"),

@@ -170,13 +170,13 @@ def test_there_are_people_of_all_standings_before_any_sync(client: Client) -> No
 def test_a_bulk_import_creates_updates_and_puts_on_a_list(client: Client) -> None:
     known = client.people("subscribed", off="VIP customers")[0]
     job = client.imported(
-        {"email": "new.one@shop.example.org", "external_id": "n-1", "properties": {"ltv": 12.5}},
+        {"email": "new.one@shop.web.example", "external_id": "n-1", "properties": {"ltv": 12.5}},
         {"email": known["match"]["email"].upper(), "title": "Regular"},
         lists=("VipCst",),
     )
     counts = [job["attributes"][name] for name in ("total_count", "completed_count", "failed_count")]
     assert counts == [2, 2, 0]
-    assert client.profile("new.one@shop.example.org")["attributes"]["properties"] == {"ltv": 12.5}
+    assert client.profile("new.one@shop.web.example")["attributes"]["properties"] == {"ltv": 12.5}
     updated = client.profile(known["match"]["email"])
     assert (updated["id"], updated["attributes"]["title"]) == (known["id"], "Regular")
     ids = [row["id"] for row in client.get(f"{IMPORTS}/{job['id']}/relationships/profiles")["data"]]
@@ -204,39 +204,39 @@ def test_an_import_says_nothing_about_consent(client: Client) -> None:
 
 
 def test_malformed_members_refuse_the_whole_import_with_a_pointer_to_each(client: Client) -> None:
-    good = {"email": "not.saved@shop.example.org"}
-    bad = [{"email": "no-address"}, {"email": "a@shop.example.org", "phone_number": "0151 5"}, {"first_name": "Nobody"}]
+    good = {"email": "not.saved@shop.web.example"}
+    bad = [{"email": "no-address"}, {"email": "a@shop.web.example", "phone_number": "0151 5"}, {"first_name": "Nobody"}]
     answer = client.import_rows(good, *bad)
     assert pointers(answer) == [
         f"{ROWS}/1/attributes/email",
         f"{ROWS}/2/attributes/phone_number",
         f"{ROWS}/3/attributes/",
     ]
-    assert pointers(client.import_rows(good, {"email": "b@shop.example.org", "loyalty": 1})) == [
+    assert pointers(client.import_rows(good, {"email": "b@shop.web.example", "loyalty": 1})) == [
         f"{ROWS}/1/attributes/loyalty"
     ]
-    assert pointers(client.import_rows({"email": "b@shop.example.org", "first_name": 7})) == [
+    assert pointers(client.import_rows({"email": "b@shop.web.example", "first_name": 7})) == [
         f"{ROWS}/0/attributes/first_name"
     ]
-    assert pointers(client.import_rows({"email": " c@shop.example.org"})) == [f"{ROWS}/0/attributes/email"]
-    assert client.get("/profiles", {"filter": 'equals(email,"not.saved@shop.example.org")'})["data"] == []
+    assert pointers(client.import_rows({"email": " c@shop.web.example"})) == [f"{ROWS}/0/attributes/email"]
+    assert client.get("/profiles", {"filter": 'equals(email,"not.saved@shop.web.example")'})["data"] == []
 
 
 def test_an_import_has_limits_of_size(client: Client) -> None:
-    many = [{"email": f"m{number}@shop.example.org"} for number in range(10_001)]
+    many = [{"email": f"m{number}@shop.web.example"} for number in range(10_001)]
     assert pointers(client.import_rows(*many)) == [ROWS]
-    large = {"email": "large@shop.example.org", "properties": {"text": "x" * 100_001}}
-    assert pointers(client.import_rows({"email": "ok@shop.example.org"}, large)) == [f"{ROWS}/1"]
-    huge = [{"email": f"h{number}@shop.example.org", "properties": {"text": "x" * 90_000}} for number in range(60)]
+    large = {"email": "large@shop.web.example", "properties": {"text": "x" * 100_001}}
+    assert pointers(client.import_rows({"email": "ok@shop.web.example"}, large)) == [f"{ROWS}/1"]
+    huge = [{"email": f"h{number}@shop.web.example", "properties": {"text": "x" * 90_000}} for number in range(60)]
     assert client.import_rows(*huge).status_code == 413
-    assert pointers(client.import_rows({"email": "x@shop.example.org"}, lists=("Nowher",))) == ["/data"]
+    assert pointers(client.import_rows({"email": "x@shop.web.example"}, lists=("Nowher",))) == ["/data"]
 
 
 def test_rows_fail_one_by_one_and_their_errors_come_in_pages(client: Client) -> None:
     one, other = [person["match"]["email"] for person in client.people("subscribed")[:2]]
     client.imported({"email": one, "external_id": "clash-1"}, {"email": other})
     rows = [{"email": other, "external_id": "clash-1", "first_name": f"N{number}"} for number in range(7)]
-    job = client.imported({"email": "fine@shop.example.org"}, *rows)
+    job = client.imported({"email": "fine@shop.web.example"}, *rows)
     assert (job["attributes"]["completed_count"], job["attributes"]["failed_count"]) == (1, 7)
     errors = all_pages(client, f"{IMPORTS}/{job['id']}/import-errors")
     assert [row["attributes"]["source"]["pointer"] for row in errors] == [
@@ -247,9 +247,9 @@ def test_rows_fail_one_by_one_and_their_errors_come_in_pages(client: Client) -> 
 
 def test_a_job_is_queued_then_processing_and_expires(client: Client) -> None:
     client.system.later.seconds = 0.2
-    job_id = client.import_rows({"email": "slow@shop.example.org"}).json()["data"]["id"]
+    job_id = client.import_rows({"email": "slow@shop.web.example"}).json()["data"]["id"]
     seen = [client.get(f"{IMPORTS}/{job_id}")["data"]["attributes"]["status"]]
-    assert client.get("/profiles", {"filter": 'equals(email,"slow@shop.example.org")'})["data"] == []
+    assert client.get("/profiles", {"filter": 'equals(email,"slow@shop.web.example")'})["data"] == []
     time.sleep(0.12)
     seen.append(client.get(f"{IMPORTS}/{job_id}")["data"]["attributes"]["status"])
     assert seen == ["queued", "processing"]
@@ -260,7 +260,7 @@ def test_a_job_is_queued_then_processing_and_expires(client: Client) -> None:
 
 
 def test_a_null_clears_alone_but_not_in_bulk(client: Client) -> None:
-    email = "nulls@shop.example.org"
+    email = "nulls@shop.web.example"
     client.imported({"email": email, "title": "Dr", "properties": {"ltv": 1, "old": 2}})
     meta = {"patch_properties": {"unset": ["old"]}}
     attributes: dict[str, object] = {"email": email, "title": None, "properties": {"ltv": None}}
@@ -279,10 +279,10 @@ def test_profile_import_tells_new_from_known_and_refuses_a_clash(client: Client)
     def send(**attributes: object) -> requests.Response:
         return client.ask("POST", "/profile-import", {"data": {"type": "profile", "attributes": attributes}})
 
-    assert send(email="single@shop.example.org", phone_number="+12025550111").status_code == 201
-    assert send(email="Single@shop.example.org", external_id="s-1").status_code == 200
-    assert send(email="second@shop.example.org").status_code == 201
-    clash = send(email="second@shop.example.org", external_id="s-1")
+    assert send(email="single@shop.web.example", phone_number="+12025550111").status_code == 201
+    assert send(email="Single@shop.web.example", external_id="s-1").status_code == 200
+    assert send(email="second@shop.web.example").status_code == 201
+    clash = send(email="second@shop.web.example", external_id="s-1")
     assert (clash.status_code, clash.json()["errors"][0]["code"]) == (409, "duplicate_profile")
     assert send(first_name="Nobody").status_code == 400
 
@@ -401,22 +401,22 @@ def test_a_list_that_asks_first_does_not_subscribe_at_once(client: Client) -> No
 def test_unsubscribing_from_a_list_is_global_for_who_is_not_on_it(client: Client) -> None:
     member = client.people("subscribed", on="VIP customers")[0]["match"]["email"]
     other = client.people("subscribed", off="VIP customers")[0]["match"]["email"]
-    rows = ({"email": member}, {"email": other}, {"email": "stranger@shop.example.org"})
+    rows = ({"email": member}, {"email": other}, {"email": "stranger@shop.web.example"})
     assert client.wish("UNSUBSCRIBED", *rows, list_id="VipCst").status_code == 202
     assert client.consent(member)["consent"] == "SUBSCRIBED"
     assert [one["list_id"] for one in client.consent(member)["list_suppressions"]] == ["VipCst"]
     assert client.consent(other)["consent"] == "UNSUBSCRIBED"
-    assert [one["reason"] for one in client.consent("stranger@shop.example.org")["suppression"]] == ["UNSUBSCRIBE"]
+    assert [one["reason"] for one in client.consent("stranger@shop.web.example")["suppression"]] == ["UNSUBSCRIBE"]
 
 
 def test_consent_jobs_refuse_what_they_cannot_take(client: Client) -> None:
-    many = [{"email": f"w{number}@shop.example.org"} for number in range(1001)]
+    many = [{"email": f"w{number}@shop.web.example"} for number in range(1001)]
     assert pointers(client.wish("SUBSCRIBED", *many)) == [ROWS]
     assert pointers(client.wish("UNSUBSCRIBED", *many[:101])) == [ROWS]
-    named = {"email": "w@shop.example.org", "first_name": "W"}
+    named = {"email": "w@shop.web.example", "first_name": "W"}
     assert pointers(client.wish("SUBSCRIBED", named)) == [f"{ROWS}/0/attributes/first_name"]
     assert pointers(client.wish("SUBSCRIBED", {"phone_number": "+12025550112"})) == [f"{ROWS}/0/attributes/email"]
-    unknown = client.wish("SUBSCRIBED", {"email": "w@shop.example.org"}, list_id="Nowher")
+    unknown = client.wish("SUBSCRIBED", {"email": "w@shop.web.example"}, list_id="Nowher")
     assert pointers(unknown) == ["/data/relationships/list/data/id"]
 
 
@@ -437,7 +437,7 @@ def test_suppression_by_hand_comes_and_goes(client: Client) -> None:
     send("delete", email)
     time.sleep(0.03)
     assert client.consent(email)["can_receive_email_marketing"] is True
-    assert send("create", *[f"s{number}@shop.example.org" for number in range(101)]).status_code == 400
+    assert send("create", *[f"s{number}@shop.web.example" for number in range(101)]).status_code == 400
 
 
 def test_erasure_takes_one_identifier_and_a_moment(client: Client) -> None:
@@ -457,14 +457,14 @@ def test_erasure_takes_one_identifier_and_a_moment(client: Client) -> None:
     assert client.get("/lists/NwsLtr", counted)["data"]["attributes"]["profile_count"] == before - 1
     assert client.ask("GET", f"/profiles/{person['id']}").status_code == 404
     assert person["id"] not in {row["id"] for row in all_pages(client, "/lists/NwsLtr/relationships/profiles")}
-    assert erase({"attributes": {"email": "nobody@shop.example.org"}}) == 202
+    assert erase({"attributes": {"email": "nobody@shop.web.example"}}) == 202
 
 
 # Faults and limits
 
 
 def test_rows_can_be_refused_one_by_one_or_with_their_batch(client: Client) -> None:
-    rows = [{"email": f"r{number}@shop.example.org"} for number in range(40)]
+    rows = [{"email": f"r{number}@shop.web.example"} for number in range(40)]
     client.order("refuse_rows", share=0.3)
     failed = client.imported(*rows)["attributes"]["failed_count"]
     assert 0 < failed < 40
@@ -476,9 +476,9 @@ def test_rows_can_be_refused_one_by_one_or_with_their_batch(client: Client) -> N
 def test_a_write_whose_answer_is_lost_is_remembered(client: Client) -> None:
     client.order("reset", path=f"{IMPORTS}$", when="after", times=1)
     with pytest.raises(requests.ConnectionError):
-        client.import_rows({"email": "lost@shop.example.org"})
+        client.import_rows({"email": "lost@shop.web.example"})
     time.sleep(0.03)
-    assert client.profile("lost@shop.example.org")["id"]
+    assert client.profile("lost@shop.web.example")["id"]
 
 
 def test_limits_are_of_each_endpoint_and_a_refusal_has_only_retry_after() -> None:

@@ -125,7 +125,7 @@ def test_fields_are_picked_and_left_out(reader: Client) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", [f"{LIST}/members/nobody@example.com", "/lists/other", f"{LIST}/segments/1", "/nothing"]
+    "path", [f"{LIST}/members/nobody@box.example", "/lists/other", f"{LIST}/segments/1", "/nothing"]
 )
 def test_what_is_not_there_is_not_found(reader: Client, path: str) -> None:
     answer = reader.ask("GET", path)
@@ -143,24 +143,24 @@ def test_parameters_that_make_no_sense_are_refused(reader: Client, params: dict[
 def test_a_batch_answers_for_each_row(client: Client) -> None:
     known = member_with(client, "subscribed")
     answer = client.batch(
-        {"email_address": "ana@example.com", "status": "subscribed", "merge_fields": {"FNAME": "Ana"}, "tags": ["New"]},
+        {"email_address": "ana@box.example", "status": "subscribed", "merge_fields": {"FNAME": "Ana"}, "tags": ["New"]},
         {"email_address": known, "merge_fields": {"FNAME": "Changed"}},
-        {"email_address": "bad@@example.com", "status": "subscribed"},
-        {"email_address": "fake@example.com", "status": "subscribed"},
+        {"email_address": "bad@@box.example", "status": "subscribed"},
+        {"email_address": "fake@box.example", "status": "subscribed"},
         {"status": "subscribed"},
-        {"email_address": "ANA@example.com", "status": "subscribed"},
+        {"email_address": "ANA@box.example", "status": "subscribed"},
     )
-    assert [row["email_address"] for row in answer["new_members"]] == ["ana@example.com"]
+    assert [row["email_address"] for row in answer["new_members"]] == ["ana@box.example"]
     assert [row["merge_fields"]["FNAME"] for row in answer["updated_members"]] == ["Changed"]
     assert (answer["total_created"], answer["total_updated"], answer["error_count"]) == (1, 1, 4)
     assert [row["email_address"] for row in answer["errors"]] == [
-        "bad@@example.com",
-        "fake@example.com",
+        "bad@@box.example",
+        "fake@box.example",
         "",
-        "ANA@example.com",
+        "ANA@box.example",
     ]
     assert {row["error_code"] for row in answer["errors"]} == {"ERROR_GENERIC"}
-    assert client.status("ana@example.com") == "subscribed"
+    assert client.status("ana@box.example") == "subscribed"
     assert client.state()["tags"]["New"] == 1
 
 
@@ -171,13 +171,13 @@ def test_existing_members_are_an_error_unless_they_may_be_changed(client: Client
 
 
 def test_more_than_500_rows_or_unknown_fields_are_refused_whole(client: Client) -> None:
-    rows = [{"email_address": f"new{number}@example.com", "status": "subscribed"} for number in range(501)]
+    rows = [{"email_address": f"new{number}@box.example", "status": "subscribed"} for number in range(501)]
     refused = client.ask("POST", LIST, {"members": rows})
     assert (refused.status_code, refused.json()["title"]) == (400, "Invalid Resource")
     assert refused.json()["errors"][0]["field"] == "members"
-    odd = client.ask("POST", LIST, {"members": [{"email_address": "a@example.com", "state": "subscribed"}]})
+    odd = client.ask("POST", LIST, {"members": [{"email_address": "a@box.example", "state": "subscribed"}]})
     assert odd.json()["errors"][0]["field"] == "members.0.state"
-    assert client.ask("GET", f"{LIST}/members/a@example.com").status_code == 404
+    assert client.ask("GET", f"{LIST}/members/a@box.example").status_code == 404
 
 
 def test_subscribed_brings_back_somebody_who_was_unsubscribed_and_the_state_says_so(client: Client) -> None:
@@ -200,21 +200,21 @@ def test_people_in_a_compliance_state_cannot_be_subscribed(client: Client, statu
 
 
 def test_sync_tags_replaces_and_without_it_tags_are_added(client: Client) -> None:
-    client.batch({"email_address": "ana@example.com", "status": "subscribed", "tags": ["One"]})
-    client.batch({"email_address": "ana@example.com", "tags": ["Two"]})
-    body = {"members": [{"email_address": "ana@example.com", "tags": ["Three"]}], "update_existing": True}
-    assert {tag["name"] for tag in client.get(f"{LIST}/members/ana@example.com/tags")["tags"]} == {"One", "Two"}
+    client.batch({"email_address": "ana@box.example", "status": "subscribed", "tags": ["One"]})
+    client.batch({"email_address": "ana@box.example", "tags": ["Two"]})
+    body = {"members": [{"email_address": "ana@box.example", "tags": ["Three"]}], "update_existing": True}
+    assert {tag["name"] for tag in client.get(f"{LIST}/members/ana@box.example/tags")["tags"]} == {"One", "Two"}
     client.ask("POST", LIST, body | {"sync_tags": True})
-    assert {tag["name"] for tag in client.get(f"{LIST}/members/ana@example.com/tags")["tags"]} == {"Three"}
+    assert {tag["name"] for tag in client.get(f"{LIST}/members/ana@box.example/tags")["tags"]} == {"Three"}
 
 
 # Single members
 
 
 def test_put_uses_status_if_new_only_for_newcomers(client: Client) -> None:
-    path = f"{LIST}/members/{md5('ana@example.com')}"
-    body = {"email_address": "ana@example.com", "status_if_new": "transactional"}
-    assert client.ask("PUT", path, {"email_address": "ana@example.com"}).json()["errors"][0]["field"] == "status_if_new"
+    path = f"{LIST}/members/{md5('ana@box.example')}"
+    body = {"email_address": "ana@box.example", "status_if_new": "transactional"}
+    assert client.ask("PUT", path, {"email_address": "ana@box.example"}).json()["errors"][0]["field"] == "status_if_new"
     assert client.ask("PUT", path, body).json()["status"] == "transactional"
     left = member_with(client, "unsubscribed")
     kept = client.ask("PUT", f"{LIST}/members/{md5(left)}", {"email_address": left, "status_if_new": "subscribed"})
@@ -229,14 +229,14 @@ def test_a_member_is_found_by_hash_address_and_contact_id(client: Client) -> Non
 
 def test_a_new_address_gives_a_new_id_and_keeps_the_contact(client: Client) -> None:
     row = client.get(f"{LIST}/members", count=1)["members"][0]
-    changed = client.ask("PATCH", f"{LIST}/members/{row['id']}", {"email_address": "moved@example.com"}).json()
-    assert (changed["id"], changed["contact_id"]) == (md5("moved@example.com"), row["contact_id"])
+    changed = client.ask("PATCH", f"{LIST}/members/{row['id']}", {"email_address": "moved@box.example"}).json()
+    assert (changed["id"], changed["contact_id"]) == (md5("moved@box.example"), row["contact_id"])
     assert client.ask("GET", f"{LIST}/members/{row['id']}").status_code == 404
     assert client.ask("GET", f"{LIST}/members/{row['email_address']}").status_code == 404
 
 
 def test_adding_somebody_twice_is_refused(client: Client) -> None:
-    body = {"email_address": "ana@example.com", "status": "subscribed"}
+    body = {"email_address": "ana@box.example", "status": "subscribed"}
     assert client.ask("POST", f"{LIST}/members", body).ok
     again = client.ask("POST", f"{LIST}/members", body)
     assert (again.status_code, again.json()["title"]) == (400, "Member Exists")
@@ -265,7 +265,7 @@ def test_a_tag_takes_members_who_are_on_the_list_and_passes_over_others(client: 
     known = member_with(client, "subscribed")
     segment = client.ask("POST", f"{LIST}/segments", {"name": "Buyers", "static_segment": []}).json()
     path = f"{LIST}/segments/{segment['id']}"
-    answer = client.ask("POST", path, {"members_to_add": [known.upper(), "nobody@example.com"]}).json()
+    answer = client.ask("POST", path, {"members_to_add": [known.upper(), "nobody@box.example"]}).json()
     assert [row["email_address"] for row in answer["members_added"]] == [known]
     assert (answer["total_added"], answer["total_removed"], answer["error_count"]) == (1, 0, 0)
     assert [row["email_address"] for row in client.get(f"{path}/members")["members"]] == [known]
@@ -276,9 +276,9 @@ def test_a_tag_takes_members_who_are_on_the_list_and_passes_over_others(client: 
 
 
 def test_a_change_of_a_segment_takes_500_of_each(client: Client) -> None:
-    some = [f"n{number}@example.com" for number in range(500)]
+    some = [f"n{number}@box.example" for number in range(500)]
     assert client.ask("POST", f"{LIST}/segments/4001", {"members_to_add": some, "members_to_remove": some}).ok
-    refused = client.ask("POST", f"{LIST}/segments/4001", {"members_to_add": [*some, "one-more@example.com"]})
+    refused = client.ask("POST", f"{LIST}/segments/4001", {"members_to_add": [*some, "one-more@box.example"]})
     assert refused.json()["errors"][0]["field"] == "members_to_add"
 
 
@@ -326,7 +326,7 @@ def test_values_must_fit_their_fields(client: Client) -> None:
     answer = client.batch(
         *(
             {
-                "email_address": f"p{name}@example.com",
+                "email_address": f"p{name}@box.example",
                 "status": "subscribed",
                 "merge_fields": {"LTV": value, "PLAN": plan, "NOSUCH": "x"},
             }
@@ -335,11 +335,11 @@ def test_values_must_fit_their_fields(client: Client) -> None:
     )
     assert answer["new_members"][0]["merge_fields"] == {"LTV": 120.5, "PLAN": "basic"}
     assert [(row["email_address"], row["field"]) for row in answer["errors"]] == [
-        ("p2@example.com", "LTV"),
-        ("p3@example.com", "PLAN"),
-        ("p4@example.com", "PLAN"),
+        ("p2@box.example", "LTV"),
+        ("p3@box.example", "PLAN"),
+        ("p4@box.example", "PLAN"),
     ]
-    relaxed = client.batch({"email_address": "p4@example.com", "status": "subscribed"}, skip_merge_validation="true")
+    relaxed = client.batch({"email_address": "p4@box.example", "status": "subscribed"}, skip_merge_validation="true")
     assert relaxed["total_created"] == 1
 
 
@@ -358,20 +358,20 @@ def test_a_job_runs_later_and_leaves_an_archive(client: Client) -> None:
     operations = [
         {"method": "PUT", "path": f"{LIST}/members/{md5(email)}", "body": json.dumps(body), "operation_id": email}
         for email, body in (
-            ("ana@example.com", {"email_address": "ana@example.com", "status_if_new": "subscribed"}),
+            ("ana@box.example", {"email_address": "ana@box.example", "status_if_new": "subscribed"}),
             ("bad@@example", {"email_address": "bad@@example", "status_if_new": "subscribed"}),
         )
     ] + [{"method": "GET", "path": f"{LIST}/members", "params": {"count": 1}, "operation_id": "read"}] * 250
     job = client.ask("POST", "/batches", {"operations": operations}).json()
     assert (job["status"], job["response_body_url"]) == ("pending", "")
-    assert client.ask("GET", f"{LIST}/members/ana@example.com").status_code == 404
+    assert client.ask("GET", f"{LIST}/members/ana@box.example").status_code == 404
     time.sleep(0.6)
     job = client.get(f"/batches/{job['id']}")
     assert (job["status"], job["finished_operations"], job["errored_operations"]) == ("finished", 252, 1)
     results = unpacked(requests.get(job["response_body_url"], timeout=10).content)
     assert [row["status_code"] for row in results] == [200, 400] + [200] * 250
     assert json.loads(results[1]["response"])["title"] == "Invalid Resource"
-    assert client.status("ana@example.com") == "subscribed"
+    assert client.status("ana@box.example") == "subscribed"
     assert requests.get(job["response_body_url"] + "0", timeout=10).status_code == 403
 
 
@@ -416,7 +416,7 @@ def test_throttling_comes_in_three_shapes(client: Client, policy: str | None, st
 
 
 def test_the_same_rows_are_refused_each_time_and_whole_batches_on_demand(client: Client) -> None:
-    rows = [{"email_address": f"new{number}@example.com", "status": "subscribed"} for number in range(40)]
+    rows = [{"email_address": f"new{number}@box.example", "status": "subscribed"} for number in range(40)]
     client.order("refuse_rows", share=0.25)
     first, second = client.batch(*rows), client.batch(*rows)
     refused = [row["email_address"] for row in first["errors"]]
@@ -432,11 +432,11 @@ def test_the_same_rows_are_refused_each_time_and_whole_batches_on_demand(client:
 
 def test_reset_brings_the_company_back(client: Client) -> None:
     before = client.state()
-    client.batch({"email_address": "ana@example.com", "status": "subscribed", "tags": ["New"]})
+    client.batch({"email_address": "ana@box.example", "status": "subscribed", "tags": ["New"]})
     client.ask("DELETE", f"{LIST}/members/{md5(member_with(client, 'subscribed'))}")
     requests.post(f"{client.sandbox.url}/_sandbox/reset", timeout=10)
     assert client.state() == before
-    assert client.ask("GET", f"{LIST}/members/ana@example.com").status_code == 404
+    assert client.ask("GET", f"{LIST}/members/ana@box.example").status_code == 404
 
 
 class TestReports:

@@ -153,11 +153,11 @@ def test_token_errors_come_with_status_200(client: Client) -> None:
 
 def test_permissions(client: Client) -> None:
     reader, leads_only = (Client(client.sandbox, f"sandbox-marketo-{role}") for role in ("read-only", "leads-only"))
-    assert reader.code("POST", LEADS, json={"input": [{"email": "a@example.com"}]}) == 603
+    assert reader.code("POST", LEADS, json={"input": [{"email": "a@box.example"}]}) == 603
     assert reader.done("GET", "/rest/v1/leads/describe.json")
     assert leads_only.code("POST", LISTS, data={"name": "x"}) == 603
     assert leads_only.code("POST", "/rest/v1/leads/schema/fields.json", json={"input": []}) == 603
-    assert leads_only.sync({"email": "a@example.com"})[0]["status"] == "created"
+    assert leads_only.sync({"email": "a@box.example"})[0]["status"] == "created"
 
 
 # Syncing leads
@@ -167,8 +167,8 @@ def test_results_stand_in_the_order_of_the_input(client: Client) -> None:
     known = client.with_standing("subscribed")
     result = client.sync(
         {"email": known["match"]["email"].upper(), "leadScore": 7},
-        {"email": "new@example.com", "noSuchField": 1},
-        {"email": "other@example.com"},
+        {"email": "new@box.example", "noSuchField": 1},
+        {"email": "other@box.example"},
         {"firstName": "Nobody"},
     )
     assert [row["status"] for row in result] == ["updated", "skipped", "created", "skipped"]
@@ -182,7 +182,7 @@ def test_actions(client: Client) -> None:
     twin = next(one for one in client.people() if one["id"] >= 600_000_000)
     one_each = {
         ("createOnly", known): 1005,
-        ("updateOnly", "nobody@example.com"): 1004,
+        ("updateOnly", "nobody@box.example"): 1004,
         ("createOrUpdate", twin["match"]["email"]): 1007,
     }
     for (action, email), code in one_each.items():
@@ -193,13 +193,13 @@ def test_actions(client: Client) -> None:
 
 def test_the_id_goes_with_updates_only(client: Client) -> None:
     known = client.with_standing("subscribed")
-    row = {"id": known["id"], "email": "moved@example.com"}
+    row = {"id": known["id"], "email": "moved@box.example"}
     assert reasons(client.sync(row)[0]) == 1003
     assert client.code("POST", LEADS, json={"lookupField": "id", "input": [row]}) == 1003
     changed = client.sync(row, action="updateOnly", lookupField="id")
     assert changed == [{"id": known["id"], "status": "updated"}]
     assert client.find("email", known["match"]["email"]) == []
-    assert client.find("email", "moved@example.com")[0]["id"] == known["id"]
+    assert client.find("email", "moved@box.example")[0]["id"] == known["id"]
 
 
 def test_leads_are_found_by_a_custom_field(client: Client) -> None:
@@ -223,37 +223,37 @@ def test_leads_are_found_by_a_custom_field(client: Client) -> None:
         ("lastOrderAt", "2026-01-01T10:00:00", 1001),
         ("city", "x" * 256, 1003),
         ("city", ["Oslo"], 1001),
-        ("email", "müller@example.com", 1003),
-        ("email", " a@example.com", 1003),
+        ("email", "müller@box.example", 1003),
+        ("email", " a@box.example", 1003),
         ("company", "Acme", 1021),
         ("createdAt", "2026-01-01T10:00:00Z", 1003),
     ],
 )
 def test_a_wrong_value_skips_its_row_alone(client: Client, field: str, value: object, code: int) -> None:
-    wrong = {"email": "a@example.com", field: value}
-    result = client.sync(wrong, {"email": "b@example.com"})
+    wrong = {"email": "a@box.example", field: value}
+    result = client.sync(wrong, {"email": "b@box.example"})
     assert reasons(result[0]) == code
     assert result[1]["status"] == "created"
 
 
 def test_null_clears_and_what_is_not_named_stays(client: Client) -> None:
     client.sync(
-        {"email": "a@example.com", "city": "Oslo", "lifetimeValue": "12.5", "lastOrderAt": "2026-01-01T10:00:00Z"}
+        {"email": "a@box.example", "city": "Oslo", "lifetimeValue": "12.5", "lastOrderAt": "2026-01-01T10:00:00Z"}
     )
-    client.sync({"email": "a@example.com", "city": None})
-    fields = client.person("a@example.com")["fields"]
+    client.sync({"email": "a@box.example", "city": None})
+    fields = client.person("a@box.example")["fields"]
     assert "city" not in fields
     assert (fields["lifetimeValue"], fields["lastOrderAt"]) == (12.5, "2026-01-01T10:00:00Z")
 
 
 def test_a_new_key_that_is_there_twice_becomes_two_leads(client: Client) -> None:
-    result = client.sync({"email": "twice@example.com"}, {"email": "Twice@example.com"})
+    result = client.sync({"email": "twice@box.example"}, {"email": "Twice@box.example"})
     assert [row["status"] for row in result] == ["created", "created"]
-    assert reasons(client.sync({"email": "twice@example.com"})[0]) == 1007
+    assert reasons(client.sync({"email": "twice@box.example"})[0]) == 1007
 
 
 def test_whole_requests_that_are_refused(client: Client) -> None:
-    row = {"email": "a@example.com"}
+    row = {"email": "a@box.example"}
     assert client.code("POST", LEADS, json={"input": [row] * 301}) == 1003
     assert client.code("POST", LEADS, json={"input": []}) == 1002
     assert client.code("POST", LEADS, json={}) == 1002
@@ -267,7 +267,7 @@ def test_whole_requests_that_are_refused(client: Client) -> None:
 
 def test_the_gateway_refuses_by_size(client: Client) -> None:
     assert client.ask("POST", LEADS, json={"input": [{"email": "x" * 1_100_000}]}).status_code == 413
-    values = ",".join(f"person-{number:05d}@example.com" for number in range(300))
+    values = ",".join(f"person-{number:05d}@box.example" for number in range(300))
     params = {"filterType": "email", "filterValues": values}
     assert client.ask("GET", LEADS, params=params).status_code == 414
     found = client.ask("POST", f"{LEADS}?_method=GET", data=params).json()
@@ -311,8 +311,8 @@ def test_the_flag_is_shared_by_all_leads_with_an_address(client: Client) -> None
 
 def test_a_new_address_brings_its_own_standing(client: Client) -> None:
     person, gone = client.with_standing("bounced"), client.with_standing("unsubscribed")
-    client.sync({"id": person["id"], "email": "fresh@example.com"}, action="updateOnly", lookupField="id")
-    assert client.person("fresh@example.com")["standing"] == "subscribed"
+    client.sync({"id": person["id"], "email": "fresh@box.example"}, action="updateOnly", lookupField="id")
+    assert client.person("fresh@box.example")["standing"] == "subscribed"
     client.sync({"id": person["id"], "email": gone["match"]["email"]}, action="updateOnly", lookupField="id")
     assert {one["standing"] for one in client.people() if one["id"] == person["id"]} == {"unsubscribed"}
 
@@ -322,7 +322,7 @@ def test_a_new_address_brings_its_own_standing(client: Client) -> None:
 
 def test_leads_by_filter(client: Client) -> None:
     known = client.with_standing("subscribed")
-    row = client.find("email", known["match"]["email"], "nobody@example.com", fields="email,city,title")
+    row = client.find("email", known["match"]["email"], "nobody@box.example", fields="email,city,title")
     assert row == [
         {"id": known["id"], "email": known["fields"]["email"], "city": known["fields"]["city"], "title": None}
     ]
@@ -332,7 +332,7 @@ def test_leads_by_filter(client: Client) -> None:
     for params, code in (
         ({"filterType": "email"}, 1002),
         ({"filterType": "firstName", "filterValues": "Ana"}, 1011),
-        ({"filterType": "email", "filterValues": "a@example.com", "fields": "nope"}, 1006),
+        ({"filterType": "email", "filterValues": "a@box.example", "fields": "nope"}, 1006),
         ({"filterType": "id", "filterValues": ",".join("1" * 301)}, 1003),
     ):
         assert client.code("GET", LEADS, params=params) == code
@@ -368,9 +368,9 @@ def test_describe_says_what_may_be_written_and_searched(client: Client) -> None:
 def test_fields_are_created_before_they_can_be_written(client: Client) -> None:
     path = "/rest/v1/leads/schema/fields.json"
     field = {"displayName": "Churn Risk", "name": "churnRisk", "dataType": "percent"}
-    assert reasons(client.sync({"email": "a@example.com", "churnRisk": 3})[0]) == 1006
+    assert reasons(client.sync({"email": "a@box.example", "churnRisk": 3})[0]) == 1006
     assert client.done("POST", path, json={"input": [field]}) == [{"name": "churnRisk", "status": "created"}]
-    assert client.sync({"email": "a@example.com", "churnRisk": 3})[0]["status"] == "created"
+    assert client.sync({"email": "a@box.example", "churnRisk": 3})[0]["status"] == "created"
     assert client.done("GET", "/rest/v1/leads/schema/fields/churnRisk.json")[0]["isApiCreated"]
     for change, code in (
         ({}, 1017),
@@ -435,12 +435,12 @@ def test_folders_are_found_by_name(client: Client) -> None:
 
 def test_membership(client: Client) -> None:
     path = f"/rest/v1/lists/{client.new_list()}/leads"
-    a, b = (row["id"] for row in client.sync({"email": "a@example.com"}, {"email": "b@example.com"}))
+    a, b = (row["id"] for row in client.sync({"email": "a@box.example"}, {"email": "b@box.example"}))
     added = client.done("POST", f"{path}.json", params={"id": [a, 5, b]})
     assert [row["status"] for row in added] == ["added", "skipped", "added"]
     assert reasons(added[1]) == 1004
     assert client.done("POST", f"{path}.json", json={"input": [{"id": a}]})[0]["status"] == "memberof"
-    assert client.person("a@example.com")["audiences"] == ["VIP"]
+    assert client.person("a@box.example")["audiences"] == ["VIP"]
     removed = client.done("DELETE", f"{path}.json", params={"id": f"{a},{NEWSLETTER}"})
     assert [row["status"] for row in removed] == ["removed", "skipped"]
     assert reasons(client.done("DELETE", f"{path}.json", params={"id": a})[0]) == 1015
@@ -471,7 +471,7 @@ def test_deleting_a_lead_takes_it_everywhere_off(client: Client) -> None:
 def test_an_import_is_queued_runs_and_names_its_failures(client: Client, system: Marketo) -> None:
     system.imports.seconds = 60
     known, target = client.with_standing("subscribed")["match"]["email"], client.new_list()
-    text = f"email,leadScore,city\n{known},7,\nnew@example.com,8,Oslo\nbad@example.com,many,Rome\nodd,1,Rome\n,2,Bonn\n"
+    text = f"email,leadScore,city\n{known},7,\nnew@box.example,8,Oslo\nbad@box.example,many,Rome\nodd,1,Rome\n,2,Bonn\n"
     batch = client.import_file(text, lookupField="email", listId=target)
     assert client.job(batch)["status"] == "Importing"
     assert client.ask("GET", f"/bulk/v1/leads/batch/{batch}/failures.json").status_code == 404
@@ -486,7 +486,7 @@ def test_an_import_is_queued_runs_and_names_its_failures(client: Client, system:
         "Value for lookup field 'email' not found",
     ]
     assert client.table(batch, "warnings")[1] == ["odd", "1", "Rome", "Invalid email address"]
-    assert client.person("new@example.com")["audiences"] == ["VIP"]
+    assert client.person("new@box.example")["audiences"] == ["VIP"]
     assert client.person(known)["fields"]["city"]
 
 
@@ -502,9 +502,9 @@ def test_an_import_empties_by_the_word_null_and_never_overwrites_the_flag(client
 
 def test_an_unknown_column_fails_the_import(client: Client, system: Marketo) -> None:
     system.imports.seconds = 0
-    job = client.job(client.import_file("email,nope\na@example.com,1\n"))
+    job = client.job(client.import_file("email,nope\na@box.example,1\n"))
     assert (job["status"], job["message"]) == ("Failed", "Field 'nope' not found")
-    assert client.find("email", "a@example.com") == []
+    assert client.find("email", "a@box.example") == []
 
 
 def test_an_import_by_id_only_updates(client: Client, system: Marketo) -> None:
@@ -520,10 +520,10 @@ def test_an_import_by_id_only_updates(client: Client, system: Marketo) -> None:
 def test_the_queue(client: Client, system: Marketo) -> None:
     system.imports.seconds = 60
     target = client.new_list()
-    batches = [client.import_file("email\na@example.com\n", listId=target)]
-    files = {"file": ("leads.csv", "email\nb@example.com\n")}
+    batches = [client.import_file("email\na@box.example\n", listId=target)]
+    files = {"file": ("leads.csv", "email\nb@box.example\n")}
     assert client.code("POST", BULK, params={"format": "csv", "listId": target}, files=files) == 1019
-    batches += [client.import_file("email\nb@example.com\n") for _ in range(9)]
+    batches += [client.import_file("email\nb@box.example\n") for _ in range(9)]
     assert [client.job(batch)["status"] for batch in batches] == ["Importing"] * 2 + ["Queued"] * 8
     assert client.code("POST", BULK, params={"format": "csv"}, files=files) == 1016
     system.imports.seconds = 0
@@ -531,7 +531,7 @@ def test_the_queue(client: Client, system: Marketo) -> None:
 
 
 def test_files_that_are_refused(client: Client, system: Marketo) -> None:
-    files = {"file": ("leads.csv", "email\na@example.com\n")}
+    files = {"file": ("leads.csv", "email\na@box.example\n")}
     assert client.code("POST", BULK, params={"format": "xls"}, files=files) == 1001
     assert client.code("POST", BULK, params={"lookupField": "city"}, files=files) == 1011
     assert client.code("POST", BULK, params={"listId": "99"}, files=files) == 1013
@@ -540,7 +540,7 @@ def test_files_that_are_refused(client: Client, system: Marketo) -> None:
     assert client.code("POST", BULK, files={"file": ("x.csv", " ")}) == 1003
     large = {"file": ("leads.csv", "x" * 10_500_000)}
     assert client.ask("POST", BULK, files=large).status_code == 413
-    batch = client.import_file("email\na@example.com\n")
+    batch = client.import_file("email\na@box.example\n")
     system.imports.seconds_kept = 0
     assert client.code("GET", f"/bulk/v1/leads/batch/{batch}.json") == 1003
 
@@ -550,7 +550,7 @@ def test_files_that_are_refused(client: Client, system: Marketo) -> None:
 
 def test_refused_rows_are_always_the_same(client: Client, system: Marketo) -> None:
     system.imports.seconds = 0
-    rows: list[dict[str, object]] = [{"email": f"p{number}@example.com"} for number in range(60)]
+    rows: list[dict[str, object]] = [{"email": f"p{number}@box.example"} for number in range(60)]
     client.order("refuse_rows", share=0.3)
     first, second = client.sync(*rows), client.sync(*rows)
     skipped = [row["email"] for row, answer in zip(rows, first, strict=True) if answer["status"] == "skipped"]
@@ -564,8 +564,8 @@ def test_refused_rows_are_always_the_same(client: Client, system: Marketo) -> No
 def test_a_write_counts_even_if_its_answer_is_lost(client: Client) -> None:
     client.order("reset", when="after", method="POST", times=1)
     with pytest.raises(requests.ConnectionError):
-        client.sync({"email": "lost@example.com"})
-    assert client.sync({"email": "lost@example.com"})[0]["status"] == "updated"
+        client.sync({"email": "lost@box.example"})
+    assert client.sync({"email": "lost@box.example"})[0]["status"] == "updated"
 
 
 @pytest.mark.parametrize(

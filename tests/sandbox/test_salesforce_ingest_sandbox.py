@@ -69,7 +69,7 @@ def field(sandbox: Sandbox, name: str, key: str) -> Any:
 
 def test_every_row_is_told_of_once(sandbox: Sandbox) -> None:
     header = "Customer_Id__c,LastName,Email,Vip__c,Audiences__c"
-    rows = ["b-1,Diaz,ana@example.com,true,VIP;Newsletter", "b-2,,,,", "b-3,Diaz,nonsense,,", "b-4,Diaz,,maybe,"]
+    rows = ["b-1,Diaz,ana@box.example,true,VIP;Newsletter", "b-2,,,,", "b-3,Diaz,nonsense,,", "b-4,Diaz,,maybe,"]
     job = run(sandbox, "\n".join([header, *rows, "b-5,Diaz,,,", "B-5,Diaz,,,", '"b-6","Di""az",,0,']))
     assert (job["state"], job["numberRecordsProcessed"], job["numberRecordsFailed"]) == ("JobComplete", 7, 5)
     done = results(sandbox, job, "successfulResults")

@@ -87,7 +87,7 @@ def test_three_grants_give_a_session(sandbox: Sandbox) -> None:
     [
         ({"aud": "https://elsewhere.example.com"}, "audience is invalid"),
         ({"exp": 1}, "expired authorization code"),
-        ({"sub": "nobody@shop.example.com"}, "user hasn't approved this consumer"),
+        ({"sub": "nobody@shop.box.example"}, "user hasn't approved this consumer"),
         ({"iss": "other"}, "client identifier invalid"),
     ],
 )

@@ -26,7 +26,7 @@ def sandbox(shared: Sandbox) -> Sandbox:
 
 def test_rows_are_answered_by_their_place(sandbox: Sandbox) -> None:
     rows = (
-        contact("n-1", Email="ana@example.com", Vip__c=True),
+        contact("n-1", Email="ana@box.example", Vip__c=True),
         {"Customer_Id__c": "n-2"},
         contact("n-3"),
         contact("N-3"),

@@ -58,18 +58,18 @@ def wait_for(done: Callable[[], bool]) -> None:
 
 
 def test_traits_arrive_and_can_be_read_back(sandbox: Sandbox) -> None:
-    batch = [identify("U-1", email="ana@example.com", vip=True, city="Lyon"), identify("U-1", city=None)]
+    batch = [identify("U-1", email="ana@box.example", vip=True, city="Lyon"), identify("U-1", city=None)]
     answer = post(sandbox, "batch", {"batch": batch})
     assert (answer.status_code, answer.json()) == (200, {"success": True})
     person = told(sandbox, "U-1")
     assert person is not None
-    assert person["match"] == {"email": "ana@example.com", "external_id": "U-1", "phone": None}
-    assert person["fields"] == {"email": "ana@example.com", "vip": True}
+    assert person["match"] == {"email": "ana@box.example", "external_id": "U-1", "phone": None}
+    assert person["fields"] == {"email": "ana@box.example", "vip": True}
     assert (person["audiences"], person["written"]) == (["vip"], True)
-    for name in ("user_id:u-1", "email:ana@example.com"):
+    for name in ("user_id:u-1", "email:ana@box.example"):
         url = f"{sandbox.url}/segment/v1/spaces/spa_sandbox/collections/users/profiles/{name}/traits"
         read = requests.get(url, auth=("sandbox-segment-profile", ""), timeout=10)
-        assert read.json()["traits"] == {"email": "ana@example.com", "vip": True}
+        assert read.json()["traits"] == {"email": "ana@box.example", "vip": True}
 
 
 def test_audiences_follow_the_last_event(sandbox: Sandbox) -> None:

@@ -89,25 +89,25 @@ def test_nothing_can_be_read(client: Client) -> None:
 
 
 def test_a_new_user_is_subscribed_and_null_takes_a_property_away(client: Client) -> None:
-    client.identify(id=42, email="ana@example.com", phone_number="+15550100", data={"plan": "plus", "visits": 3})
+    client.identify(id=42, email="ana@box.example", phone_number="+15550100", data={"plan": "plus", "visits": 3})
     client.identify(id="42", data={"plan": None, "city": "Oslo"})
     user = client.user("42")
-    assert user["match"] == {"email": "ana@example.com", "external_id": "42", "phone": "+15550100"}
+    assert user["match"] == {"email": "ana@box.example", "external_id": "42", "phone": "+15550100"}
     assert (user["standing"], user["fields"], user["written"]) == ("subscribed", {"visits": 3, "city": "Oslo"}, True)
 
 
 def test_identifying_again_keeps_the_standing(client: Client) -> None:
     for standing in ("unsubscribed", "bounced", "subscribed"):
         user_id = client.with_standing(standing)
-        client.identify(id=user_id, email=f"{standing}@example.com", data={"plan": "plus"})
+        client.identify(id=user_id, email=f"{standing}@box.example", data={"plan": "plus"})
         after = client.user(user_id)
-        assert (after["standing"], after["match"]["email"]) == (standing, f"{standing}@example.com")
+        assert (after["standing"], after["match"]["email"]) == (standing, f"{standing}@box.example")
         assert after["fields"]["first_name"]
 
 
 def test_without_an_id_the_address_is_the_id(client: Client) -> None:
-    client.identify(email="bo@example.com")
-    assert client.user("bo@example.com")["match"]["email"] == "bo@example.com"
+    client.identify(email="bo@box.example")
+    assert client.user("bo@box.example")["match"]["email"] == "bo@box.example"
 
 
 def test_a_form_is_taken_too_and_the_ending_of_the_vendors_clients(client: Client) -> None:
@@ -133,9 +133,9 @@ def test_a_repeated_identify_is_accepted_and_dropped(client: Client) -> None:
 
 def test_edit_changes_a_known_user_only(client: Client) -> None:
     client.identify(id="42")
-    client.accepted("PUT", "edit", id="42", changes={"plan": "plus", "email": "new@example.com"})
+    client.accepted("PUT", "edit", id="42", changes={"plan": "plus", "email": "new@box.example"})
     assert client.user("42")["fields"] == {"plan": "plus"}
-    assert client.user("42")["match"]["email"] == "new@example.com"
+    assert client.user("42")["match"]["email"] == "new@box.example"
     client.accepted("PUT", "edit", id="nobody", changes={"plan": "plus"})
     assert client.user("nobody") is None
 
@@ -149,7 +149,7 @@ def test_edit_changes_a_known_user_only(client: Client) -> None:
         ("POST", "track", {"id": True}),
         ("POST", "track", {"id": "1", "email": "nonsense"}),
         ("POST", "track", {"id": "1", "email": 5}),
-        ("POST", "track", {"id": "1", "email": f"{'x' * 250}@example.com"}),
+        ("POST", "track", {"id": "1", "email": f"{'x' * 250}@box.example"}),
         ("POST", "track", {"id": "1", "data": ["plan"]}),
         ("POST", "track", {"id": "1", "channels": {"type": "push"}}),
         ("PUT", "edit", {"id": "1"}),
@@ -157,7 +157,7 @@ def test_edit_changes_a_known_user_only(client: Client) -> None:
         ("PUT", "tags/edit", {"id": "1"}),
         ("PUT", "tags/edit", {"id": "1", "add": "vip"}),
         ("PUT", "tags/edit", {"id": "1", "add": [5]}),
-        ("POST", "unsubscribe", {"email": "a@example.com"}),
+        ("POST", "unsubscribe", {"email": "a@box.example"}),
         ("POST", "delete", {}),
     ],
 )
@@ -222,12 +222,12 @@ def test_a_user_takes_everything_along_to_a_new_id(client: Client) -> None:
 
 def test_two_users_become_one_unsubscribed_if_either_was(client: Client) -> None:
     user_id = client.with_standing("unsubscribed")
-    client.identify(id="kept", email="kept@example.com", data={"first_name": "Ana"})
+    client.identify(id="kept", email="kept@box.example", data={"first_name": "Ana"})
     client.accepted("PUT", "reidentify", id=user_id, new_id="kept")
     after = client.user("kept")
     assert (after["standing"], after["match"]["email"], after["fields"]["first_name"]) == (
         "unsubscribed",
-        "kept@example.com",
+        "kept@box.example",
         "Ana",
     )
 

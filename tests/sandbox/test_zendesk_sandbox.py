@@ -52,7 +52,7 @@ def test_credentials_are_checked(sandbox: Sandbox) -> None:
     assert get(sandbox, "/users/me.json").json()["user"]["role"] == "admin"
     assert get(sandbox, "/users/me", "nonsense").json() == {"error": "Couldn't authenticate you"}
     url = f"{sandbox.system_url('zendesk')}/api/v2/users/me"
-    good = ("robin@support.shop.example.com/token", "sandbox-zendesk")
+    good = ("robin@support.shop.box.example/token", "sandbox-zendesk")
     assert requests.get(url, auth=good, timeout=10).ok
     assert requests.get(url, auth=(good[0], "wrong"), timeout=10).status_code == 401
 

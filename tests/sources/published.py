@@ -214,7 +214,7 @@ HUBSPOT = (
     Example(
         vendor="hubspot",
         file="subscription_status",
-        path="/communication-preferences/v4/statuses/own@example.com",
+        path="/communication-preferences/v4/statuses/own@box.example",
         stream="subscription_statuses",
         records=1,
         at="results",

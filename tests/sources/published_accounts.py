@@ -80,7 +80,7 @@ def _our_hubspot(path: str, query: Mapping[str, str], _: requests.PreparedReques
         # asked for fewer than we do. Our own records have them all.
         now = datetime.now(UTC).isoformat()
         record = {"createdAt": now, "updatedAt": now, "archived": False}
-        record["properties"] = dict.fromkeys(query.get("properties", "").split(",")) | {"email": "own@example.com"}
+        record["properties"] = dict.fromkeys(query.get("properties", "").split(",")) | {"email": "own@box.example"}
         if query.get("archived") == "true":
             return {"results": [record | {"id": "1", "archived": True, "archivedAt": now}]}
         return {"results": [] if "after" in query else [record | {"id": number} for number in ("33451", "29851")]}

@@ -38,7 +38,7 @@ def a_contact(number: int, **more: Any) -> dict[str, Any]:
     facts = {
         "contactId": f"CID_{number}",
         "firstName": "Ann",
-        "email": f"ann{number}@example.com",
+        "email": f"ann{number}@box.example",
         "extRef": f"C-{number}",
     }
     return {**facts, "unsubscribed": False, "embeddedData": {}, **more}

@@ -84,7 +84,7 @@ def contact(number: int, **properties: str | None) -> dict[str, Any]:
     return {
         "id": str(number),
         "properties": {
-            "email": f"person{number}@example.org",
+            "email": f"person{number}@web.example",
             "lastmodifieddate": "2026-02-01T08:30:00.123Z",
             **properties,
         },
@@ -353,7 +353,7 @@ def test_a_deal_is_won_or_lost_by_its_flags_or_its_stage(properties: dict[str, s
 
 
 def event(**more: Any) -> dict[str, Any]:
-    made = {"id": "e1", "created": 1_769_934_600_000, "recipient": "ana@example.org", "emailCampaignId": 77}
+    made = {"id": "e1", "created": 1_769_934_600_000, "recipient": "ana@web.example", "emailCampaignId": 77}
     return {**made, **more}
 
 
@@ -403,7 +403,7 @@ def statuses(*pairs: tuple[int, str]) -> dict[str, Any]:
     said = [
         {"subscriptionId": number, "subscriptionName": f"Type {number}", "status": status} for number, status in pairs
     ]
-    return {"subscriberIdString": "ana@example.org", "statuses": said}
+    return {"subscriberIdString": "ana@web.example", "statuses": said}
 
 
 def test_subscription_types_count_to_topics_and_a_refusal_outweighs() -> None:
@@ -423,7 +423,7 @@ def test_an_unknown_status_grants_nothing() -> None:
 
 
 def test_a_subscription_without_a_status_stops_the_stream() -> None:
-    one = {"subscriberIdString": "a@example.org", "statuses": [{"subscriptionId": 1, "state": "SUBSCRIBED"}]}
+    one = {"subscriberIdString": "a@web.example", "statuses": [{"subscriptionId": 1, "state": "SUBSCRIBED"}]}
     with pytest.raises(SchemaError):
         shape_status(one, HubSpotSettings(access_token="pat"))
 
@@ -432,8 +432,8 @@ def test_subscriptions_are_asked_for_the_contacts_and_changes_just_read(api: res
     source = hubspot()
     nothing_archived(api)
     api.get(CONTACTS, json=page_of([contact(1), contact(2, email=None)]))
-    changed = event(type="STATUSCHANGE", recipient="ben@example.org")
-    opened = event(type="OPEN", recipient="eva@example.org")
+    changed = event(type="STATUSCHANGE", recipient="ben@web.example")
+    opened = event(type="OPEN", recipient="eva@web.example")
     api.get(f"{API}/email/public/v1/events", json={"hasMore": False, "events": [changed, opened]})
     path = f"{API}/communication-preferences/v4/statuses/batch/read"
     api.post(path, json={"results": []})
@@ -442,7 +442,7 @@ def test_subscriptions_are_asked_for_the_contacts_and_changes_just_read(api: res
     rows_of(source, "subscription_statuses")
 
     (body,) = bodies(api, "statuses/batch/read")
-    assert body == {"inputs": ["person1@example.org", "ben@example.org"]}
+    assert body == {"inputs": ["person1@web.example", "ben@web.example"]}
 
 
 def test_one_refused_address_does_not_hide_the_consent_of_others(api: responses.RequestsMock) -> None:
@@ -452,7 +452,7 @@ def test_one_refused_address_does_not_hide_the_consent_of_others(api: responses.
 
     def answer(request: requests.PreparedRequest) -> tuple[int, dict[str, str], str]:
         asked = json.loads(request.body or "{}")["inputs"]
-        if "person3@example.org" in asked:
+        if "person3@web.example" in asked:
             return 400, {}, json.dumps({"status": "error", "category": "VALIDATION_ERROR"})
         return 200, {}, json.dumps({"results": [{"subscriberIdString": a, "statuses": []} for a in asked]})
 
@@ -461,7 +461,7 @@ def test_one_refused_address_does_not_hide_the_consent_of_others(api: responses.
 
     rows = rows_of(source, "subscription_statuses")
 
-    assert [row["email"] for row in rows] == [f"person{number}@example.org" for number in (1, 2, 4, 5)]
+    assert [row["email"] for row in rows] == [f"person{number}@web.example" for number in (1, 2, 4, 5)]
 
 
 def test_an_account_without_batches_is_asked_about_one_address_after_the_other(api: responses.RequestsMock) -> None:
@@ -470,14 +470,14 @@ def test_an_account_without_batches_is_asked_about_one_address_after_the_other(a
     api.get(CONTACTS, json=page_of([contact(1), contact(2)]))
     path = f"{API}/communication-preferences/v4/statuses"
     api.post(f"{path}/batch/read", status=403, json={"status": "error", "category": "MISSING_SCOPES"})
-    said = {"subscriptionId": 1, "status": "SUBSCRIBED", "subscriberIdString": "person1@example.org"}
-    api.get(f"{path}/person1@example.org", json={"results": [said, said | {"subscriptionId": 2}]})
-    api.get(f"{path}/person2@example.org", status=404, json={"status": "error", "category": "OBJECT_NOT_FOUND"})
+    said = {"subscriptionId": 1, "status": "SUBSCRIBED", "subscriberIdString": "person1@web.example"}
+    api.get(f"{path}/person1@web.example", json={"results": [said, said | {"subscriptionId": 2}]})
+    api.get(f"{path}/person2@web.example", status=404, json={"status": "error", "category": "OBJECT_NOT_FOUND"})
     rows_of(source, "contacts")
 
     rows = rows_of(source, "subscription_statuses")
 
-    assert [(row["email"], row["topic_marketing"]) for row in rows] == [("person1@example.org", "SUBSCRIBED")]
+    assert [(row["email"], row["topic_marketing"]) for row in rows] == [("person1@web.example", "SUBSCRIBED")]
     assert [one["subscriptionId"] for one in rows[0]["statuses"]] == [1, 2]
 
 

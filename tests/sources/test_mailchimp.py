@@ -40,7 +40,7 @@ def a_member(number: int, changed: datetime = NOON, **more: Any) -> dict[str, An
         "id": f"hash{number}",
         "contact_id": f"ct-{number}",
         "unique_email_id": f"u{number}",
-        "email_address": f"p{number}@example.org",
+        "email_address": f"p{number}@web.example",
         "status": "subscribed",
         "merge_fields": {"FNAME": "Ana", "LNAME": "Li", "PHONE": "+15550100", "ADDRESS": ""},
         "last_changed": changed.isoformat(),
@@ -217,11 +217,11 @@ class TestMembers:
         pulled, source = Pulled(tmp_path), mailchimp(streams=("members",))
         vendor.members = [a_member(1)]
         pulled.pull(source)
-        new = {"email_address": "new@example.org", "id": "other-hash", "unique_email_id": "u9"}
+        new = {"email_address": "new@web.example", "id": "other-hash", "unique_email_id": "u9"}
         vendor.members = [a_member(1, NOON + timedelta(hours=1), **new)]
         pulled.pull(mailchimp(streams=("members",)))
         (row,) = pulled.rows(source, "members")
-        assert "new@example.org" in row
+        assert "new@web.example" in row
 
     def test_who_was_erased_for_good_is_noticed_by_a_sweep(self, vendor: Vendor, tmp_path: Path) -> None:
         pulled, now = Pulled(tmp_path), datetime.now(UTC)
@@ -238,7 +238,7 @@ class TestMembers:
 class TestEngagement:
     def setup_report(self, vendor: Vendor, sent: datetime = NOON, **more: Any) -> None:
         vendor.tables["reports"] = ("reports", [a_report(1, sent, **more)])
-        who = {"email_id": "hash1", "email_address": "p1@example.org", "list_id": "l1"}
+        who = {"email_id": "hash1", "email_address": "p1@web.example", "list_id": "l1"}
         activity = [
             {"action": "open", "timestamp": "2026-03-01T12:05:00+00:00", "ip": "192.0.2.1"},
             {"action": "click", "timestamp": "2026-03-01T12:06:00+00:00", "url": "https://shop.example.com/"},
@@ -260,7 +260,7 @@ class TestEngagement:
     def test_a_delivery_happened_when_the_campaign_was_sent(self, vendor: Vendor) -> None:
         self.setup_report(vendor)
         (row,) = read(pull_of(mailchimp(), "deliveries"))
-        assert (row["status"], row["at"], row["email"]) == ("sent", NOON.isoformat(), "p1@example.org")
+        assert (row["status"], row["at"], row["email"]) == ("sent", NOON.isoformat(), "p1@web.example")
 
     def test_an_unsubscribe_keeps_its_reason(self, vendor: Vendor) -> None:
         self.setup_report(vendor)

@@ -355,10 +355,10 @@ def a_page(rows: list[dict[str, Any]], page: int = 0, total: int | None = None, 
 
 class TestProfiles:
     def test_a_profile_is_read_with_its_own_properties_beside(self, vendor: Any) -> None:
-        vendor.post(ENGAGE, json=a_page([a_profile(42, plan="pro", **{"$email": "a@example.com", "Member No": "7"})]))
+        vendor.post(ENGAGE, json=a_page([a_profile(42, plan="pro", **{"$email": "a@box.example", "Member No": "7"})]))
         source = mixpanel(traits={"Member No": "member_number"})
         (row,) = read(pull_of(source, "profiles", pulled_at=NOON))
-        assert (row["distinct_id"], row["user_id"], row["property_email"]) == ("42", "42", "a@example.com")
+        assert (row["distinct_id"], row["user_id"], row["property_email"]) == ("42", "42", "a@box.example")
         assert (row["property_member_no"], row["properties"]) == ("7", {"plan": "pro"})
         assert asked(vendor) == [{"project_id": "1"}]
 
@@ -366,7 +366,7 @@ class TestProfiles:
         odd: dict[str, Any] = {
             "$created": "01/02/2026",
             "$city": ["Lyon"],
-            "$email": ["a@example.com"],
+            "$email": ["a@box.example"],
             "$phone": 331234,
         }
         vendor.post(ENGAGE, json=a_page([a_profile("u-1", **odd)]))

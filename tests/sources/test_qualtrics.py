@@ -69,10 +69,10 @@ def windows(brand: Brand) -> list[tuple[str | None, str | None]]:
 class TestRows:
     @pytest.mark.parametrize("beside", [False, True])
     def test_metadata_are_found_among_the_answers_and_beside_them(self, brand: Brand, beside: bool) -> None:
-        found = a_response(1, NOON, beside=beside, recipientEmail="ann@example.com", QID1=9, plan="plus")
+        found = a_response(1, NOON, beside=beside, recipientEmail="ann@box.example", QID1=9, plan="plus")
         (row,) = rows_of(brand, found)
         assert (row["id"], row["survey_id"], row["survey_title"]) == ("R_1", SURVEY, "sv_1")
-        assert (row["recorded_at"], row["email"], row["is_finished"]) == (NOON, "ann@example.com", True)
+        assert (row["recorded_at"], row["email"], row["is_finished"]) == (NOON, "ann@box.example", True)
         assert row["embedded_data"] == {"plan": "plus"}
         assert "203.0.113.9" not in str(row)
 
@@ -115,9 +115,9 @@ class TestRows:
         kinds = {one.column: one.kind for one in people.identifiers}
         said = {"said_crm_id": "hubspot_contact_id", "said_e_mail": "email"}
         assert kinds == {"email": "email", "external_reference": "user_id", **said}
-        found = a_response(1, NOON, QID2_TEXT="ann@example.com", crmID="7", plan="plus")
+        found = a_response(1, NOON, QID2_TEXT="ann@box.example", crmID="7", plan="plus")
         (row,) = rows_of(brand, found, **settings)
-        assert (row["said_crm_id"], row["said_e_mail"], row["trait_plan"]) == ("7", "ann@example.com", "plus")
+        assert (row["said_crm_id"], row["said_e_mail"], row["trait_plan"]) == ("7", "ann@box.example", "plus")
 
     @pytest.mark.parametrize("facts", [{"status": 1}, {"status": 8}, {"finished": 0}, {"finished": False}])
     def test_previews_spam_and_what_was_left_half_way_are_no_event(self, brand: Brand, facts: dict[str, Any]) -> None:

@@ -129,12 +129,12 @@ class TestBulkJobs:
         vendor.post(JOBS, json=a_job(1, "UploadComplete"))
         vendor.get(f"{JOBS}/7501", json=a_job(1, "InProgress"))
         vendor.get(f"{JOBS}/7501", json=a_job(1, rows=3))
-        results(vendor, 1, [a_record(3), a_record(1, Email="ada@example.com")], then="MTA")
+        results(vendor, 1, [a_record(3), a_record(1, Email="ada@box.example")], then="MTA")
         results(vendor, 1, [a_record(2, HasOptedOutOfEmail=True)])
         state: dict[str, Any] = {}
         rows = read(pull_of(salesforce(bulk_from_rows=2), "contacts", state=state))
         assert ids(rows) == [3, 1, 2]
-        assert [row["email"] for row in rows] == [None, "ada@example.com", None]
+        assert [row["email"] for row in rows] == [None, "ada@box.example", None]
         assert (state["reached"], "job" in state) == ("2026-01-03T12:00:00+00:00", False)
         order = orjson.loads(next(call.request.body for call in vendor.calls if call.request.method == "POST"))
         assert (order["operation"], order["contentType"]) == ("queryAll", "CSV")
@@ -497,7 +497,7 @@ class TestSettings:
             source.streams()
 
     def test_a_key_that_is_none_is_told_without_showing_it(self) -> None:
-        source = salesforce(client_id="a", username="b@example.com", private_key=SecretStr("not a key"))
+        source = salesforce(client_id="a", username="b@box.example", private_key=SecretStr("not a key"))
         with pytest.raises(ConfigurationError, match="PEM") as caught:
             source.auth()
         assert "not a key" not in str(caught.value)

@@ -77,7 +77,7 @@ class TestCredentials:
 
     def test_a_wrong_user_is_refused(self, sandbox: Sandbox) -> None:
         given = credentials(sandbox)
-        signed = {"username": "nobody@example.com", "private_key": SecretStr(given["private_key"])}
+        signed = {"username": "nobody@box.example", "private_key": SecretStr(given["private_key"])}
         (result,) = check_source(source(sandbox, **signed, client_secret=None), name="it")
         assert (result.ok, result.problem) == (False, "credentials")
 

@@ -242,11 +242,11 @@ class TestRows:
 
     def test_a_call_has_its_columns(self) -> None:
         context = {
-            "traits": {"email": "ana@example.com"}, "device": {"id": "d-1"}, "campaign": {"name": "spring"},
+            "traits": {"email": "ana@box.example"}, "device": {"id": "d-1"}, "campaign": {"name": "spring"},
             "library": {"name": "analytics.js"}, "page": {"url": "https://shop.example.com/a", "title": "A"},
         }  # fmt: skip
         [row] = rows.page_row(track("m-1", userId=None, anonymousId="a-1", name="Home", context=context))
-        said = {"anonymous_id": "a-1", "email": "ana@example.com", "device_id": "d-1", "campaign": "spring"}
+        said = {"anonymous_id": "a-1", "email": "ana@box.example", "device_id": "d-1", "campaign": "spring"}
         place = {"name": "Home", "url": "https://shop.example.com/a", "title": "A"}
         expected = {**said, **place, "user_id": None, "library": "analytics.js", "via": "web"}
         assert row | expected == row
@@ -286,13 +286,13 @@ class TestUsers:
         place.call("identify", said)
 
     def test_a_call_adds_to_what_is_known(self, place: Place) -> None:
-        self.identify(place, 1, {"email": "ana@example.com", "firstName": "Ana", "plan": "free"})
+        self.identify(place, 1, {"email": "ana@box.example", "firstName": "Ana", "plan": "free"})
         self.users(place, "1")
         self.identify(place, 2, {"plan": "pro", "address": {"city": "Ulm"}, "company": {"name": "Initech"}})
         self.identify(place, 3, {"firstName": None})
         place.settings["traits"] = {"plan": "plan", "seats": {"name": "seats", "type": "number"}}
         found = self.users(place, "user_key, email, first_name, city, company, trait_plan, trait_seats")
-        assert found == [("user_id:u-1", "ana@example.com", None, "Ulm", "Initech", "pro", None)]
+        assert found == [("user_id:u-1", "ana@box.example", None, "Ulm", "Initech", "pro", None)]
 
     def test_what_was_said_earlier_and_comes_later_does_not_count_more(self, place: Place) -> None:
         self.identify(place, 5, {"plan": "pro"})
@@ -325,11 +325,11 @@ class TestUsers:
         assert self.users(place, "trait_plan, trait_seats, consent_news") == [("team", "9", True)]
 
     def test_visitors_without_user_id_are_users_of_their_own(self, place: Place) -> None:
-        self.identify(place, 1, {"email": "bo@example.com"}, userId=None, anonymousId="a-1")
+        self.identify(place, 1, {"email": "bo@box.example"}, userId=None, anonymousId="a-1")
         self.identify(place, 2, {}, anonymousId="a-1")
         found, _ = light(place, {}, "users")
         assert [(row["user_key"], row["user_id"], row["anonymous_id"], row["email"]) for row in found] == [
-            ("anonymous_id:a-1", None, "a-1", "bo@example.com"),
+            ("anonymous_id:a-1", None, "a-1", "bo@box.example"),
             ("user_id:u-1", "u-1", "a-1", None),
         ]
 
@@ -355,7 +355,7 @@ class TestUsers:
         def said(**preferences: Any) -> dict[str, Any]:
             return {"context": {"consent": {"categoryPreferences": preferences}}}
 
-        self.identify(place, 1, {"email": "ana@example.com"}, **said(Advertising=True, News=True, Other=True))
+        self.identify(place, 1, {"email": "ana@box.example"}, **said(Advertising=True, News=True, Other=True))
         place.call("track", {"userId": "u-1", "event": "X", "timestamp": "2026-03-02T00:00:00Z", **said(News=False)})
         place.call("page", {"userId": "u-2", "timestamp": "2026-03-02T00:00:00Z", **said(News="yes")})
         place.people()
@@ -387,12 +387,12 @@ class TestPeople:
         assert place.rows(
             f"SELECT original_name, plan_status, {names} FROM customers.events WHERE stream = 'pages'"
         ) == [("Page Viewed", "planned", "/x", "Start")]
-        for day, traits in ((1, {"a": 1, "email": "ana@example.com"}), (2, {"b": [True, None]})):
+        for day, traits in ((1, {"a": 1, "email": "ana@box.example"}), (2, {"b": [True, None]})):
             place.call("identify", {"userId": "u-1", "traits": traits, "timestamp": f"2026-03-0{day}"})
             place.pull()
         assert place.rows(
             "SELECT json_extract_string(traits, '$.\"a\"'), email, observed_at FROM raw_segment.users"
-        ) == [("1", "ana@example.com", datetime(2026, 3, 2, tzinfo=UTC))]
+        ) == [("1", "ana@box.example", datetime(2026, 3, 2, tzinfo=UTC))]
 
     def test_events_tell_what_their_context_does_unless_they_know_better(self, place: Place) -> None:
         context = {
@@ -417,11 +417,11 @@ class TestPeople:
         place.call("track", {"anonymousId": "a-1", "event": "Viewed"}, {"userId": "u-1", "event": "Bought"})
         place.people()
         assert self.people(place) == 2
-        place.call("identify", {"anonymousId": "a-1", "userId": "u-1", "traits": {"email": "Ana@Example.com"}})
+        place.call("identify", {"anonymousId": "a-1", "userId": "u-1", "traits": {"email": "Ana@Box.example"}})
         place.people()
         assert self.people(place) == 1
         assert place.rows("SELECT DISTINCT value FROM customers.identifiers WHERE kind = 'email'") == [
-            ("ana@example.com",)
+            ("ana@box.example",)
         ]
 
     def test_alias_joins_an_anonymous_id_and_two_user_ids(self, place: Place) -> None:

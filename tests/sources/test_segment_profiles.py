@@ -77,12 +77,12 @@ def profiles(place: Place, columns: str) -> list[tuple[Any, ...]]:
 
 def test_users_who_were_heard_of_are_asked_for(place: Place, api: responses.RequestsMock) -> None:
     place.call("identify", {"userId": "U+1", "traits": {"a": 1}}, {"anonymousId": "a-1", "traits": {"a": 1}})
-    ids = (("user_id", "u+1"), ("anonymous_id", "a-1"), ("anonymous_id", "a-2"), ("email", "ana@example.com"))
+    ids = (("user_id", "u+1"), ("anonymous_id", "a-1"), ("anonymous_id", "a-2"), ("email", "ana@box.example"))
     profile(api, "user_id:u%2B1", {"plan": "pro", "vip": True}, *ids, ("ios.idfa", "x"))
     place.settings["traits"] = {"plan": "plan"}
     assert [str(found) for found in pull(place).errors] == []
     columns = "profile_id, found, user_ids, anonymous_ids, emails, trait_plan"
-    assert profiles(place, columns) == [("user_id:U+1", True, "U+1\nu+1", "a-1\na-2", "ana@example.com", "pro")]
+    assert profiles(place, columns) == [("user_id:U+1", True, "U+1\nu+1", "a-1\na-2", "ana@box.example", "pro")]
     place.people()
     assert place.rows("SELECT count(DISTINCT profile_id) FROM customers.members") == [(1,)]
     sent = api.calls[0].request.headers["Authorization"]
@@ -230,7 +230,7 @@ class TestAgainstTheSandbox:
     def place(self, sandbox: Sandbox, people: list[Person], tmp_path: Path) -> Place:
         (tmp_path / "spool").mkdir()
         account: dict[str, Any] = {"profile_token": "sandbox-segment-profile", "profile_space": "spa_sandbox"}
-        ids = [f"user_id:{person.customer_id}" for person in people] + ["user_id:nobody", "email:no+body@example.com"]
+        ids = [f"user_id:{person.customer_id}" for person in people] + ["user_id:nobody", "email:no+body@box.example"]
         return Place(tmp_path, base_url=f"{sandbox.url}/segment", streams=["profiles"], profile_ids=ids, **account)
 
     def test_profiles_come_whole_and_only_once(

@@ -24,9 +24,9 @@ TABLES = f"""
 CREATE TABLE users (
     id TEXT, received_at DATETIME, uuid_ts DATETIME, email TEXT, first_name TEXT, last_name TEXT, plan TEXT
 );
-INSERT INTO users VALUES ('u-1', {TIMES}, 'ana@example.com', 'Ana', 'Lima', 'pro');
+INSERT INTO users VALUES ('u-1', {TIMES}, 'ana@box.example', 'Ana', 'Lima', 'pro');
 CREATE TABLE identifies ({COMMON}, email TEXT);
-INSERT INTO identifies VALUES ('i-1', {TIMES}, 'u-1', 'a-1', {AT}, 'ana@example.com');
+INSERT INTO identifies VALUES ('i-1', {TIMES}, 'u-1', 'a-1', {AT}, 'ana@box.example');
 CREATE TABLE tracks ({COMMON}, event TEXT, event_text TEXT);
 INSERT INTO tracks VALUES ('t-1', {TIMES}, 'u-1', 'a-1', {AT}, 'signed_up', 'Signed Up');
 INSERT INTO tracks VALUES ('t-2', {TIMES}, 'u-1', 'a-1', {AT}, 'order_completed', 'Order Completed');
@@ -38,7 +38,7 @@ CREATE TABLE aliases (id TEXT, received_at DATETIME, uuid_ts DATETIME, user_id T
 INSERT INTO aliases VALUES ('al-1', {TIMES}, 'u-1', 'a-2');
 CREATE TABLE user_identifiers (canonical_segment_id TEXT, type TEXT, value TEXT, seq INTEGER, received_at DATETIME);
 INSERT INTO user_identifiers VALUES
-    ('s-1', 'user_id', 'u-1', 1, {AT}), ('s-1', 'email', 'ana@work.example.com', 2, {AT});
+    ('s-1', 'user_id', 'u-1', 1, {AT}), ('s-1', 'email', 'ana@work.box.example', 2, {AT});
 """
 
 

@@ -49,7 +49,7 @@ def an_order(number: int, **more: Any) -> dict[str, Any]:
         "OrderDate": "2026-02-01T08:30:00",
         "LastUpdate": "2026-02-02T09:00:00",
         "OrderStatusID": 4,
-        "BillingEmail": "ana@example.org",
+        "BillingEmail": "ana@web.example",
         "BillingPhoneNumber": "5550100",
         "BillingFirstName": "Ana",
         "BillingLastName": "Li",
@@ -65,7 +65,7 @@ def an_order(number: int, **more: Any) -> dict[str, Any]:
 
 
 def a_customer(number: int, **more: Any) -> dict[str, Any]:
-    facts = {"CustomerID": number, "Email": f"c{number}@example.org", "BillingPhoneNumber": "", "MailList": True}
+    facts = {"CustomerID": number, "Email": f"c{number}@web.example", "BillingPhoneNumber": "", "MailList": True}
     return {**facts, "BillingFirstName": "Ana", "BillingLastName": "Li", **more}
 
 
@@ -325,7 +325,7 @@ class TestSecrets:
         assert report.rows == 2
         files = [path for path in tmp_path.rglob("*") if path.is_file()]
         tables = [str(pq.read_table(path).to_pylist()) for path in files if path.suffix == ".parquet"]
-        assert "ana@example.org" in str(tables)
+        assert "ana@web.example" in str(tables)
         assert "hidden" not in str(tables)
         assert [path.name for path in files if b"hidden" in path.read_bytes()] == []
         with duckdb.connect(str(tmp_path / "store.duckdb")) as store:

@@ -245,7 +245,7 @@ def test_a_column_takes_the_type_that_is_declared(shop: Shop) -> None:
     stream = {"table": "things", "primary_key": ["id"], "columns": {"total": "double", "id": "text"}}
     assert shop.pull(stream).ok
     assert shop.rows("id, total") == [("1", 12.5)]
-    shop.run("INSERT INTO things VALUES (2, 'ana@example.com')")
+    shop.run("INSERT INTO things VALUES (2, 'ana@box.example')")
     error = shop.error(stream)
     assert "1 of 2 values of 'total' are no double" in str(error)
     assert "ana@" not in str(error)

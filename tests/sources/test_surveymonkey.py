@@ -201,39 +201,39 @@ def sandbox() -> Iterator[Sandbox]:
 class TestWhoResponded:
     def test_an_email_in_the_metadata_is_taken_in_either_shape(self, account: Account) -> None:
         account.responses["105"] = [
-            a_response(1, metadata={"contact": {"email": "Ann@Example.com"}}),
-            a_response(2, metadata={"contact": {"email": {"type": "string", "value": "bo@example.com"}}}),
+            a_response(1, metadata={"contact": {"email": "Ann@Box.example"}}),
+            a_response(2, metadata={"contact": {"email": {"type": "string", "value": "bo@box.example"}}}),
         ]
         rows = read(pull_of(survey_monkey(), "responses"))
-        assert [row["email"] for row in rows] == ["Ann@Example.com", "bo@example.com"]
+        assert [row["email"] for row in rows] == ["Ann@Box.example", "bo@box.example"]
 
     def test_an_email_in_a_field_of_its_own_is_second_to_that_in_the_metadata(self, account: Account) -> None:
-        bo = {"contact": {"email": {"type": "string", "value": "bo@example.com"}}}
+        bo = {"contact": {"email": {"type": "string", "value": "bo@box.example"}}}
         account.responses["105"] = [
-            a_response(1, email_address="ann@example.com", metadata={"contact": {}}, recipient_id="501"),
+            a_response(1, email_address="ann@box.example", metadata={"contact": {}}, recipient_id="501"),
             a_response(2, email_address="", metadata=bo),
             a_response(3, email_address=""),
         ]
         rows = read(pull_of(survey_monkey(), "responses"))
-        assert [row["email"] for row in rows] == ["ann@example.com", "bo@example.com", None]
+        assert [row["email"] for row in rows] == ["ann@box.example", "bo@box.example", None]
         assert not [call for call in account.calls if "recipients" in call]
 
     def test_a_recipient_is_looked_up_once_and_only_where_no_email_is_known(self, account: Account) -> None:
-        account.recipients = {"501": "cy@example.com"}
+        account.recipients = {"501": "cy@box.example"}
         account.responses["105"] = [
             a_response(1, recipient_id="501"),
-            a_response(2, recipient_id="502", metadata={"contact": {"email": "di@example.com"}}),
+            a_response(2, recipient_id="502", metadata={"contact": {"email": "di@box.example"}}),
         ]
         rows = read(pull_of(survey_monkey(), "responses"))
-        assert [row["email"] for row in rows] == ["cy@example.com", "di@example.com"]
+        assert [row["email"] for row in rows] == ["cy@box.example", "di@box.example"]
         assert [row["recipient_id"] for row in rows] == ["501", "502"]
         assert [call for call in account.calls if "recipients" in call] == ["collectors/77/recipients/501"]
 
     def test_many_recipients_of_a_collector_are_looked_up_in_its_list(self, account: Account) -> None:
-        account.recipients = {str(n): f"p{n}@example.com" for n in range(500, 650)}
+        account.recipients = {str(n): f"p{n}@box.example" for n in range(500, 650)}
         account.responses["105"] = [a_response(n, recipient_id=str(500 + n)) for n in range(90)]
         rows = read(pull_of(survey_monkey(), "responses"))
-        assert all(row["email"] == f"p{row['recipient_id']}@example.com" for row in rows)
+        assert all(row["email"] == f"p{row['recipient_id']}@box.example" for row in rows)
         assert account.calls.count("collectors/77/recipients") == 1
 
     def test_a_recipient_who_was_deleted_leaves_the_response_without_an_email(self, account: Account) -> None:

@@ -64,7 +64,7 @@ def a_response(number: int, at: datetime = NOON, *answers: Mapping[str, Any], **
         "landed_at": _text(at - timedelta(minutes=2)),
         "submitted_at": _text(at),
         "metadata": {
-            "referer": "https://acme.typeform.com/to/aa?mail=ann%40example.com#crm_id=7",
+            "referer": "https://acme.typeform.com/to/aa?mail=ann%40box.example#crm_id=7",
             "network_id": "9a8b",
         },
         "hidden": {},
@@ -174,13 +174,13 @@ def rows_of(account: Account, *found: dict[str, Any], stream: str = "responses",
 class TestWhoResponded:
     def test_the_first_address_and_number_answered_identify_the_person(self, account: Account) -> None:
         phone = {"field": PHONE, "type": "phone_number", "phone_number": "+34600100200"}
-        (row,) = rows_of(account, a_response(1, NOON, an_email("Ann@Example.com"), phone, an_email("b@example.com")))
-        assert (row["email"], row["phone"]) == ("Ann@Example.com", "+34600100200")
+        (row,) = rows_of(account, a_response(1, NOON, an_email("Ann@Box.example"), phone, an_email("b@box.example")))
+        assert (row["email"], row["phone"]) == ("Ann@Box.example", "+34600100200")
 
     def test_a_question_about_somebody_else_names_nobody(self, account: Account) -> None:
-        friend = an_email("friend@example.com", {"id": "f9", "ref": "friends-mail", "type": "email"})
-        found = a_response(1, NOON, friend, an_email("ann@example.com"))
-        assert rows_of(account, found, others=("friends-mail",))[0]["email"] == "ann@example.com"
+        friend = an_email("friend@box.example", {"id": "f9", "ref": "friends-mail", "type": "email"})
+        found = a_response(1, NOON, friend, an_email("ann@box.example"))
+        assert rows_of(account, found, others=("friends-mail",))[0]["email"] == "ann@box.example"
 
     def test_long_texts_are_the_comment_and_short_ones_or_those_about_others_are_not(self, account: Account) -> None:
         texts = [("why", "long_text", " Quick "), ("name", "short_text", "Ann"), ("more", "long_text", "Cheap")]
@@ -298,12 +298,12 @@ class TestAnswers:
         assert row["nps_score"] == score
 
     def test_they_cost_no_request_where_the_responses_were_just_read(self, account: Account, store: Loads) -> None:
-        account.responses["aa"] = [a_response(1, NOON, an_email("ann@example.com"))]
+        account.responses["aa"] = [a_response(1, NOON, an_email("ann@box.example"))]
         store.run(typeform())
         assert len(account.asked("forms/aa/responses")) == 1
         store.run(typeform())
         assert len(account.asked("forms/aa/responses")) == 2
-        assert store.sql("SELECT response_token, text FROM answers") == [("t1", "ann@example.com")]
+        assert store.sql("SELECT response_token, text FROM answers") == [("t1", "ann@box.example")]
 
 
 class TestFields:
@@ -368,7 +368,7 @@ class TestReading:
     def test_parts_load_what_one_load_does(self, account: Account, tmp_path: Path) -> None:
         account.forms["bb"] = account.forms["aa"]
         for form in account.forms:
-            found = [a_response(n, NOON + timedelta(days=n), an_email("ann@example.com")) for n in range(7)]
+            found = [a_response(n, NOON + timedelta(days=n), an_email("ann@box.example")) for n in range(7)]
             account.responses[form] = [row | {"token": f"{form}{row['token']}"} for row in found]
         parts, whole = Pulled(tmp_path / "parts"), Pulled(tmp_path / "whole")
         assert parts.pull(typeform(), part_rows=3).ok

@@ -36,7 +36,7 @@ NOON = 1_767_438_000
 
 
 def zendesk(base_url: str = ROOT, **settings: Any) -> Zendesk:
-    credential = {"email": "robin@example.com", "api_token": SecretStr("a-token")}
+    credential = {"email": "robin@box.example", "api_token": SecretStr("a-token")}
     if {"access_token", "client_id"} & settings.keys():
         credential = {}
     return Zendesk(ZendeskSettings(base_url=base_url, **{"exports_per_minute": 1000, **credential, **settings}))
@@ -61,7 +61,7 @@ def a_user(number: int, **more: Any) -> dict[str, Any]:
     return {
         "id": number,
         "name": "Ada Example",
-        "email": "ada@example.com",
+        "email": "ada@box.example",
         "phone": "+12025550111",
         "shared_phone_number": False,
         "external_id": "C-1",
@@ -209,17 +209,17 @@ class TestUsers:
         assert (row["phone"], row["own_phone"], row["other_phones"]) == ("+12025550100", None, None)
 
     def test_only_verified_secondary_addresses_join(self, vendor: Any) -> None:
-        said = [("ada@example.com", True), ("ada@example.org", True), ("eve@example.net", False)]
+        said = [("ada@box.example", True), ("ada@web.example", True), ("eve@net.example", False)]
         identities = [{"user_id": 5, "type": "email", "value": value, "verified": sure} for value, sure in said]
         row = self.user(vendor, a_user(5), identities)
-        assert (row["other_emails"], row["unverified_emails"]) == ("ada@example.org", "eve@example.net")
+        assert (row["other_emails"], row["unverified_emails"]) == ("ada@web.example", "eve@net.example")
         people = zendesk().streams()[0].people
         assert people is not None
         assert [one.column for one in people.identifiers if not one.merges] == ["unverified_emails"]
 
     def test_identities_of_another_user_stay_with_them(self, vendor: Any) -> None:
         row = self.user(
-            vendor, a_user(5), [{"user_id": 6, "type": "email", "value": "x@example.com", "verified": True}]
+            vendor, a_user(5), [{"user_id": 6, "type": "email", "value": "x@box.example", "verified": True}]
         )
         assert row["other_emails"] is None
 
@@ -231,12 +231,12 @@ class TestUsers:
 
     def test_identities_can_be_asked_for_one_user_at_a_time(self, vendor: Any) -> None:
         vendor.get(USERS, json=export_of("users", [a_user(5), a_user(6, active=False), a_user(7, role="agent")]))
-        page = {"identities": [{"user_id": 5, "type": "email", "value": "ada@example.org", "verified": True}]}
+        page = {"identities": [{"user_id": 5, "type": "email", "value": "ada@web.example", "verified": True}]}
         path = f"{ROOT}/api/v2/users/5/identities.json"
         vendor.get(path, json={"identities": [], "meta": {"has_more": True, "after_cursor": "a"}})
         vendor.get(path, json={**page, "meta": {"has_more": False}})
         rows = read(pull_of(zendesk(identities="asked"), "users"))
-        assert [row["other_emails"] for row in rows] == ["ada@example.org", None, None]
+        assert [row["other_emails"] for row in rows] == ["ada@web.example", None, None]
         assert "include" not in asked(vendor)[0]
 
     @pytest.mark.parametrize(
@@ -424,7 +424,7 @@ class TestCredentials:
     def test_an_api_token_goes_with_its_users_address(self, vendor: Any) -> None:
         vendor.get(TICKETS, json=export_of("tickets", []))
         read(pull_of(zendesk(), "tickets"))
-        prepared = requests.Request("GET", ROOT, auth=("robin@example.com/token", "a-token")).prepare()
+        prepared = requests.Request("GET", ROOT, auth=("robin@box.example/token", "a-token")).prepare()
         assert vendor.calls[0].request.headers["Authorization"] == prepared.headers["Authorization"]
 
     def test_a_client_without_a_refresh_token_signs_in_for_itself(self, vendor: Any) -> None:
@@ -439,9 +439,9 @@ class TestCredentials:
         "facts",
         [
             {},
-            {"email": "robin@example.com"},
+            {"email": "robin@box.example"},
             {"api_token": "x", "access_token": "y"},
-            {"email": "robin@example.com", "api_token": "x", "client_id": "y", "client_secret": "z"},
+            {"email": "robin@box.example", "api_token": "x", "client_id": "y", "client_secret": "z"},
             {"client_id": "y"},
             {"client_id": "y", "client_secret": "z", "refresh_token_file": "tokens.json"},
         ],
@@ -461,7 +461,7 @@ class TestSandbox:
     OAUTH = {"client_id": "sandbox-client", "client_secret": "sandbox-secret", "refresh_token": "sandbox-refresh"}
 
     def source(self, sandbox: Sandbox, **settings: Any) -> Zendesk:
-        facts = {"email": "robin@support.shop.example.com", "api_token": "sandbox-zendesk"}
+        facts = {"email": "robin@support.shop.box.example", "api_token": "sandbox-zendesk"}
         if {"access_token", "client_id"} & settings.keys():
             facts = {}
         return zendesk(sandbox.system_url("zendesk"), **facts, **settings)

@@ -54,11 +54,11 @@ def zoho(**settings: Any) -> ZohoCrm:
 def a_contact(number: int, second: int = 0, **more: Any) -> dict[str, Any]:
     return {
         "id": str(5_725_767_000_000_411_000 + number),
-        "Email": f"ada{number}@example.com",
+        "Email": f"ada{number}@box.example",
         "Last_Name": "Example",
         "Email_Opt_Out": False,
         "Account_Name": {"id": "57257999", "name": "Acme"},
-        "Owner": {"id": "57257001", "name": "Rep", "email": "rep@example.com"},
+        "Owner": {"id": "57257001", "name": "Rep", "email": "rep@box.example"},
         "Created_Time": "2026-01-01T10:00:00+02:00",
         "Modified_Time": f"2026-01-03T10:{second // 60:02d}:{second % 60:02d}+02:00",
     } | more
@@ -96,7 +96,7 @@ HEADER = "Id," + ",".join(
 )
 LINE = (
     "5725767000000411001,2026-01-03T10:00:00+02:00,2026-01-01T10:00:00+02:00,"
-    "57257001,ada1@example.com,Example,false,57257999"
+    "57257001,ada1@box.example,Example,false,57257999"
 )
 
 
@@ -352,8 +352,8 @@ class TestDeletions:
                 "SELECT email, email_opted_out, deleted FROM raw_zoho_crm.contacts ORDER BY email NULLS LAST"
             ).fetchall()
         assert rows == [
-            ("ada1@example.com", True, True),
-            ("ada2@example.com", False, True),
+            ("ada1@box.example", True, True),
+            ("ada2@box.example", False, True),
             (None, None, True),
         ]
 
@@ -466,7 +466,7 @@ class TestBulk:
         ("content", "error", "words"),
         [
             (b"<html></html>", MalformedAnswerError, "no zip"),
-            (a_file("Id,Email", "1,ada@example.com"), IncompleteError, "lacks"),
+            (a_file("Id,Email", "1,ada@box.example"), IncompleteError, "lacks"),
             (a_file(HEADER, LINE), IncompleteError, "counts 2"),
         ],
     )

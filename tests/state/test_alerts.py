@@ -139,7 +139,7 @@ class TestStates:
         assert [one.since for one in firing(journal)] == [LATER]
 
     def test_nothing_about_a_person_is_kept_or_told(self, journal: Journal, hooks: Hooks) -> None:
-        words = "ana@example.com was refused, call +49 30 1234567, token=pat-na1-1234"
+        words = "ana@box.example was refused, call +49 30 1234567, token=pat-na1-1234"
         note(journal, [failed(wrong=True, what=words)], now=NOON)
         tell_all(journal, hook=Webhook(hooks.url))
         text = hooks.posted[0].body.decode() + firing(journal)[0].what

@@ -11,7 +11,7 @@ import pytest
 from millstream.state.audiences import Audience
 from millstream.state.audiences.preview import AudiencePreview, Mover, Moves, preview_audiences
 from millstream.state.audiences.select import select_audiences
-from millstream.state.errors import ConfigurationError
+from millstream.state.errors import ConfigurationError, TimeLimitError
 from tests.state.audience_world import AS_OF, AudienceWorld
 
 if TYPE_CHECKING:
@@ -115,6 +115,24 @@ def test_an_old_rule_that_no_longer_works_is_said(world: AudienceWorld) -> None:
     assert found["many"].problem.startswith("its rule of the last run no longer works: ")
     assert found["many"].movers == (Mover("p_1", enters=False, by="unknown"),)
     assert (found["many"].left, found["many"].by_rules, found["many"].by_data) == (7, None, None)
+
+
+def test_sql_of_the_last_run_may_take_no_longer_than_that_of_today(world: AudienceWorld) -> None:
+    many = Audience(sql="SELECT profile_id FROM customers.people WHERE 'slow' <> ''")
+    select(world, many=many)
+    counted = "WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < 2000000000)"
+    endless = f"({counted} SELECT max(n) FROM c) > 1"
+    world.connection.execute(
+        "UPDATE customers.audience_rules SET definition = replace(definition, ?, ?)", ["'slow' <> ''", endless]
+    )
+    world.connection.execute("BEGIN TRANSACTION")
+    try:
+        with pytest.raises(TimeLimitError, match=r"audiences\.many: The SQL was stopped after 0\.3 seconds"):
+            preview_audiences(
+                world.connection, {"many": visits(at_least=8)}, run_id="tried", as_of=LATER, sql_seconds=0.3
+            )
+    finally:
+        world.connection.execute("ROLLBACK")
 
 
 def test_members_of_before_rules_were_kept_are_compared_with_by_fingerprint(world: AudienceWorld) -> None:

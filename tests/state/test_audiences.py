@@ -45,7 +45,7 @@ def members(customers: Customers, rule: object) -> set[str]:
 @pytest.fixture
 def people(customers: Customers) -> Customers:
     """Ana, an active lead in Oslo; Bo, a customer of whom little is known; Cy, of whom nothing is."""
-    ana = customers.record("crm.contacts:ana", ("email", "ana@example.com"))
+    ana = customers.record("crm.contacts:ana", ("email", "ana@box.example"))
     bo = customers.record("crm.contacts:bo", ("phone", "+491510000001"))
     customers.record("crm.contacts:cy", ("user_id", "cy"))
     customers.trait(ana, "lifecycle_stage", "lead")
@@ -229,7 +229,7 @@ def test_the_survivor_of_a_merge_carries_on(people: Customers) -> None:
         "UPDATE customers.profile_history SET changed_at = changed_at - INTERVAL 1 DAY WHERE profile_id = ?", [cy]
     )
     select(people, "one", known=known)
-    people.record("crm.contacts:cy", ("user_id", "cy"), ("email", "ana@example.com"))
+    people.record("crm.contacts:cy", ("user_id", "cy"), ("email", "ana@box.example"))
     describe(people)
     assert people.profile("crm.contacts:ana") == cy
     report = select(people, "two", known=known)["known"]

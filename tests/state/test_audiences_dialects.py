@@ -65,7 +65,7 @@ def statements_of_a_life(customers: Customers) -> list[str]:
     """All statements of a few runs with a merge and a split, and of the questions people ask."""
     recording = Recording(customers.connection)
     connection = cast("Connection", recording)
-    bridge, address, number = "b.contacts:1", ("email", "a@example.com"), ("phone", "+491510000001")
+    bridge, address, number = "b.contacts:1", ("email", "a@box.example"), ("phone", "+491510000001")
     customers.record("a.contacts:1", address)
     customers.record("c.contacts:1", number)
     customers.trait("a.contacts:1", "city", "Oslo")

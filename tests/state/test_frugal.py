@@ -35,7 +35,7 @@ def test_what_was_moved_to_disk_for_a_process_that_was_killed_is_taken_away(tmp_
     store = DuckDBStore(tmp_path / "store.duckdb")
     left = tmp_path / "store.duckdb.tmp" / "duckdb_temp_storage_DEFAULT-0.tmp"
     left.parent.mkdir()
-    left.write_text("somebody@example.com")
+    left.write_text("somebody@box.example")
     with store.exclusive(), store.open():
         assert not left.exists()
         left.write_text("of a process that works with it")

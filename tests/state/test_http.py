@@ -16,6 +16,7 @@ from requests.auth import AuthBase
 
 from millstream.state.errors import (
     AuthenticationError,
+    FatalError,
     MalformedAnswerError,
     MillstreamError,
     NotFoundError,
@@ -225,13 +226,13 @@ def test_a_used_up_day_ends_the_work_without_another_request(vendor, session) ->
 
 def test_errors_carry_no_secret_and_no_address(vendor, session) -> None:
     vendor.get(
-        "https://vendor.example/people/ana@example.com",
+        "https://vendor.example/people/ana@box.example",
         status=400,
-        json={"message": "ana@example.com with phone +1 202 555 0100 and Bearer pat-secret-token is wrong"},
+        json={"message": "ana@box.example with phone +1 202 555 0100 and Bearer pat-secret-token is wrong"},
     )
     with pytest.raises(RefusedError) as caught:
-        session().get("https://vendor.example/people/ana@example.com")
-    assert not {"ana@example.com", "555", "secret"} & set(str(caught.value).replace("/", " ").split())
+        session().get("https://vendor.example/people/ana@box.example")
+    assert not {"ana@box.example", "555", "secret"} & set(str(caught.value).replace("/", " ").split())
     assert "ana@" not in str(caught.value)
     assert "pat-secret" not in str(caught.value)
 
@@ -254,9 +255,17 @@ def test_a_redirect_takes_no_credential_to_another_host(vendor, session, host: s
     assert ("X-API-TOKEN" in last, "Authorization" in last, last["Accept"]) == (told, told, "text/csv")
 
 
+@pytest.mark.parametrize("status", [301, 302])
+def test_a_write_that_leads_elsewhere_is_not_taken_for_done(vendor, session, status: int) -> None:
+    vendor.post(URL, status=status, headers={"Location": "https://vendor.example/moved"})
+    with pytest.raises(FatalError, match="base_url"):
+        session().post(URL, json={"b": 2})
+    assert len(vendor.calls) == 1
+
+
 def test_redaction_leaves_the_rest_alone() -> None:
     assert redact("row 12 of 300, code E_42") == "row 12 of 300, code E_42"
-    assert "@example" not in redact("see A.B+c@mail.example.org.")
+    assert "@example" not in redact("see A.B+c@mail.web.example.")
     assert redact("x?api_key=abc123&b=1") == "x?api_key ***&b=1"
     assert redact("no postgresql://ana:s@cret@db:5432/shop there") == "no postgresql://ana:***@db:5432/shop there"
     assert redact("http://127.0.0.1:8790/a@b") == "http://127.0.0.1:8790/a@b"

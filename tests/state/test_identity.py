@@ -15,10 +15,10 @@ from millstream.state.identity import IdentityRules, KindRule, explain_profile, 
 if TYPE_CHECKING:
     from tests.state.conftest import Customers
 
-ANA = ("email", "ana@example.com")
+ANA = ("email", "ana@box.example")
 ANA_WORK = ("email", "ana@work.example")
 ANA_PHONE = ("phone", "+491510000001")
-BOB = ("email", "bob@example.com")
+BOB = ("email", "bob@box.example")
 
 
 def test_equal_identifiers_of_one_kind_make_one_profile(customers: Customers) -> None:
@@ -347,14 +347,14 @@ def test_people_are_found_by_whatever_is_known_of_them(customers: Customers) -> 
     customers.resolve()
     profile_id = customers.profile(record_id)
     assert profile_id is not None
-    for who in (profile_id, record_id, " Ana@Example.com", "+49 151 0000001", "77"):
+    for who in (profile_id, record_id, " Ana@Box.example", "+49 151 0000001", "77"):
         assert find_profiles(customers.connection, who) == [profile_id], who
     assert find_profiles(customers.connection, "0151 0000001", default_country="Germany") == [profile_id]
-    assert find_profiles(customers.connection, "nobody@example.com") == []
+    assert find_profiles(customers.connection, "nobody@box.example") == []
 
 
 def test_an_explanation_names_the_strongest_joins_and_what_was_left_aside(customers: Customers) -> None:
-    office = ("email", "info@example.com")
+    office = ("email", "info@box.example")
     customers.record("a.contacts:1", ANA, ANA_PHONE, office)
     customers.record("b.contacts:2", ANA, ANA_PHONE)
     customers.record("c.contacts:3", ANA_PHONE, office)
@@ -368,7 +368,7 @@ def test_an_explanation_names_the_strongest_joins_and_what_was_left_aside(custom
         ("c.contacts:3", "a.contacts:1", "phone"),
     ]
     assert [(value.value, value.records, value.reason) for value in told.blocked] == [
-        ("info@example.com", 2, "pattern")
+        ("info@box.example", 2, "pattern")
     ]
     assert [change.change for change in told.history] == ["new"]
 

@@ -13,7 +13,7 @@ from millstream.state.identity import decisions
 if TYPE_CHECKING:
     from tests.state.conftest import Customers
 
-ANA, BOB, CLEO = ("email", "ana@example.com"), ("email", "bob@example.com"), ("email", "cleo@example.com")
+ANA, BOB, CLEO = ("email", "ana@box.example"), ("email", "bob@box.example"), ("email", "cleo@box.example")
 
 
 def merge(customers: Customers, *record_ids: str) -> str:

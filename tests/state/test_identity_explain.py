@@ -15,7 +15,7 @@ from millstream.state.identity.find import find_matches, find_one, suggestion
 if TYPE_CHECKING:
     from tests.state.conftest import Customers
 
-ANA, BEN = ("email", "ana@example.com"), ("email", "ben@example.com")
+ANA, BEN = ("email", "ana@box.example"), ("email", "ben@box.example")
 PHONE = ("phone", "+491510000001")
 HOW = {"reason": "she said so", "made_by": "kim"}
 
@@ -46,7 +46,7 @@ class TestFinding:
         customers.resolve()
         survivor = customers.profile("crm.contacts:1")
         alias = other if survivor == one else one
-        asked = {survivor: "profile", alias: "alias", "crm.contacts:2": "record", "ANA@example.com ": "email"}
+        asked = {survivor: "profile", alias: "alias", "crm.contacts:2": "record", "ANA@box.example ": "email"}
         for who, by in asked.items():
             (match,) = find_matches(customers.connection, str(who))
             assert (match.profile_id, match.by) == (survivor, by)
@@ -72,12 +72,12 @@ class TestFinding:
         self, customers: Customers
     ) -> None:
         one, _ = two_people(customers)
-        said = suggestion(customers.connection, "anna@example.com")
+        said = suggestion(customers.connection, "anna@box.example")
         assert said.startswith(f"did you mean {one} (email a***@***")
         assert suggestion(customers.connection, one[:8]) == f"did you mean {one}?"
         assert "did you mean" not in suggestion(customers.connection, "nobody@nowhere.example")
         with pytest.raises(ConfigurationError, match="did you mean"):
-            find_one(customers.connection, "anna@example.com")
+            find_one(customers.connection, "anna@box.example")
 
 
 class TestDecisions:

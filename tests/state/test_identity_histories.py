@@ -25,7 +25,11 @@ from tests.state.conftest import START, Customers, open_customers
 from tests.state.identity_promises import Change, check_households, check_ids, hold, parts_of
 from tests.state.identity_reference import Known, Outcome, most_borne, read, work_out
 
-pytestmark = pytest.mark.slow
+pytestmark = [
+    pytest.mark.slow,
+    # What Hypothesis says of a rule that it draws again, with all that the rule may be given.
+    pytest.mark.filterwarnings("ignore:Generating overly large repr"),
+]
 
 TOWNS = 10
 """So many histories run side by side in one store, so that each run of resolve serves them all. They share no record

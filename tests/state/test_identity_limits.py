@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from tests.state.conftest import Customers
 
 PHONE = ("phone", "+491510000001")
-ANA, BOB = ("email", "ana@example.com"), ("email", "bob@example.com")
+ANA, BOB = ("email", "ana@box.example"), ("email", "bob@box.example")
 REFUSED = "SELECT record_id, kind, value, reason FROM customers.refused_joins ORDER BY record_id, kind"
 
 

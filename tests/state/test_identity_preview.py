@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from tests.state.conftest import Customers
 
-EMAIL, WORK = ("email", "ana@example.com"), ("email", "ana@work.example")
+EMAIL, WORK = ("email", "ana@box.example"), ("email", "ana@work.example")
 
 
 def previewed(customers: Customers) -> Preview:
@@ -71,7 +71,7 @@ def test_a_split_is_named_with_the_value_that_lets_go(customers: Customers) -> N
 
 def test_a_value_that_joined_nothing_before_is_not_told_as_what_lets_go(customers: Customers) -> None:
     for number in (1, 2):
-        customers.record(f"crm.contacts:{number}", ("email", "info@example.com"), ("user_id", "u1"))
+        customers.record(f"crm.contacts:{number}", ("email", "info@box.example"), ("user_id", "u1"))
     customers.resolve()
     customers.rules = IdentityRules(kinds={"user_id": KindRule(merges=False)})
     (split,) = previewed(customers).splits

@@ -117,7 +117,7 @@ def test_columns_are_known_by_name_or_content_and_keys_are_no_evidence() -> None
         "GIVEN NAME": ["Ann", "Bo"],
         "surname": ["Lee", "Ray"],
         "date_of_birth": ["1980-01-01", "1970-02-02"],
-        "c7": ["ann@example.com", "bo@example.com"],
+        "c7": ["ann@box.example", "bo@box.example"],
         "Telefonnummer": ["030 1234567", None],
         "loyalty_points": ["17", "3"],
         "Geb.-Datum": ["1.1.80", None],

@@ -7,7 +7,9 @@ from collections.abc import Mapping, Sequence
 import pytest
 
 from millstream.state.identity.linkage import spelling
+from millstream.state.identity.linkage.comparisons import comparisons_for
 from millstream.state.identity.linkage.kinds import Kind, detect_kinds
+from millstream.state.identity.linkage.model import start
 from millstream.state.identity.linkage.people import read_people
 
 FIRSTS = ["Anna", "Robert", "Daniela", "Thomas", "Xenia", "Peter", "Ulla", "Maria", "Jonas", "Susan"]
@@ -126,3 +128,20 @@ def test_a_day_on_which_far_too_many_are_born_is_no_birth_date() -> None:
     people = read_people(columns, {"first": "first_name", "dob": "birth_date"})
     assert people.fields["birth"][70:] == [None] * 50
     assert people.fields["birth_year"][69:71] == ["2009", None]
+
+
+def test_moves_are_reckoned_with_where_an_address_has_several_parts() -> None:
+    row: Columns = {"first_name": ["Ann", "Bo"], "last_name": ["Lee", "Ray"], "street": ["Elm Rd 5", "Oak Rd 6"]}
+    city: Columns = {"city": ["York", "Leeds"]}
+    some, all_ = (read_people(said, detect_kinds(said)) for said in (row, {**row, **city}))
+    assert [sort.sharing for sort in start(comparisons_for(some, "duckdb"), 100).sorts] == [("household",)]
+    model = start(comparisons_for(all_, "duckdb"), 100)
+    assert [sort.sharing for sort in model.sorts] == [("household",), (), ("kin",)]
+    assert sum(model.shares) == pytest.approx(1)
+
+
+def test_of_what_list_a_row_is_says_nothing_before_training() -> None:
+    columns: Columns = {"source": ["a", "b"] * 20, "first_name": ["Ann", "Bo"] * 20}
+    model = start(comparisons_for(read_people(columns, detect_kinds(columns)), "duckdb"), 40)
+    place = [each.name for each in model.comparisons].index("source")
+    assert model.m[place].tolist() == model.u[place].tolist()

@@ -92,7 +92,7 @@ def pairs_of(
 
 
 def test_hot_values_make_no_block() -> None:
-    columns: Columns = {"email": ["one@example.com"] * 3000 + ["two@example.com"] * 2}
+    columns: Columns = {"email": ["one@box.example"] * 3000 + ["two@box.example"] * 2}
     assert pairs_of(columns, {"email": "email"}, 1_000_000) == [(3000, 3001)]
 
 
@@ -101,7 +101,7 @@ def test_a_pair_counts_once_however_many_keys_find_it() -> None:
     columns: Columns = {
         "first": [f"{name}na" for name in names for _ in range(20)],
         "last": [f"{name}sen" for name in names for _ in range(20)],
-        "mail": [f"{name}{number}@example.com" for name in names for number in range(20)],
+        "mail": [f"{name}{number}@box.example" for name in names for number in range(20)],
     }
     kinds: dict[str, Kind] = {"first": "first_name", "last": "last_name", "mail": "email"}
     wanted = {
@@ -113,13 +113,13 @@ def test_a_pair_counts_once_however_many_keys_find_it() -> None:
 
 
 def test_of_pairs_one_row_is_fresh() -> None:
-    columns: Columns = {"email": [f"{number % 1000}@example.com" for number in range(3000)]}
+    columns: Columns = {"email": [f"{number % 1000}@box.example" for number in range(3000)]}
     fresh = [number == 1500 for number in range(3000)]
     assert {500, 1500, 2500} == {row for pair in pairs_of(columns, {"email": "email"}, 10_000, fresh) for row in pair}
 
 
 def test_each_fresh_row_meets_all_that_share_its_value() -> None:
-    columns: Columns = {"email": [f"{number % 20:05}@example.com" for number in range(4000)]}
+    columns: Columns = {"email": [f"{number % 20:05}@box.example" for number in range(4000)]}
     fresh = [number >= 3980 for number in range(4000)]
     found = pairs_of(columns, {"email": "email"}, 10_000, fresh)
     assert sorted(found) == [(low, high) for low in range(3980) for high in [3980 + low % 20]]
@@ -133,7 +133,7 @@ def test_where_no_value_tells_people_apart_nobody_is_linked() -> None:
 
 
 def test_one_person_in_more_rows_than_a_group_holds_falls_into_full_groups() -> None:
-    said = {"first": ["Ann"] * 60, "last": ["Lee"] * 60, "mail": ["ann@example.com"] * 60, "dob": ["1980-01-02"] * 60}
+    said = {"first": ["Ann"] * 60, "last": ["Lee"] * 60, "mail": ["ann@box.example"] * 60, "dob": ["1980-01-02"] * 60}
     kinds: dict[str, Kind] = {"first": "first_name", "last": "last_name", "mail": "email", "dob": "birth_date"}
     linked = link_people(read_people(said, kinds), LinkageRules(max_cluster=20))
     assert linked is not None
@@ -141,8 +141,8 @@ def test_one_person_in_more_rows_than_a_group_holds_falls_into_full_groups() -> 
 
 
 def test_a_hopeless_pair_that_is_refused_keeps_whole_groups_apart() -> None:
-    ann = ["Ann", "Lee", "1980-01-02", "ann@example.com", "0301234567", "12345", None]
-    zoe = ["Zoe", "Lee", None, "ann@example.com", "0301234567", "12345", "f"]
+    ann = ["Ann", "Lee", "1980-01-02", "ann@box.example", "0301234567", "12345", None]
+    zoe = ["Zoe", "Lee", None, "ann@box.example", "0301234567", "12345", "f"]
     tom = ["Ann", "Quist", "1980-01-02", None, "089765432", "88888", "m"]
     kinds: tuple[Kind, ...] = ("first_name", "last_name", "birth_date", "email", "phone", "postcode", "sex")
     columns = dict(zip(kinds, zip(ann, ann, zoe, ann, ann, tom, strict=True), strict=True))

@@ -67,7 +67,7 @@ def outcome(world: World, who: str, operation: str, reason: str | None, at: date
     world.connection.execute(
         "INSERT INTO delivery.outcomes (sync, plan_id, operation, match_value, profile_id, status, reason, settled_at) "
         "VALUES ('letters', 'plan', ?, ?, ?, 'accepted', ?, ?)",
-        [operation, f"{who}@example.org", who, reason, at],
+        [operation, f"{who}@web.example", who, reason, at],
     )
 
 

@@ -192,15 +192,15 @@ def test_identifiers_are_split_and_normalised(shop: Shop) -> None:
     shop.say(
         {
             "id": "1",
-            "email": " Ana.Li@Example.COM ",
-            "more_emails": "ana@home.example.org; ANA.LI@example.com;;",
+            "email": " Ana.Li@Box.EXAMPLE ",
+            "more_emails": "ana@home.web.example; ANA.LI@box.example;;",
             "phone": "020 7946 0958",
             "country": "United Kingdom",
         }
     )
     assert shop.identifiers() == [
-        ("email", "ana.li@example.com"),
-        ("email", "ana@home.example.org"),
+        ("email", "ana.li@box.example"),
+        ("email", "ana@home.web.example"),
         ("phone", "+442079460958"),
     ]
     assert shop.sql("SELECT value, merges FROM customers.identifiers WHERE kind = 'shop_id'") == [("shop:1", False)]
@@ -216,8 +216,8 @@ def test_a_text_of_any_length_in_an_identifiers_column_stops_nobody(shop: Shop) 
     chance = random.Random(1)
     texts = ["".join(chance.choices(letters, k=10_000)) for letters in ("0123456789abcdef", "\u4e8c\u4e09\u56db")]
     long = {f"{number}": text for number, text in enumerate(texts)}
-    shop.say(*({"id": key, "email": f"ana{key}@example.com", "phone": text} for key, text in long.items()))
-    assert shop.identifiers() == [("email", "ana0@example.com"), ("email", "ana1@example.com")]
+    shop.say(*({"id": key, "email": f"ana{key}@box.example", "phone": text} for key, text in long.items()))
+    assert shop.identifiers() == [("email", "ana0@box.example"), ("email", "ana1@box.example")]
 
 
 def test_a_text_of_any_length_names_nobody(open_shop: OpenShop) -> None:
@@ -235,7 +235,7 @@ def test_a_text_of_any_length_names_nobody(open_shop: OpenShop) -> None:
 def test_a_raw_table_may_mark_its_deleted_rows_by_any_column(shop: Shop) -> None:
     shop.connection.execute("ALTER TABLE raw_shop.people RENAME COLUMN gone TO _deleted")
     shop.stream = replace(shop.stream, people=replace(PEOPLE, deleted="_deleted"))
-    told = [("1", "ana@example.com", False), ("2", "ben@example.com", True)]
+    told = [("1", "ana@box.example", False), ("2", "ben@box.example", True)]
     for row in told:
         shop.connection.execute(
             "INSERT INTO raw_shop.people (id, email, _deleted, _pulled_at) VALUES (?, ?, ?, ?)", [*row, START]
@@ -245,7 +245,7 @@ def test_a_raw_table_may_mark_its_deleted_rows_by_any_column(shop: Shop) -> None
         ("1", False),
         ("2", True),
     ]
-    assert shop.identifiers() == [("email", "ana@example.com")]
+    assert shop.identifiers() == [("email", "ana@box.example")]
 
 
 def test_a_number_without_its_country_is_read_by_the_projects(shop: Shop) -> None:
@@ -258,9 +258,9 @@ def test_a_number_without_its_country_is_read_by_the_projects(shop: Shop) -> Non
 
 
 def test_a_changed_row_says_only_what_it_says_now(shop: Shop) -> None:
-    shop.say({"id": "1", "email": "ana@example.com", "name": "Ana"}, {"id": "2", "email": "ben@example.com"})
-    shop.say({"id": "1", "email": "ana@example.org"})
-    assert shop.identifiers() == [("email", "ana@example.org"), ("email", "ben@example.com")]
+    shop.say({"id": "1", "email": "ana@box.example", "name": "Ana"}, {"id": "2", "email": "ben@box.example"})
+    shop.say({"id": "1", "email": "ana@web.example"})
+    assert shop.identifiers() == [("email", "ana@web.example"), ("email", "ben@box.example")]
     assert shop.sql("SELECT * FROM customers.traits") == []
 
 
@@ -289,7 +289,7 @@ def test_a_vendors_own_ids_mean_a_person_only_within_its_account(shop: Shop) -> 
         ({"email_providers": False}, {}, "ali@gmail.com"),
         ({}, {"kinds": {"email": {"spelling": "text"}}}, "A.Li+x@gmail.com"),
         ({}, {"kinds": {"email": {"valid": ".*@gmail.com"}}}, "ali@gmail.com"),
-        ({}, {"kinds": {"email": {"valid": ".*@example.com"}}}, None),
+        ({}, {"kinds": {"email": {"valid": ".*@box.example"}}}, None),
     ],
 )
 def test_other_rules_spell_what_was_kept_anew(
@@ -395,11 +395,11 @@ def test_consents_are_mapped_and_unknown_words_say_nothing(shop: Shop, said: str
 
 
 def test_a_deleted_record_says_nothing_any_more(shop: Shop) -> None:
-    shop.say({"id": "1", "email": "ana@example.com", "name": "Ana", "optout": "no", "did": "buy", "did_at": START})
+    shop.say({"id": "1", "email": "ana@box.example", "name": "Ana", "optout": "no", "did": "buy", "did_at": START})
     shop.say(
         {
             "id": "1",
-            "email": "ana@example.com",
+            "email": "ana@box.example",
             "name": "Ana",
             "optout": "no",
             "did": "buy",
@@ -414,19 +414,19 @@ def test_a_deleted_record_says_nothing_any_more(shop: Shop) -> None:
 
 def test_a_refusal_outlives_its_record(shop: Shop) -> None:
     """Deleting a contact does not take an opt-out back: whom it is about must still be known."""
-    shop.say({"id": "1", "email": "ana@example.com", "name": "Ana", "optout": "yes", "gone": True})
-    assert shop.identifiers() == [("email", "ana@example.com")]
+    shop.say({"id": "1", "email": "ana@box.example", "name": "Ana", "optout": "yes", "gone": True})
+    assert shop.identifiers() == [("email", "ana@box.example")]
     assert shop.sql("SELECT status FROM customers.consents") == [("denied",)]
     assert shop.sql("SELECT * FROM customers.traits") == []
 
 
 def test_a_record_that_comes_back_is_whole_again(shop: Shop) -> None:
-    row = {"id": "1", "email": "ana@example.com", "name": "Ana"}
+    row = {"id": "1", "email": "ana@box.example", "name": "Ana"}
     shop.say(row)
     shop.say({**row, "gone": True})
     shop.say(row)
     assert shop.sql("SELECT deleted FROM customers.records") == [(False,)]
-    assert shop.identifiers() == [("email", "ana@example.com")]
+    assert shop.identifiers() == [("email", "ana@box.example")]
 
 
 # Events
@@ -440,6 +440,13 @@ def test_events_carry_who_when_what_and_how_much(shop: Shop) -> None:
     assert (name, original, at, value, channel) == ("Order Completed", "Order Completed", START, 12.5, "web")
     assert json.loads(properties) == {"note": "blue"}
     assert record == "shop.people:1"
+
+
+def test_an_amount_that_is_no_number_is_none(shop: Shop) -> None:
+    """As missing ones are written by pandas; one of them would make every sum NaN."""
+    for key, amount in {"1": 12.5, "2": float("nan"), "3": float("inf"), "4": float("-inf")}.items():
+        shop.say({"id": key, "did": "buy", "did_at": START, "amount": amount})
+    assert shop.sql("SELECT sum(value), count(value), count(*) FROM customers.events") == [(12.5, 1, 4)]
 
 
 def test_a_row_without_a_time_or_a_name_is_no_event(shop: Shop) -> None:
@@ -556,7 +563,7 @@ def test_only_new_rows_are_modelled(shop: Shop) -> None:
 
 
 def test_a_changed_declaration_models_all_rows_anew(shop: Shop) -> None:
-    shop.say({"id": "1", "email": "ana@example.com", "name": "Ana"}, {"id": "2", "name": "Ben"})
+    shop.say({"id": "1", "email": "ana@box.example", "name": "Ana"}, {"id": "2", "name": "Ben"})
     shop.stream = replace(
         shop.stream, people=replace(PEOPLE, identifiers=(), traits=(Trait(name="call", column="name"),))
     )
@@ -581,10 +588,10 @@ def test_a_column_that_the_raw_table_lacks_says_nothing(shop: Shop) -> None:
     shop.connection.execute("ALTER TABLE raw_shop.people DROP COLUMN more_emails")
     shop.connection.execute("ALTER TABLE raw_shop.people DROP COLUMN gone")
     shop.connection.execute(
-        "INSERT INTO raw_shop.people (id, email, _pulled_at) VALUES ('1', 'ana@example.com', ?)", [shop.now]
+        "INSERT INTO raw_shop.people (id, email, _pulled_at) VALUES ('1', 'ana@box.example', ?)", [shop.now]
     )
     assert shop.model().rows == 1
-    assert shop.identifiers() == [("email", "ana@example.com")]
+    assert shop.identifiers() == [("email", "ana@box.example")]
 
 
 def test_a_source_that_was_never_pulled_says_nothing(open_shop: OpenShop) -> None:
@@ -621,7 +628,7 @@ def as_version_1(shop: Shop) -> None:
 
 
 def test_a_store_of_the_version_before_is_modelled_anew_and_people_keep_their_ids(shop: Shop) -> None:
-    shop.say({"id": "1", "email": "a.li@gmail.com", "name": "Ana"}, {"id": "2", "email": "ben@example.com"})
+    shop.say({"id": "1", "email": "a.li@gmail.com", "name": "Ana"}, {"id": "2", "email": "ben@box.example"})
     as_version_1(shop)
     shop.connection.execute(
         """
@@ -630,7 +637,7 @@ def test_a_store_of_the_version_before_is_modelled_anew_and_people_keep_their_id
         {"at": START},
     )
     shop.connection.execute(
-        "INSERT INTO customers.identifiers VALUES ('old.people:9', 'email', 'cy@example.com', 'CY@example.com', true)"
+        "INSERT INTO customers.identifiers VALUES ('old.people:9', 'email', 'cy@box.example', 'CY@box.example', true)"
     )
     resolve(shop.connection, shop.rules, run_id="run-1", now=shop.now)
     members = "SELECT * FROM customers.members ORDER BY ALL"
@@ -638,9 +645,9 @@ def test_a_store_of_the_version_before_is_modelled_anew_and_people_keep_their_id
     assert len(before) == 3
     assert shop.model().rows == 2
     assert shop.sql("SELECT record_id, value, contact FROM customers.identifiers WHERE kind = 'email' ORDER BY 1") == [
-        ("old.people:9", "cy@example.com", "cy@example.com"),
+        ("old.people:9", "cy@box.example", "cy@box.example"),
         ("shop.people:1", "ali@gmail.com", "a.li@gmail.com"),
-        ("shop.people:2", "ben@example.com", "ben@example.com"),
+        ("shop.people:2", "ben@box.example", "ben@box.example"),
     ]
     resolve(shop.connection, shop.rules, run_id="run-2", now=shop.now)
     assert shop.sql(members) == before
@@ -674,8 +681,8 @@ def model_of(shop: Shop) -> dict[str, list[tuple[Any, ...]]]:
 people_rows = st.fixed_dictionaries(
     {
         "id": st.sampled_from(["1", "2", "3", "4#0"]),
-        "email": st.sampled_from([None, "ana@example.com", "BEN@example.com", "nonsense"]),
-        "more_emails": st.sampled_from([None, "ana@example.com;cy@example.com", ";"]),
+        "email": st.sampled_from([None, "ana@box.example", "BEN@box.example", "nonsense"]),
+        "more_emails": st.sampled_from([None, "ana@box.example;cy@box.example", ";"]),
         "phone": st.sampled_from([None, "+442079460958", "020 7946 0958"]),
         "country": st.sampled_from([None, "GB", "Narnia"]),
         "name": st.sampled_from([None, "", "Ana"]),

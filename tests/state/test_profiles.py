@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from tests.state.conftest import Customers
 
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
-ANA = ("email", "ana@example.com")
+ANA = ("email", "ana@box.example")
 EMAIL = ConsentRequirement(channel="email")
 
 
@@ -34,25 +34,25 @@ def test_a_row_says_since_when_from_where_and_how_to_reach(customers: Customers)
     assert isinstance(seen["last_seen"], datetime)
     assert LONG_AGO < seen["last_seen"] < customers.now
     assert (seen["records"], seen["sources"]) == (2, ["crm", "shop"])
-    assert (seen["email"], seen["phone"]) == ("ana@example.com", "+491510000001")
+    assert (seen["email"], seen["phone"]) == ("ana@box.example", "+491510000001")
 
 
 def test_the_most_recent_own_address_counts(customers: Customers) -> None:
     customers.rules = IdentityRules(kinds={"email": KindRule(max_records=1, blocked=())})
-    customers.record("a.contacts:1", ("user_id", "1"), ("email", "old@example.com"), observed_at=LONG_AGO)
-    customers.record("a.contacts:2", ("user_id", "1"), ("email", "hot@example.com"))
-    customers.record("a.contacts:3", ("user_id", "3"), ("email", "hot@example.com"))
+    customers.record("a.contacts:1", ("user_id", "1"), ("email", "old@box.example"), observed_at=LONG_AGO)
+    customers.record("a.contacts:2", ("user_id", "1"), ("email", "hot@box.example"))
+    customers.record("a.contacts:3", ("user_id", "3"), ("email", "hot@box.example"))
     describe(customers)
-    assert row(customers, "a.contacts:1")["email"] == "old@example.com"
+    assert row(customers, "a.contacts:1")["email"] == "old@box.example"
     assert row(customers, "a.contacts:3")["email"] is None, "an address on too many records is nobody's own"
 
 
 def test_a_shared_mailbox_is_used_where_there_is_no_other_address(customers: Customers) -> None:
-    customers.record("a.contacts:1", ("email", "info@example.com"))
-    customers.record("a.contacts:2", ("email", "info@example.com"), ("email", "own@example.com"), observed_at=LONG_AGO)
+    customers.record("a.contacts:1", ("email", "info@box.example"))
+    customers.record("a.contacts:2", ("email", "info@box.example"), ("email", "own@box.example"), observed_at=LONG_AGO)
     describe(customers)
-    assert row(customers, "a.contacts:1")["email"] == "info@example.com"
-    assert row(customers, "a.contacts:2")["email"] == "own@example.com"
+    assert row(customers, "a.contacts:1")["email"] == "info@box.example"
+    assert row(customers, "a.contacts:2")["email"] == "own@box.example"
 
 
 @pytest.mark.parametrize(
@@ -85,13 +85,13 @@ def test_traits_have_their_types_and_unreadable_values_are_passed_over(customers
     customers.trait(record_id, "born", "1990-02-03", "date")
     customers.trait(record_id, "trial_ends", "2026-02-03T10:00:00+02:00", "timestamp")
     customers.trait(record_id, 'odd "name"; --', "x")
-    customers.trait(record_id, "email", "typed@example.com")
+    customers.trait(record_id, "email", "typed@box.example")
     describe(customers)
     seen = row(customers, record_id)
     assert (seen["visits"], seen["vip"], str(seen["born"])) == (3.0, True, "1990-02-03")
     assert seen["trial_ends"] == datetime(2026, 2, 3, 8, tzinfo=UTC)
     assert seen['odd "name"; --'] == "x"
-    assert (seen["email"], seen["trait_email"]) == ("ana@example.com", "typed@example.com")
+    assert (seen["email"], seen["trait_email"]) == ("ana@box.example", "typed@box.example")
 
 
 def test_only_changed_profiles_are_described_and_columns_are_added(customers: Customers) -> None:
@@ -190,7 +190,7 @@ def test_an_opt_out_outlives_its_deleted_record(customers: Customers) -> None:
 
 
 def test_a_denial_holds_for_the_address_wherever_it_stands(customers: Customers) -> None:
-    shared = ("email", "info@example.com")
+    shared = ("email", "info@box.example")
     for record_id in ("a.contacts:1", "a.contacts:2"):
         customers.record(record_id, shared)
     customers.consent("a.contacts:1", "email", "denied")

@@ -47,7 +47,7 @@ def test_a_denial_on_a_shared_phone_reaches_all_who_bear_it(customers: Customers
 def test_a_denial_reaches_a_profile_that_did_not_change(customers: Customers) -> None:
     customers.rules = IdentityRules(kinds={"email": KindRule(max_records=1)})
     for number in range(3):
-        customers.record(f"a.s:{number}", ("user_id", f"u{number}"), ("email", "hot@example.com"))
+        customers.record(f"a.s:{number}", ("user_id", f"u{number}"), ("email", "hot@box.example"))
         customers.consent(f"a.s:{number}", "email", "granted")
     describe(customers)
     customers.consent("a.s:0", "email", "denied")

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from tests.state.conftest import Customers
 
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
-ANA = ("email", "ana@example.com")
+ANA = ("email", "ana@box.example")
 
 
 def days(number: int) -> datetime:
@@ -117,16 +117,16 @@ def test_a_value_names_its_origin_and_who_agrees(customers: Customers) -> None:
 
 
 def test_addresses_have_origins_and_rules_as_traits_have(customers: Customers) -> None:
-    customers.record("crm.c:1", ("user_id", "1"), ("email", "old@example.com"), observed_at=days(0))
-    customers.record("shop.c:1", ("user_id", "1"), ("email", "new@example.com"), observed_at=days(1))
+    customers.record("crm.c:1", ("user_id", "1"), ("email", "old@box.example"), observed_at=days(0))
+    customers.record("shop.c:1", ("user_id", "1"), ("email", "new@box.example"), observed_at=days(1))
     customers.record("shop.c:2", ("user_id", "1"), ("phone", "+491510000001"), observed_at=days(2))
-    customers.trait("shop.c:1", "email", "typed@example.com", observed_at=days(3))
+    customers.trait("shop.c:1", "email", "typed@box.example", observed_at=days(3))
     describe(customers)
     assert origin(customers, "email") == ("shop.c:1", days(1), days(1), 1)
     assert origin(customers, "phone") == ("shop.c:2", days(2), days(2), 1)
     assert origin(customers, "trait_email") == ("shop.c:1", days(3), days(3), 1)
     describe(customers, by(["crm"], email=TraitRule(strategy="source_priority")))
-    assert row(customers, "crm.c:1")["email"] == "old@example.com"
+    assert row(customers, "crm.c:1")["email"] == "old@box.example"
 
 
 def test_the_address_to_write_to_is_as_its_owner_spells_it(customers: Customers) -> None:
@@ -137,7 +137,7 @@ def test_the_address_to_write_to_is_as_its_owner_spells_it(customers: Customers)
 
 
 def test_parting_gives_each_person_their_traits_back(customers: Customers) -> None:
-    customers.record("a.s:1", ("user_id", "1"), ("email", "ana@example.com"))
+    customers.record("a.s:1", ("user_id", "1"), ("email", "ana@box.example"))
     customers.record("b.s:2", ("phone", "+491510000002"))
     customers.trait("a.s:1", "city", "Oslo", observed_at=days(0))
     customers.trait("b.s:2", "city", "Rome", observed_at=days(1))
@@ -287,7 +287,7 @@ def test_in_steps_equals_at_once_for_every_strategy(
         }
     )
     for number in range(7):
-        customers.record(_record(number), ("email", f"{number // 2}@example.com"))
+        customers.record(_record(number), ("email", f"{number // 2}@box.example"))
     # A column that nobody fills any more stays until the next full run, unless it is declared.
     declared = list(NAMES.items())
     for batch in batches:
@@ -312,7 +312,7 @@ def _change(customers: Customers, what: str, number: int, detail: object, later:
         name, value = detail
         customers.trait(record_id, name, value, NAMES[name], observed_at=days(later))
     elif what == "join":
-        customers.record(record_id, ("email", f"{detail}@example.com"), ("phone", f"+4915100000{later}"))
+        customers.record(record_id, ("email", f"{detail}@box.example"), ("phone", f"+4915100000{later}"))
     elif what == "delete":
         customers.delete(record_id)
     else:

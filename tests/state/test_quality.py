@@ -49,10 +49,10 @@ def subjects(found: Audit, dimension: str) -> set[tuple[str, str]]:
 
 class TestCompleteness:
     def test_of_records_and_of_people(self, customers: Customers) -> None:
-        customers.record("crm.contacts:1", ("email", "ann@example.com"), ("phone", "+4930111111"))
-        customers.record("crm.contacts:2", ("email", "bob@example.com"))
-        customers.record("crm.contacts:3", ("email", "cat@example.com"))
-        customers.record("crm.contacts:4", ("email", "dan@example.com"))
+        customers.record("crm.contacts:1", ("email", "ann@box.example"), ("phone", "+4930111111"))
+        customers.record("crm.contacts:2", ("email", "bob@box.example"))
+        customers.record("crm.contacts:3", ("email", "cat@box.example"))
+        customers.record("crm.contacts:4", ("email", "dan@box.example"))
         customers.delete("crm.contacts:4")
         customers.trait("crm.contacts:1", "city", "Genoa")
         customers.trait("crm.contacts:2", "age", 40, "number")
@@ -66,7 +66,7 @@ class TestCompleteness:
         assert finding(found, "completeness", "", "city") == (3, 2)
 
     def test_streams_that_only_name_people_are_not_held_to_it(self, customers: Customers) -> None:
-        customers.record("crm.visits:1", ("email", "ann@example.com"))
+        customers.record("crm.visits:1", ("email", "ann@box.example"))
         described(customers)
         named = People(identifiers=CONTACTS.people.identifiers, record="subject")
         found = looked(customers, None, Stream("crm", "visits", named, "crm"))
@@ -85,12 +85,12 @@ class TestValidity:
         customers.connection.execute("CREATE TABLE raw_crm.contacts (email TEXT, phone TEXT, country TEXT)")
         customers.connection.executemany(
             "INSERT INTO raw_crm.contacts VALUES (?, ?, ?)",
-            [("ann@example.com", "030 1", "DE"), ("nonsense", None, None), ("", "+4930111111", "DE"),
-             ("ann@example.com", "x", None)],
+            [("ann@box.example", "030 1", "DE"), ("nonsense", None, None), ("", "+4930111111", "DE"),
+             ("ann@box.example", "x", None)],
         )  # fmt: skip
         rules = IdentityRules()
         for kind, country, values in (
-            ("email", "", {"ann@example.com": "ann@example.com", "nonsense": None}),
+            ("email", "", {"ann@box.example": "ann@box.example", "nonsense": None}),
             ("phone", "DE", {"030 1": None, "+4930111111": "+4930111111"}),
             ("phone", "", {"x": None}),
         ):
@@ -104,7 +104,7 @@ class TestValidity:
         assert finding(found, "validity", "crm", "contacts.phone") == (3, 2)
 
     def test_values_of_traits(self, customers: Customers) -> None:
-        customers.record("crm.contacts:1", ("email", "ann@example.com"))
+        customers.record("crm.contacts:1", ("email", "ann@box.example"))
         for name, value, kind in (
             ("age", "forty", "number"), ("height", "170", "number"), ("vip", "perhaps", "boolean"),
             ("birth_date", (TODAY + timedelta(days=1)).isoformat(), "date"), ("ends_on", "2999-01-01", "date"),
@@ -123,15 +123,15 @@ class TestValidity:
         assert finding(found, "validity", "crm", "contacts.ends_on") == (1, 0)
 
     def test_a_birthday_of_today_is_one(self, customers: Customers) -> None:
-        customers.record("crm.contacts:1", ("email", "ann@example.com"))
+        customers.record("crm.contacts:1", ("email", "ann@box.example"))
         customers.trait("crm.contacts:1", "birth_date", TODAY, "date")
-        customers.record("crm.contacts:2", ("email", "bob@example.com"))
+        customers.record("crm.contacts:2", ("email", "bob@box.example"))
         customers.trait("crm.contacts:2", "birth_date", "1899-12-31", "date")
         described(customers)
         assert finding(looked(customers), "validity", "crm", "contacts.birth_date") == (2, 1)
 
     def test_events_of_the_future(self, customers: Customers) -> None:
-        customers.record("crm.contacts:1", ("email", "ann@example.com"))
+        customers.record("crm.contacts:1", ("email", "ann@box.example"))
         for ahead in (-100, 0, 23, 25):
             customers.event("crm.contacts:1", "Page Viewed", NOW + timedelta(hours=ahead))
         described(customers)
@@ -141,10 +141,10 @@ class TestValidity:
 class TestUniqueness:
     def test_records_of_one_source_with_one_identifier(self, customers: Customers) -> None:
         for number, address in enumerate(("ann", "ann", "ann", "bob")):
-            customers.record(f"crm.contacts:{number}", ("email", f"{address}@example.com"))
-        customers.record("shop.buyers:1", ("email", "ann@example.com"))
-        customers.record("crm.visits:1", ("email", "ann@example.com"))
-        customers.record("crm.visits:2", ("email", "ann@example.com"))
+            customers.record(f"crm.contacts:{number}", ("email", f"{address}@box.example"))
+        customers.record("shop.buyers:1", ("email", "ann@box.example"))
+        customers.record("crm.visits:1", ("email", "ann@box.example"))
+        customers.record("crm.visits:2", ("email", "ann@box.example"))
         described(customers)
         people = CONTACTS.people
         visits = Stream("crm", "visits", People(identifiers=people.identifiers, record="subject"), "crm")
@@ -156,7 +156,7 @@ class TestUniqueness:
 
     def test_who_answers_twice_is_no_duplicate(self, customers: Customers) -> None:
         for number in range(2):
-            customers.record(f"survey.responses:{number}", ("email", "ann@example.com"))
+            customers.record(f"survey.responses:{number}", ("email", "ann@box.example"))
         described(customers)
         answers = People(identifiers=CONTACTS.people.identifiers, repeats=True)
         found = looked(customers, None, Stream("survey", "responses", answers, "survey"))
@@ -166,8 +166,8 @@ class TestUniqueness:
         for number in range(3):
             customers.record(f"crm.contacts:{number}", ("user_id", f"u{number}"))
             customers.connection.execute(
-                "INSERT INTO customers.identifiers VALUES (?, 'email', 'team@example.com', 'team@example.com', FALSE, "
-                "'team@example.com')", [f"crm.contacts:{number}"],
+                "INSERT INTO customers.identifiers VALUES (?, 'email', 'team@box.example', 'team@box.example', FALSE, "
+                "'team@box.example')", [f"crm.contacts:{number}"],
             )  # fmt: skip
         described(customers)
         assert finding(looked(customers), "uniqueness", "", "email") == (1, 1)
@@ -176,7 +176,7 @@ class TestUniqueness:
 class TestFreshness:
     def test_old_records(self, customers: Customers) -> None:
         for number, days in enumerate((1, 99, 101, 400)):
-            customers.record(f"crm.contacts:{number}", ("email", f"p{number}@example.com"))
+            customers.record(f"crm.contacts:{number}", ("email", f"p{number}@box.example"))
             customers.connection.execute(
                 "UPDATE customers.records SET observed_at = ? WHERE source_key = ?",
                 [NOW - timedelta(days=days), str(number)],
@@ -188,7 +188,7 @@ class TestFreshness:
     def test_a_stream_that_has_news_every_day_and_falls_silent(
         self, customers: Customers, silent_days: int, failed: int
     ) -> None:
-        customers.record("crm.contacts:1", ("email", "ann@example.com"))
+        customers.record("crm.contacts:1", ("email", "ann@box.example"))
         for day in range(1 + silent_days, 45 + silent_days):
             customers.event("crm.contacts:1", "Page Viewed", NOW - timedelta(days=day))
         described(customers)
@@ -200,9 +200,9 @@ class TestFreshness:
 class TestConsistency:
     def test_what_two_sources_say_of_one_person(self, customers: Customers) -> None:
         for number, (crm, shop) in enumerate((("Genoa", "genoa "), ("Genoa", "Rome"), ("Oslo", None))):
-            customers.record(f"crm.contacts:{number}", ("email", f"p{number}@example.com"))
+            customers.record(f"crm.contacts:{number}", ("email", f"p{number}@box.example"))
             customers.trait(f"crm.contacts:{number}", "city", crm)
-            customers.record(f"shop.buyers:{number}", ("email", f"p{number}@example.com"))
+            customers.record(f"shop.buyers:{number}", ("email", f"p{number}@box.example"))
             if shop:
                 customers.trait(f"shop.buyers:{number}", "city", shop)
         described(customers)
@@ -212,19 +212,19 @@ class TestConsistency:
 
     def test_the_latest_word_of_a_source_counts(self, customers: Customers) -> None:
         for number, city in enumerate(("Rome", "Genoa")):
-            customers.record(f"crm.contacts:{number}", ("email", "ann@example.com"))
+            customers.record(f"crm.contacts:{number}", ("email", "ann@box.example"))
             customers.trait(f"crm.contacts:{number}", "city", city)
             customers.connection.execute(
                 "UPDATE customers.traits SET observed_at = ? WHERE value = ?", [NOW - timedelta(days=9 - number), city]
             )
-        customers.record("shop.buyers:1", ("email", "ann@example.com"))
+        customers.record("shop.buyers:1", ("email", "ann@box.example"))
         customers.trait("shop.buyers:1", "city", "Genoa")
         described(customers)
         assert finding(looked(customers), "consistency", "crm / shop", "city") == (1, 0)
 
 
 def test_findings_are_kept_for_so_many_days(customers: Customers) -> None:
-    customers.record("crm.contacts:1", ("email", "ann@example.com"))
+    customers.record("crm.contacts:1", ("email", "ann@box.example"))
     described(customers)
     for days, run in ((0, "first"), (3, "second"), (5, "third")):
         look = Look(
@@ -235,7 +235,7 @@ def test_findings_are_kept_for_so_many_days(customers: Customers) -> None:
 
 
 def test_events_against_the_plan(customers: Customers) -> None:
-    customers.record("crm.contacts:1", ("email", "ann@example.com"))
+    customers.record("crm.contacts:1", ("email", "ann@box.example"))
     for status in ("planned", "planned", "violating", "unplanned"):
         customers.event("crm.contacts:1", f"As {status}", NOW - timedelta(days=1))
         customers.connection.execute(
@@ -248,8 +248,8 @@ def test_events_against_the_plan(customers: Customers) -> None:
 
 
 def test_what_points_at_nothing(customers: Customers) -> None:
-    customers.record("crm.contacts:1", ("email", "ann@example.com"))
-    customers.record("crm.contacts:2", ("email", "bob@example.com"))
+    customers.record("crm.contacts:1", ("email", "ann@box.example"))
+    customers.record("crm.contacts:2", ("email", "bob@box.example"))
     customers.trait("crm.contacts:2", "city", "Genoa")
     customers.event("crm.contacts:1", "Page Viewed", NOW - timedelta(days=1))
     customers.event("crm.contacts:2", "Page Viewed", NOW - timedelta(days=1))
@@ -275,7 +275,7 @@ def test_what_points_at_nothing(customers: Customers) -> None:
 
 class TestHistory:
     def test_every_run_is_kept(self, customers: Customers) -> None:
-        customers.record("crm.contacts:1", ("email", "ann@example.com"))
+        customers.record("crm.contacts:1", ("email", "ann@box.example"))
         described(customers)
         for run in ("one", "two"):
             looked(customers, run=run)
@@ -286,7 +286,7 @@ class TestHistory:
         assert rows == [("one", 1, 1, 0.0), ("two", 1, 1, 0.0)]
 
     def test_days_are_counted_with_those_without_events(self, customers: Customers) -> None:
-        customers.record("crm.contacts:1", ("email", "ann@example.com"))
+        customers.record("crm.contacts:1", ("email", "ann@box.example"))
         for days in (1, 1, 3, 0):
             customers.event("crm.contacts:1", "Page Viewed", NOW - timedelta(days=days))
         described(customers)
@@ -297,7 +297,7 @@ class TestHistory:
         }  # fmt: skip
 
     def test_late_events_are_counted_and_days_of_long_ago_stay(self, customers: Customers) -> None:
-        customers.record("crm.contacts:1", ("email", "ann@example.com"))
+        customers.record("crm.contacts:1", ("email", "ann@box.example"))
         for days in (300, 10):
             customers.event("crm.contacts:1", "Page Viewed", NOW - timedelta(days=days))
         described(customers)
@@ -311,7 +311,7 @@ class TestHistory:
         assert len(kept) == 300
 
     def test_records_stay_on_the_day_on_which_they_were_seen(self, customers: Customers) -> None:
-        customers.record("crm.contacts:1", ("email", "ann@example.com"))
+        customers.record("crm.contacts:1", ("email", "ann@box.example"))
         seen_at(customers, NOW - timedelta(days=1))
         described(customers)
         looked(customers)
@@ -322,7 +322,7 @@ class TestHistory:
         assert rows == [(TODAY - timedelta(days=1), 1), (TODAY, 1)]
 
     def test_an_odd_day_is_marked_and_told(self, customers: Customers) -> None:
-        customers.record("crm.contacts:1", ("email", "ann@example.com"))
+        customers.record("crm.contacts:1", ("email", "ann@box.example"))
         for days in range(1, 71):
             for _ in range(2 if days == 1 else 30):
                 customers.event("crm.contacts:1", "Page Viewed", NOW - timedelta(days=days))
@@ -350,9 +350,9 @@ class TestThresholds:
     )
 
     def test_who_reaches_them(self, customers: Customers) -> None:
-        customers.record("crm.contacts:1", ("email", "ann@example.com"), ("phone", "+4930111111"))
+        customers.record("crm.contacts:1", ("email", "ann@box.example"), ("phone", "+4930111111"))
         for number in (2, 3):
-            customers.record(f"crm.contacts:{number}", ("email", f"p{number}@example.com"))
+            customers.record(f"crm.contacts:{number}", ("email", f"p{number}@box.example"))
         described(customers)
         by_name = {one.name: one for one in looked(customers, self.RULES).judgements}
         assert {name: (one.ok, one.owner) for name, one in by_name.items()} == {

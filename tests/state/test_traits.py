@@ -369,7 +369,7 @@ def test_a_card_with_a_number_that_is_none_fails_its_set_alone(world: TraitWorld
 
 
 @pytest.mark.parametrize(
-    "value", ["O'Neill ana@example.com", 'a "b" ana@example.com', "ana@example.com\nana@example.com"]
+    "value", ["O'Neill ana@box.example", 'a "b" ana@box.example', "ana@box.example\nana@box.example"]
 )
 @pytest.mark.parametrize("reading", ["CAST(mail AS DATE)", "regexp_matches('a', mail || '(')", "strptime(mail, '%Y')"])
 def test_a_failed_set_tells_no_piece_of_a_value(world: TraitWorld, value: str, reading: str) -> None:
@@ -403,11 +403,11 @@ def test_who_is_merged_or_gone_does_not_stay_in_an_audience_that_stands_still(wo
     everybody = {"everybody": Audience.model_validate({"rule": {"trait": "tried", "is_set": True}})}
     connection, whole = world.customers.connection, "SELECT profile_id, 1 AS tried FROM profiles"
     for name in ("ana", "bob", "cleo", "dora"):
-        world.customers.record(f"app.users:{name}", ("email", f"{name}@example.com"))
+        world.customers.record(f"app.users:{name}", ("email", f"{name}@box.example"))
     assert world.describe([sql_set(whole, inputs=["profiles"], tried="type: number")]).ok
     assert select_audiences(connection, everybody, run_id="run-1", as_of=NOW)[0].size == 4
 
-    world.customers.record("app.users:both", ("email", "ana@example.com"), ("email", "bob@example.com"))
+    world.customers.record("app.users:both", ("email", "ana@box.example"), ("email", "bob@box.example"))
     world.customers.delete("app.users:cleo")
     broken = "SELECT profile_id, CAST('x' || profile_id AS INTEGER) AS tried FROM profiles"
     assert not world.describe([sql_set(broken, inputs=["profiles"], tried="type: number")]).ok
@@ -460,7 +460,7 @@ def test_a_function_that_finds_nothing_to_learn_says_so(world: TraitWorld) -> No
 def test_a_function_that_breaks_is_told_by_its_line_without_values(world: TraitWorld) -> None:
     def broken(context: Context) -> Result:
         write_arrow(context.connection, "left_behind", pa.table({"a": pa.array([1])}))
-        raise KeyError("ana@example.com")
+        raise KeyError("ana@box.example")
 
     world.person("ana")
     one = computing(broken, x=Trait(description="X.", type="number"), name="test_traits")

@@ -180,3 +180,32 @@ def test_owners_rights_and_comments_stay(bi_on_postgres: TraitWorld) -> None:
     finally:
         raw.execute("DROP OWNED BY an_analyst")
         raw.execute("DROP ROLE an_analyst")
+
+
+def test_rights_on_columns_stay_and_what_was_taken_away_does_not_come_back(bi_on_postgres: TraitWorld) -> None:
+    bi = bi_on_postgres
+    connection: Any = bi.customers.connection
+    raw = connection._raw.cursor()
+    raw.execute("CREATE ROLE a_guest")
+    try:
+        raw.execute("GRANT SELECT (profile_id, spare) ON customers.people TO a_guest")
+        raw.execute("GRANT SELECT (city) ON bi.cities TO a_guest")
+        raw.execute("COMMENT ON COLUMN bi.cities.city IS 'a town''s name'")
+        for schema in ("customers", "bi"):
+            raw.execute(f"ALTER DEFAULT PRIVILEGES IN SCHEMA {schema} GRANT SELECT ON TABLES TO a_guest, PUBLIC")
+        bi.describe([without_spare()])
+        for view, column, may in (
+            ("customers.people", "profile_id", True),
+            ("customers.people", "city", False),
+            ("bi.cities", "city", True),
+            ("bi.cities", "orders", False),
+        ):
+            raw.execute("SELECT has_column_privilege('a_guest', %s, %s, 'SELECT')", [view, column])
+            assert raw.fetchone() == (may,), (view, column)
+        raw.execute("SELECT col_description(CAST('bi.cities' AS regclass), 2)")
+        assert raw.fetchone() == ("a town's name",)
+    finally:
+        for schema in ("customers", "bi"):
+            raw.execute(f"ALTER DEFAULT PRIVILEGES IN SCHEMA {schema} REVOKE SELECT ON TABLES FROM a_guest, PUBLIC")
+        raw.execute("DROP OWNED BY a_guest")
+        raw.execute("DROP ROLE a_guest")

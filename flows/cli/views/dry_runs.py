@@ -87,7 +87,7 @@ def _causes(causes: Sequence[Cause]) -> str:
 
 
 def cause_text(cause: Cause) -> str:
-    """``email ana@example.com: rules changed``."""
+    """``email ana@box.example: rules changed``."""
     named = " ".join(part for part in (cause.kind, cause.value) if part)
     return ": ".join(part for part in (named, cause.reason) if part) or "unknown"
 

@@ -12,7 +12,7 @@ from typing import Literal
 from millstream.state.identity.linkage.conditions import Dialect, Writer, part
 from millstream.state.identity.linkage.people import People
 
-Sharing = Literal["nobody", "namesakes", "twins", "household"]
+Sharing = Literal["nobody", "namesakes", "twins", "household", "kin"]
 
 
 @dataclass(frozen=True)
@@ -171,7 +171,7 @@ def _email(write: Writer, people: People) -> Comparison | None:
         return None
     near = f"({write.alike('email', 0.92)} OR {write.alike('email_local', 0.88)})"
     missing = write.missing("email")
-    certain = f"{write.equal('email')} OR {write.edits('email', 2, 8)}"
+    certain = f"{write.equal('email')} OR {write.edits('email', 1, 8)}"
     named = [write.close(name) for name in ("first", "last") if people.has(name)]
     if people.has("first"):
         named += [write.equal("first_root"), write.begins("first")]
@@ -183,7 +183,7 @@ def _email(write: Writer, people: People) -> Comparison | None:
         missing,
         (
             Level("same", write.equal("email"), 0.75, 1e-5, "email"),
-            Level("one or two characters differ", write.edits("email", 2, 8), 0.06, 1e-5),
+            Level("one character differs", write.edits("email", 1, 8), 0.06, 1e-5),
             Level("close", near, 0.05, 0.002, most=0.1),
             Level("differs", "ELSE", 0.1, 0.998),
         ),

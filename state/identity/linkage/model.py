@@ -32,6 +32,8 @@ _PRIOR_STRANGERS = 10.0
 _SMALLEST = 1e-9
 _ALIKE = {"twins": 0.005, "namesakes": 0.02}
 """Pairs of twins, and of father and son of one name, for each person: no more than this."""
+_ALIKE_UNSEEN = 0.0005
+"""The same where no street tells a household from namesakes of one town: it would be one person misspelled."""
 
 
 @dataclass
@@ -39,7 +41,8 @@ class Sort:
     """Pairs of one person who moved, or of two people who share more than strangers do.
 
     Attributes:
-        sharing: What two people share: comparisons whose ``shared`` is one of these. Empty where it is one person.
+        sharing: What two people share: comparisons whose ``shared`` is one of these; of ``kin``, who live apart, what
+            a household shares but the address. Empty where it is one person.
         share: Chance that two random rows are such a pair.
         h: For each comparison, chance of each level among them.
     """
@@ -55,6 +58,8 @@ class Sort:
 
     def own(self, comparison: Comparison) -> bool:
         """Whether the levels of a comparison are fitted to these pairs, not to all of one person or to strangers."""
+        if "kin" in self.sharing:
+            return comparison.shared == "household" and not comparison.moves
         return comparison.moves if self.moved else comparison.shared in self.sharing
 
 
@@ -110,7 +115,9 @@ def start(comparisons: Sequence[Comparison], rows: int) -> Model:
     if shared >= 2 and any(each.shared != "household" for each in comparisons):
         sorts.append(("household",))
     if shared and {"first name", "birth date"} <= names:
-        sorts += [("household", "twins"), ("household", "namesakes")]
+        sorts.append(("household", "twins"))
+        if sum(each.moves for each in comparisons) > 1:
+            sorts.append(("household", "namesakes"))
     relatives = [
         Sort(
             sharing,
@@ -121,7 +128,12 @@ def start(comparisons: Sequence[Comparison], rows: int) -> Model:
     ]
     if sum(each.moves for each in comparisons) >= 2 and not all(each.moves for each in comparisons):
         elsewhere = [u_ if each.moves else m_ for each, m_, u_ in zip(comparisons, m, u, strict=True)]
-        relatives.append(Sort((), 0.1 * match, elsewhere))
+        apart = [
+            u_ if each.moves or each.shared != "household" else m_
+            for each, m_, u_ in zip(comparisons, m, u, strict=True)
+        ]
+        # A family moves together: two of one name and phone may be told of at two addresses, too.
+        relatives += [Sort((), 0.1 * match, elsewhere), Sort(("kin",), 0.03 * match, apart)]
     return Model(tuple(comparisons), match, m, u, relatives)
 
 
@@ -219,7 +231,8 @@ def fit_related(model: Model, levels: np.ndarray, weights: np.ndarray, all_pairs
         share = (weights[:, number].sum() + 0.03) / (all_pairs + 1)
         for alike, most in _ALIKE.items():
             if alike in sort.sharing:
-                share = min(share, _share_of(most, same.sum(), all_pairs))
+                each_person = most if sum(each.moves for each in model.comparisons) > 1 else _ALIKE_UNSEEN
+                share = min(share, _share_of(each_person, same.sum(), all_pairs))
         h = _fit_sort(replace(model, m=m, sorts=sorts), sort, levels, weights[:, number])
         sorts.append(replace(sort, share=min(0.4, match if sort.moved else 1.0, share), h=h))
     total = match + sum(each.share for each in sorts if not each.moved)
@@ -230,14 +243,7 @@ def fit_related(model: Model, levels: np.ndarray, weights: np.ndarray, all_pairs
 
 
 def _fit_sort(model: Model, sort: Sort, levels: np.ndarray, weights: np.ndarray) -> list[np.ndarray]:
-    """The chance of each level among pairs of a sort.
-
-    Args:
-        model: With what is fitted already: one person, strangers, and the sorts before this.
-        sort: The sort.
-        levels: Of each pair.
-        weights: Chance that each is of this sort.
-    """
+    """The chance of each level among pairs of a sort, by a model that has the sorts before it fitted."""
     others = model.m if sort.moved else model.u
     # Twins, father and son share an address or a phone as any household does. Fitted to themselves alone, these few
     # pairs would take in whoever has one of two things that differ.

@@ -18,7 +18,7 @@ _OF_KINDS: dict[FieldType, FieldValue] = {
     "timestamp": "2020-02-29 10:30:00+00",
 }
 _OF_NAMES: dict[str, FieldValue] = {
-    r"email": "every.field@example.com",
+    r"email": "every.field@box.example",
     r".*phone.*": "+12025550143",
     r".*country|regioncode": "US",
     r"language": "en",
@@ -53,7 +53,7 @@ def sample_value(field: DestinationField) -> FieldValue:
 def sample_match_value(match_key: str, number: int) -> str:
     """By what the vendor finds one of the people."""
     if "email" in match_key:
-        return f"person.{number}@example.com"
+        return f"person.{number}@box.example"
     return f"+1202555014{number}" if "phone" in match_key else f"person-{number}"
 
 

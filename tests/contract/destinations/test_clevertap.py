@@ -29,7 +29,7 @@ class TestCleverTap(SandboxContract):
     facts: ClassVar = {
         "account_id": "SBX-123-456Z",
         "passcode": "sandbox-clevertap",
-        "list_email": "ops@shop.example.com",
+        "list_email": "ops@shop.box.example",
     }
     wrong: ClassVar = {"passcode": "wrong"}
     sample_fields: ClassVar = {"Name": "Ana", "City": "Genoa"}
@@ -68,7 +68,7 @@ class TestCleverTapByAddress(TestCleverTap):
     bad_match_value = "bad@@example"
 
     def new_match_value(self) -> str:
-        return f"contract-{uuid4().hex[:12]}@example.com"
+        return f"contract-{uuid4().hex[:12]}@box.example"
 
 
 class TestCleverTapInARegion(TestCleverTap):

@@ -52,4 +52,4 @@ class TestCustomerIoByAddress(TestCustomerIo):
     stands_by = "email"
 
     def new_match_value(self) -> str:
-        return f"contract-{uuid4().hex[:12]}@example.com"
+        return f"contract-{uuid4().hex[:12]}@box.example"

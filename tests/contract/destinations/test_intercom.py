@@ -55,4 +55,4 @@ class TestIntercomByAddress(TestIntercom):
     test_a_bad_row_stands_alone = SandboxContract.test_a_bad_row_stands_alone
 
     def new_match_value(self) -> str:
-        return f"contract-{uuid4().hex[:12]}@example.com"
+        return f"contract-{uuid4().hex[:12]}@box.example"
