@@ -17,10 +17,9 @@ from millstream.destinations.planning import PlanReport, PlanRequest, make_plan
 from millstream.destinations.preview import Look, PlanPreview, SavedPlan, check_saved, latency_of, look_at, settings_of
 from millstream.destinations.rules import DeliveryRules, Holdout, Restraints, Suppression
 from millstream.destinations.same_audience import check_same_audience
-from millstream.destinations.sending import AnyDestination, Sender, Withdrawals
+from millstream.destinations.sending import AnyDestination, KeptBack, Sender, Staying, Withdrawals
 from millstream.destinations.sending.jobs import StillRunningError
 from millstream.destinations.sending.long_lived import only_new_objects_collected
-from millstream.destinations.sending.staying import Staying
 from millstream.destinations.settling import settle
 from millstream.destinations.stopping import STOP
 from millstream.destinations.sync import Sync
@@ -219,15 +218,18 @@ class Delivery:
             plan_id=plan_id,
             path=path,
             audience_id=audience_id,
-            withdrawals=Withdrawals(
-                store=self.store,
-                path=path,
-                sync=self.sync,
-                suppressions=self._suppressions,
-                looked_at=time.monotonic(),
-            ),
-            staying=Staying(
-                store=self.store, journal=self.journal, name=self.name, sync=self.sync, plan_id=plan_id, path=path
+            kept_back=KeptBack(
+                destination,
+                Withdrawals(
+                    store=self.store,
+                    path=path,
+                    sync=self.sync,
+                    suppressions=self._suppressions,
+                    looked_at=time.monotonic(),
+                ),
+                Staying(
+                    store=self.store, journal=self.journal, name=self.name, sync=self.sync, plan_id=plan_id, path=path
+                ),
             ),
             stop=STOP,
             lost=self._lost,

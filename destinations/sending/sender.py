@@ -10,16 +10,15 @@ from functools import partial
 from itertools import groupby
 from pathlib import Path
 
-from millstream.destinations.contract import DeliveryRow, Outcome, rejected, suppressed
+from millstream.destinations.contract import DeliveryRow, Outcome, rejected
 from millstream.destinations.modes import Operation, Status, SyncMode
 from millstream.destinations.sending.enrolments import NOT_ENROLLED, Enrolments, with_ids
 from millstream.destinations.sending.jobs import Jobs, StillRunningError
+from millstream.destinations.sending.kept_back import KeptBack
 from millstream.destinations.sending.performing import Performer, unanswered
 from millstream.destinations.sending.plan_rows import AnyDestination, Batch, PlanRows
 from millstream.destinations.sending.reasons import name_nobody, without_people
 from millstream.destinations.sending.replacing import Everybody
-from millstream.destinations.sending.staying import Staying
-from millstream.destinations.sending.withdrawals import Withdrawals
 from millstream.destinations.stopping import interrupted, overtaken
 from millstream.destinations.sync import Sync
 from millstream.state.errors import (
@@ -32,17 +31,6 @@ from millstream.state.errors import (
 from millstream.state.ledger.journal import BatchEntry, Journal
 from millstream.state.ledger.outcomes import Detail, Outcomes
 from millstream.state.privacy import redact
-
-HELD_BACK = "held_back"
-"""The code of a row that we did not send because the person may not be addressed."""
-
-PUT_OFF = "put_off"
-"""The code of a row that we did not send because it is not known whether somebody who stays is meant."""
-
-_STAYS = "The vendor has somebody who stays under the same id: nothing was asked of it."
-_UNDECIDED = (
-    "The person comes under another match value, and it is not known yet under which id: put off to the next run."
-)
 
 _TICK = 0.01
 """Seconds by which a wait is longer, so that it does not end a moment too early."""
@@ -62,8 +50,7 @@ class Sender:
         plan_id: The plan.
         path: Its file.
         audience_id: The vendor's id of the audience; None for a sync that only keeps fields.
-        withdrawals: Tells who may not be addressed any more.
-        staying: Tells which of those who leave the vendor does not tell from somebody who stays.
+        kept_back: Tells which rows are not sent.
         stop: Set when this process was asked to stop.
         lost: Set when another run has taken over the sync.
         progress: Told after each batch.
@@ -76,8 +63,7 @@ class Sender:
     plan_id: str
     path: Path
     audience_id: str | None
-    withdrawals: Withdrawals | None
-    staying: Staying
+    kept_back: KeptBack
     stop: threading.Event
     lost: threading.Event
     progress: Progress | None = None
@@ -88,7 +74,6 @@ class Sender:
         self._done = 0
         self._lock = threading.Lock()
         self._taking = threading.Lock()
-        self._undecided: frozenset[int] = frozenset()
         self._rows = PlanRows(self.path, self.sync, self.destination)
         self._performer = Performer(self.destination, self.sync, self.audience_id)
         self._enrolments = Enrolments(self.destination.membership_batch_size, self.destination.enrolment_delay)
@@ -114,11 +99,9 @@ class Sender:
         with ThreadPoolExecutor(at_once) as threads:
             try:
                 for takes_out, turn in groupby(self._rows.batches(), lambda one: one.operation is Operation.REMOVE):
-                    if takes_out:
+                    if takes_out and self._look_who_stays() and self._enrolments.are_left():
+                        self._enrol_rest(threads)  # who is refused now does not stay
                         self._look_who_stays()
-                        if self.destination.staying and self._enrolments.are_left():
-                            self._enrol_rest(threads)  # who is refused now does not stay
-                            self._look_who_stays()
                     if alone:
                         threads.submit(self._send_next, turn).result()
                         alone = False
@@ -136,14 +119,14 @@ class Sender:
         self._wait_for_early_ones()
         list(threads.map(self._enrol, self._enrolments.batches(rest=True)))
 
-    def _look_who_stays(self) -> None:
+    def _look_who_stays(self) -> bool:
         if self._is_over():
-            return
+            return False
         try:
-            self.destination.staying = self.staying.names(self.destination)
-            self._undecided = self.staying.undecided()
+            return self.kept_back.look_who_stays()
         except MillstreamError as error:
             self._halt(error)
+            return False
 
     def _send_all(self, batches: Iterator[Batch]) -> None:
         while self._send_next(batches):
@@ -216,7 +199,7 @@ class Sender:
         into = self.journal.start_batch(self.plan_id, Operation.ADD.value, self._rows.numbers(out=False))
         gone = self._rows.numbers(out=True)
         out = self.journal.start_batch(self.plan_id, Operation.REMOVE.value, gone) if gone else None
-        everybody = Everybody(self._rows, self._keep_back)
+        everybody = Everybody(self._rows, self.kept_back.sort_out)
         result = everybody.hand_over(self._performer, label=self.plan_id)
         if result.error is not None:
             self._halt(result.error)
@@ -224,32 +207,11 @@ class Sender:
         if out is not None:
             self._finish(out, gone, [result.of_those_out] * len(gone))
 
-    def _keep_back(self, batch: Batch) -> tuple[list[DeliveryRow], dict[int, Outcome]]:
-        """Rows of a batch that may go out, and the outcomes of those that do not.
-
-        Raises:
-            MillstreamError: Nobody can tell who may be addressed.
-        """
-        kept_back, rows = dict(batch.misfits), batch.rows
-        if batch.operation is Operation.REMOVE:
-            stays = {row.number for row in rows if row.external_id in self.destination.staying}
-            undecided = self._undecided.intersection(row.number for row in rows) - stays
-            kept_back |= dict.fromkeys(stays, Outcome(status=Status.ACCEPTED, reason=_STAYS))
-            kept_back |= dict.fromkeys(undecided, Outcome(status=Status.RETRY_LATER, code=PUT_OFF, reason=_UNDECIDED))
-            rows = [row for row in rows if row.number not in kept_back] if kept_back else rows
-        elif self.withdrawals is not None:
-            withdrawn = self.withdrawals.now()
-            kept_back |= {
-                row.number: suppressed(HELD_BACK, withdrawn[row.number]) for row in rows if row.number in withdrawn
-            }
-            rows = [row for row in rows if row.number not in withdrawn] if withdrawn else rows
-        return rows, kept_back
-
     def _send(self, batch: Batch) -> None:
         if self._is_over():
             return
         try:
-            rows, kept_back = self._keep_back(batch)
+            rows, kept_back = self.kept_back.sort_out(batch)
         except MillstreamError as error:
             self._halt(error)
             return

@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from millstream.destinations.modes import Operation, Status, SyncMode
 from millstream.destinations.rules import DeliveryRules
-from millstream.destinations.sending import HELD_BACK
+from millstream.destinations.sending import HELD_BACK, PUT_OFF
 from millstream.destinations.sending.enrolments import NOT_ENROLLED
 from millstream.destinations.settling.final_outcomes import ACCEPTED, UNCERTAIN, Sent, final_outcomes
 from millstream.destinations.settling.rejected import list_rejected
@@ -164,12 +164,12 @@ def _acknowledge(connection: Connection, plan: PlanEntry, sent: Sent, now: datet
         FROM settling WHERE {accepted} AND {kept}"""
     # Nobody knows whether these are there: the next plan puts them in again, or takes them out. Of those that must not
     # be sent again, the rejected list holds back the same operation with the same hash, and no other. Whose fields were
-    # taken and who is not enrolled needs no fields again.
+    # taken and who is not enrolled needs no fields again. Nothing was asked about those who were put off.
     uncertain = f"""
         SELECT match_value, profile_id, CASE WHEN operation = 'remove' THEN payload_hash ELSE '' END AS payload_hash,
             coalesce(given_id, external_id) AS external_id, CASE WHEN operation = 'update' THEN true END AS present,
             CASE WHEN code = {literal(NOT_ENROLLED)} THEN field_hashes END AS field_hashes
-        FROM settling WHERE status IN {UNCERTAIN}"""
+        FROM settling WHERE status IN {UNCERTAIN} AND coalesce(code, '') <> {literal(PUT_OFF)}"""
     for statuses, people in ((ACCEPTED, taken), (UNCERTAIN, uncertain)):
         if sent.has(statuses):
             acknowledge(connection, plan.sync, plan.plan_id, now, people)
