@@ -283,11 +283,16 @@ class Histories(RuleBasedStateMachine):
         profile_id = self.held.aliases[alias]
         came = self.held.brought.get(alias, frozenset()) & profiles[profile_id]
         if self.unmerge(profile_id if named else alias, came, profiles[profile_id], alias if named else None):
-            return lambda _: self.assert_came_back(alias)
+            return lambda _: self.assert_came_back(alias, came, profile_id)
         return None
 
-    def assert_came_back(self, alias: str) -> None:
-        assert alias in self.held.profile.values(), f"{alias} was unmerged and did not come back"
+    def assert_came_back(self, alias: str, came: frozenset[str], left: str) -> None:
+        """It is there again, or stands for somebody else who was there before, to whom its records went."""
+        if alias in self.held.profile.values():
+            return
+        gone_to = {self.held.profile[record_id] for record_id in came}
+        others = set(self.before.profile.values()) - {left}
+        assert self.held.aliases[alias] in gone_to <= others, f"{alias} was unmerged and did not come back"
 
     def unmerge_records(self, town: int, pick: int, size: int) -> Check | None:
         profiles = self.profiles_of(town)
