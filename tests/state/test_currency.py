@@ -64,12 +64,14 @@ CONVERTED: list[tuple[str | None, date, float | None]] = [
 
 
 @pytest.mark.parametrize("currency", ["EUR", "USD", None])
-@pytest.mark.parametrize("value", [float("nan"), float("-inf"), 1e300])
-def test_what_is_no_amount_is_not_added_up(world: EventWorld, value: float, currency: str | None) -> None:
+@pytest.mark.parametrize(("value", "kept"), [(float("nan"), None), (float("-inf"), None), (1e300, 1e300)])
+def test_what_is_no_amount_is_not_added_up(
+    world: EventWorld, value: float, kept: float | None, currency: str | None
+) -> None:
     on = _end_of(date(2026, 3, 1))
     world.tell_all([{"name": "buy", "who": "u", "value": value, "currency": currency, "at": on}])
     [(said, _, base)] = values(world)
-    assert (said, base) == (pytest.approx(value, nan_ok=True), None)
+    assert (said, base) == (kept, None)
 
 
 def test_a_value_is_converted_by_the_rate_that_held_on_its_day(world: EventWorld) -> None:

@@ -158,7 +158,7 @@ def test_values_without_a_rate_are_told(world: EventWorld, tmp_path: Path) -> No
         ("31.12.2026", "text", "99.99.9999"),
         ("2026-12-31", "date", "9999-99-99"),
         ("2026-12-31T10:00:00Z", "timestamp", "9999-99-99A99:99:99A"),
-        ("ana@box.example", "text", "aaa@aaaaaaa.aaa"),
+        ("ana@box.example", "text", "aaa@aaa.aaaaaaa"),
         ("Ünal 名 ٣ 🙂", "text", "Aaaa a 9 ?"),
         ("12.5", "number in text", "99.9"),
         (12.5, "number", "99.9"),
