@@ -58,5 +58,13 @@ class Status(StrEnum):
     UNKNOWN = "unknown"
 
 
-TAKEN = frozenset({Status.ACCEPTED, Status.ACCEPTED_ASYNC})
+# Statuses that mean the same to the engine; plain text, so that they may stand in SQL.
+
+TAKEN = (Status.ACCEPTED.value, Status.ACCEPTED_ASYNC.value)
 """The vendor has the row, or has promised to: what comes after it may be done."""
+
+UNCERTAIN = (Status.RETRY_LATER.value, Status.UNKNOWN.value)
+"""Nobody knows whether the vendor has it."""
+
+LISTED = (Status.REJECTED.value, Status.SUPPRESSED.value, Status.UNKNOWN.value)
+"""On the list of rows that did not get through."""

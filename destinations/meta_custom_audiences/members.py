@@ -69,10 +69,7 @@ class Members:
 
     def names(self, match_value: str, external_id: str | None, match_key: str) -> list[str]:
         """Everything by which somebody is found without any other key."""
-        key = self._keys[match_key]
-        match = key.rule(match_value)
-        known = [(key.column, match)] if match else []
-        known += identifiers_in(external_id)
+        known = self._known(match_value, external_id, match_key)
         return [name_of(one) for one in known if one[0] in self._lasting]
 
     def leaving(self, row: DeliveryRow, match_key: str, staying: Collection[str] = ()) -> list[dict[str, str]]:
@@ -83,10 +80,7 @@ class Members:
             match_key: The field of its match value.
             staying: Names of people who stay; what they are found by is left out.
         """
-        key = self._keys[match_key]
-        match = key.rule(row.match_value)
-        known = [(key.column, match)] if match else []
-        known += identifiers_in(row.external_id)
+        known = self._known(row.match_value, row.external_id, match_key)
         theirs = [one for one in known if name_of(one) not in staying]
         latest: dict[str, str] = {}
         earlier: list[dict[str, str]] = []
@@ -98,6 +92,11 @@ class Members:
         if len(theirs) < len(known) and self._lasting.isdisjoint(latest):
             latest = {}  # a name and a city alone are those of the one who stays, too
         return [one for one in (latest, *earlier) if one]
+
+    def _known(self, match_value: str, external_id: str | None, match_key: str) -> list[Identifier]:
+        key = self._keys[match_key]
+        match = key.rule(match_value)
+        return [*([(key.column, match)] if match else []), *identifiers_in(external_id)]
 
     def payload(
         self, rows: Sequence[Cells], *, single: bool = False, limited_data_use: bool = False

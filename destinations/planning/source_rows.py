@@ -14,7 +14,7 @@ from millstream.destinations.modes import SyncMode
 from millstream.destinations.sync import Sync
 from millstream.state.errors import ConfigurationError, QueryError
 from millstream.state.profiles.people_view import people_table
-from millstream.state.sql import identifier, json_path, literal, quoted
+from millstream.state.sql import finite, identifier, json_path, literal, quoted
 from millstream.state.store import count, query_columns, query_errors
 from millstream.state.store.arrow import as_postgres
 
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 _TIMES = ("DATE", "TIMESTAMP", "TIMESTAMPTZ")
 _FLOATS = ("DOUBLE", "FLOAT")
-_LARGEST = "CAST('1e308' AS DOUBLE)"
 _SENDS_ALL = (SyncMode.REPLACE, SyncMode.REMOVE)
 """Modes to which it is all the same whether somebody's fields are as acknowledged."""
 
@@ -187,5 +186,5 @@ def _value(column: str, sql_type: str) -> str:
     if sql_type in _TIMES:
         return f"CAST({quoted(column)} AS TEXT)"
     if sql_type in _FLOATS:
-        return f"CASE WHEN abs({quoted(column)}) <= {_LARGEST} THEN {quoted(column)} END"
+        return finite(quoted(column))
     return quoted(column)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from millstream.destinations.contract import Member
-from millstream.destinations.modes import Status, SyncMode
+from millstream.destinations.modes import TAKEN, SyncMode
 from millstream.destinations.reconciling.report import DriftReport
 from millstream.destinations.sync import Sync
 from millstream.state.sql import literal
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from millstream.state.store import Connection
 
 _CHUNK = 10_000
-_ACCEPTED = (Status.ACCEPTED.value, Status.ACCEPTED_ASYNC.value)
 _NAMES = pa.schema([("member", pa.int64()), ("match_value", pa.string()), ("external_id", pa.string())])
 
 
@@ -136,7 +135,7 @@ def _judge_others(connection: Connection, name: str, beside: Sequence[str]) -> N
             SELECT unclaimed.member, outcome.match_value, outcome.profile_id, outcome.operation,
                 row_number() OVER (PARTITION BY unclaimed.member ORDER BY outcome.settled_at DESC) AS latest
             FROM unclaimed JOIN delivery.outcomes AS outcome ON lower(outcome.match_value) = unclaimed.match_value
-            WHERE outcome.sync = ? AND outcome.status IN {_ACCEPTED} AND outcome.operation <> 'hold'
+            WHERE outcome.sync = ? AND outcome.status IN {TAKEN} AND outcome.operation <> 'hold'
         ), shared AS (
             {_held_by(beside)}
         )

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from millstream.destinations.modes import Leaving, Operation, Status, SyncMode
+from millstream.destinations.modes import UNCERTAIN, Leaving, Operation, Status, SyncMode
 from millstream.destinations.sending.plan_rows import AnyDestination
 from millstream.destinations.sync import Sync
 from millstream.state.ledger.journal import Journal
@@ -27,7 +27,6 @@ _Known = tuple[str, str | None]
 """A match value, and the vendor's id or the identifiers kept in its place."""
 
 _REFUSED = (Status.REJECTED.value, Status.SUPPRESSED.value)
-_OPEN = (Status.RETRY_LATER.value, Status.UNKNOWN.value)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,7 +117,7 @@ class Staying:
         unknown = {coming for _, coming in renamed}
         for outcomes in self._outcomes() if unknown else ():
             answers = zip(outcomes.numbers, outcomes.statuses, outcomes.external_ids, strict=True)
-            unknown -= {row for row, status, given_id in answers if given_id or status not in _OPEN}
+            unknown -= {row for row, status, given_id in answers if given_id or status not in UNCERTAIN}
         return frozenset(gone for gone, coming in renamed if coming in unknown)
 
     def _renamed(self) -> list[tuple[int, int]]:

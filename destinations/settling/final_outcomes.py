@@ -7,12 +7,10 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from millstream.destinations.modes import Operation, Status
+from millstream.destinations.modes import TAKEN, UNCERTAIN, Operation, Status
 from millstream.state.ledger.journal import BatchEntry, Journal
 from millstream.state.ledger.outcomes import Outcomes
 
-ACCEPTED = (Status.ACCEPTED.value, Status.ACCEPTED_ASYNC.value)
-UNCERTAIN = (Status.RETRY_LATER.value, Status.UNKNOWN.value)
 _UNANSWERED = ("no_answer", "The run ended before the answer came.", "vendor")
 _PIECE = 50_000
 """Rows whose outcomes are in Python's lists at a time."""
@@ -147,5 +145,5 @@ def _audit_row(batch: BatchEntry) -> dict[str, object]:
         "job_id": batch.job_id,
         "started_at": batch.started_at,
         "finished_at": batch.finished_at,
-        "accepted": sum(statuses.count(status) for status in ACCEPTED),
+        "accepted": sum(statuses.count(status) for status in TAKEN),
     }

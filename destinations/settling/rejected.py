@@ -6,14 +6,12 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from millstream.destinations.modes import Status
+from millstream.destinations.modes import LISTED, TAKEN, Status
 from millstream.destinations.rules import DeliveryRules
 from millstream.state.ledger.journal import Journal, PlanEntry
 
 FIRST_RETRY = timedelta(hours=1)
 LONGEST_RETRY = timedelta(days=1)
-_ACCEPTED = (Status.ACCEPTED.value, Status.ACCEPTED_ASYNC.value)
-_LISTED = (Status.REJECTED.value, Status.SUPPRESSED.value, Status.UNKNOWN.value)
 _KEPT = ("match_hash", "profile_id", "operation", "payload_hash", "status", "code", "reason", "fault", "clear_text")
 
 Row = Mapping[str, Any]
@@ -32,14 +30,14 @@ def list_rejected(
     """Take rows off the list that have an outcome now, put on it those not accepted, and note the plan as settled."""
     known = {(row["match_hash"], row["operation"]): row for row in before}
     keys = [(row["match_hash"], row["operation"]) for row in rows]
-    taken = {row["match_hash"] for row in rows if row["status"] in _ACCEPTED}
+    taken = {row["match_hash"] for row in rows if row["status"] in TAKEN}
     # Whatever was taken of a person, no other operation of theirs is in doubt any more.
     answered = set(keys)
     gone = [key for key in known if key in answered or key[0] in taken]
     listed = [
         _entry(plan.sync, row, known.get(key), rules, now)
         for key, row in zip(keys, rows, strict=True)
-        if row["status"] in _LISTED
+        if row["status"] in LISTED
     ]
     journal.replace_rejected(plan.sync, gone, listed, settles=plan.plan_id, forgets_ids=forgets_ids)
 

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 import orjson
 import pyarrow as pa
 
-from millstream.destinations.modes import Operation, Status, SyncMode
+from millstream.destinations.modes import LISTED, TAKEN, UNCERTAIN, Operation, SyncMode
 from millstream.destinations.rules import DeliveryRules
 from millstream.destinations.sending import HELD_BACK, PUT_OFF
 from millstream.destinations.sending.enrolments import NOT_ENROLLED
-from millstream.destinations.settling.final_outcomes import ACCEPTED, UNCERTAIN, Sent, final_outcomes
+from millstream.destinations.settling.final_outcomes import Sent, final_outcomes
 from millstream.destinations.settling.rejected import list_rejected
 from millstream.destinations.sync import Sync
 from millstream.state.errors import FatalError
@@ -30,7 +30,6 @@ from millstream.state.store.arrow import as_postgres
 if TYPE_CHECKING:
     from millstream.state.store import Connection
 
-_LISTED = (Status.REJECTED.value, Status.SUPPRESSED.value, Status.UNKNOWN.value)
 _VERDICTS = ("status", "code", "reason", "fault")
 
 
@@ -132,7 +131,7 @@ def _make_settling(connection: Connection, plan: PlanEntry, sent: Sent, *, with_
     places = pa.array(range(len(sent.verdicts)), pa.int32())
     write_arrow(connection, "verdicts", pa.table([places, *columns], ["verdict", *_VERDICTS]))
     # Fields are many and long; only the list of rejected rows may keep them, where the project asks for that.
-    fields = f"CASE WHEN status IN {_LISTED} THEN fields END" if with_fields else "CAST(NULL AS TEXT)"
+    fields = f"CASE WHEN status IN {LISTED} THEN fields END" if with_fields else "CAST(NULL AS TEXT)"
     connection.execute(
         f"""
         CREATE OR REPLACE TEMP {_kind(connection)} settling AS
@@ -156,7 +155,7 @@ def _make_settling(connection: Connection, plan: PlanEntry, sent: Sent, *, with_
 
 def _acknowledge(connection: Connection, plan: PlanEntry, sent: Sent, now: datetime, *, keeps_removed: bool) -> None:
     """What is known of people from now on."""
-    accepted = f"status IN {ACCEPTED}"
+    accepted = f"status IN {TAKEN}"
     kept = "true" if keeps_removed else "operation <> 'remove'"
     taken = f"""
         SELECT match_value, profile_id, payload_hash, coalesce(given_id, external_id) AS external_id,
@@ -170,7 +169,7 @@ def _acknowledge(connection: Connection, plan: PlanEntry, sent: Sent, now: datet
             coalesce(given_id, external_id) AS external_id, CASE WHEN operation = 'update' THEN true END AS present,
             CASE WHEN code = {literal(NOT_ENROLLED)} THEN field_hashes END AS field_hashes
         FROM settling WHERE status IN {UNCERTAIN} AND coalesce(code, '') <> {literal(PUT_OFF)}"""
-    for statuses, people in ((ACCEPTED, taken), (UNCERTAIN, uncertain)):
+    for statuses, people in ((TAKEN, taken), (UNCERTAIN, uncertain)):
         if sent.has(statuses):
             acknowledge(connection, plan.sync, plan.plan_id, now, people)
     if not keeps_removed and count(connection, "SELECT count(*) FROM settling WHERE operation = 'remove'"):
@@ -202,7 +201,7 @@ def _rows_to_list(
 
     Rows that we held back are not on it: the next plan judges them anew.
     """
-    if not listed and not sent.has(_LISTED):
+    if not listed and not sent.has(LISTED):
         return []
     names = ("match_hash", "profile_id", "operation", "payload_hash", "status", "code", "reason", "fault")
     known = ""
@@ -213,7 +212,7 @@ def _rows_to_list(
     rows = connection.execute(
         f"""
         SELECT sha256(match_value) AS match_hash, {", ".join(names[1:])}, match_value, fields FROM settling
-        WHERE coalesce(code, '') <> ? AND (status IN {_LISTED} {known})
+        WHERE coalesce(code, '') <> ? AND (status IN {LISTED} {known})
         """,
         [HELD_BACK],
     ).fetchall()

@@ -10,7 +10,7 @@ from uuid import uuid4
 import pytest
 
 from millstream.destinations.contract import DeliveryRow, Destination, FieldType, FieldValue, Outcome, rejected
-from millstream.destinations.modes import Status
+from millstream.destinations.modes import TAKEN, Status
 from millstream.destinations.testing.stand_in import StandIn
 from millstream.state.errors import RefusedError
 
@@ -59,8 +59,7 @@ def enlist(destination: AnyDestination, audience: str, rows: Sequence[DeliveryRo
 
 def statuses(outcomes: Sequence[Outcome]) -> list[Status]:
     """Statuses; what the vendor took and works off later counts as accepted."""
-    taken = (Status.ACCEPTED, Status.ACCEPTED_ASYNC)
-    return [Status.ACCEPTED if outcome.status in taken else outcome.status for outcome in outcomes]
+    return [Status.ACCEPTED if outcome.status in TAKEN else outcome.status for outcome in outcomes]
 
 
 def acknowledged(rows: Sequence[DeliveryRow], outcomes: Sequence[Outcome]) -> list[DeliveryRow]:

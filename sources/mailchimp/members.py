@@ -220,9 +220,13 @@ def _keep_refusals(pull: Pull, settings: MailchimpSettings, list_id: str, rows: 
     """Leave those unsubscribed who were when they were archived: the vendor no longer says so of them."""
     if pull.stored is None:
         return
+    import pyarrow as pa
+
     column = topic_column(settings.topics.get(list_id, MARKETING))
-    stored = pull.stored.rows("members", columns=("contact_id",), equal={"list_id": list_id, column: _REFUSED})
-    refused = set(stored["contact_id"].to_pylist()) if len(stored) else set()
+    ids = pa.array([str(row["contact_id"]) for row in rows], pa.string())
+    keys = pa.table({"list_id": pa.array([list_id] * len(rows), pa.string()), "contact_id": ids})
+    stored = [row for table in pull.stored.rows_of_keys("members", keys) for row in table.to_pylist()]
+    refused = {row["contact_id"] for row in stored if row.get(column) == _REFUSED}
     for row in rows:
         if row["contact_id"] in refused:
             row[column] = _REFUSED
