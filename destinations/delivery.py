@@ -28,7 +28,7 @@ from millstream.state.errors import ConfigurationError, MillstreamError
 from millstream.state.ledger.acknowledged import forget_old, keep_run
 from millstream.state.ledger.journal import Journal, PlanEntry, now
 from millstream.state.ledger.suppressions import salt, suppressions_for
-from millstream.state.store import Connection, Store, in_little_memory
+from millstream.state.store import SECONDS, Connection, Store, in_little_memory
 
 Progress = Callable[[str, int, int], None]
 """Called with the sync's name, the rows that have an outcome, and all rows of the plan."""
@@ -46,6 +46,7 @@ class Delivery:
         journal: The transactional one.
         plans: Folder for plan files.
         rules: What the project says about delivery as a whole.
+        sql_seconds: How long the SQL of the sync may take.
     """
 
     name: str
@@ -55,6 +56,7 @@ class Delivery:
     journal: Journal
     plans: Path
     rules: DeliveryRules = field(default_factory=DeliveryRules)
+    sql_seconds: float = SECONDS
     _lost: threading.Event = field(default_factory=threading.Event, init=False)
 
     def plan(self, run_id: str, look: Look | None = None) -> PlanPreview:
@@ -70,6 +72,7 @@ class Delivery:
 
         Raises:
             ConfigurationError: A column that is not there.
+            TimeLimitError: The SQL of the sync took longer than it may.
         """
         return make_plan(connection, self._request(run_id))
 
@@ -83,7 +86,7 @@ class Delivery:
     ) -> SyncReport:
         """Settle what an earlier run left, plan, send, settle.
 
-        What goes wrong is in the report; only a wrong configuration is raised.
+        What goes wrong at the vendor is in the report; that it cannot be planned is raised.
 
         Args:
             run_id: The run that asks.
@@ -93,6 +96,7 @@ class Delivery:
 
         Raises:
             ConfigurationError: A column that is not there; or ``saved`` is not what would be sent.
+            TimeLimitError: The SQL of the sync took longer than it may.
         """
         started, began = time.monotonic(), now()
         report = SyncReport(self.name)
@@ -247,6 +251,7 @@ class Delivery:
             waiting=self.journal.rejected_rows(self.name),
             folder=folder,
             override_guards=override_guards,
+            sql_seconds=self.sql_seconds,
         )
 
     def _restraints(self) -> Restraints:

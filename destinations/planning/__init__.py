@@ -23,7 +23,7 @@ from millstream.destinations.planning.source_rows import make_desired
 from millstream.destinations.rules import Restraints
 from millstream.destinations.sync import Sync
 from millstream.state.ledger.acknowledged import create_tables
-from millstream.state.store import count
+from millstream.state.store import SECONDS, count
 
 if TYPE_CHECKING:
     from millstream.state.store import Connection
@@ -45,6 +45,7 @@ class PlanRequest:
         waiting: The journal's rejected rows of this sync.
         folder: Where plan files go; None writes none.
         override_guards: Whether the plan is sent although a guard has something against it.
+        sql_seconds: How long the SQL of the sync may take.
     """
 
     name: str
@@ -56,6 +57,7 @@ class PlanRequest:
     waiting: Sequence[Mapping[str, Any]] = ()
     folder: Path | None = None
     override_guards: bool = False
+    sql_seconds: float = SECONDS
 
 
 def make_plan(connection: Connection, request: PlanRequest) -> PlanReport:
@@ -63,11 +65,14 @@ def make_plan(connection: Connection, request: PlanRequest) -> PlanReport:
 
     Raises:
         ConfigurationError: A mapped column that the source does not have.
+        TimeLimitError: The SQL of the sync took longer than it may.
     """
     create_tables(connection)
     name, sync = request.name, request.sync
     report = PlanReport(name)
-    report.columns, report.unmatched = make_desired(connection, name, sync, request.required)
+    report.columns, report.unmatched = make_desired(
+        connection, name, sync, request.required, sql_seconds=request.sql_seconds
+    )
     report.held = hold_back(connection, name, sync, request.restraints, run_id=request.run_id, now=request.now)
     report.wanted = count(connection, "SELECT count(*) FROM desired")
     still = [row for row in request.waiting if row["next_try_at"] is None or row["next_try_at"] > request.now]

@@ -7,6 +7,7 @@ from table to table.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,7 @@ from millstream.destinations.sync import Sync
 from millstream.state.errors import ConfigurationError, QueryError
 from millstream.state.profiles.people_view import people_table
 from millstream.state.sql import finite, identifier, json_path, literal, quoted
-from millstream.state.store import count, query_columns, query_errors
+from millstream.state.store import SECONDS, count, query_columns, query_errors, time_limit
 from millstream.state.store.arrow import as_postgres
 
 if TYPE_CHECKING:
@@ -28,29 +29,37 @@ _SENDS_ALL = (SyncMode.REPLACE, SyncMode.REMOVE)
 
 
 def make_desired(
-    connection: Connection, name: str, sync: Sync, required: Sequence[str] = ()
+    connection: Connection, name: str, sync: Sync, required: Sequence[str] = (), *, sql_seconds: float = SECONDS
 ) -> tuple[dict[str, str], int]:
     """Make ``desired``: match value, profile, fields as JSON, the hash of all of them, and which required ones lack.
 
     Fields and hash are NULL where they are as acknowledged, and may go unsent. Whether the first required field lacks
     is in ``lacks_0``, the second in ``lacks_1``.
 
+    Args:
+        connection: Open on the store, in a transaction.
+        name: Name of the sync.
+        sync: What it is.
+        required: Destination fields that must have a value.
+        sql_seconds: How long the SQL of the sync may take.
+
     Returns:
         The mapped columns with their types, and how many rows have no match value.
 
     Raises:
         ConfigurationError: The rows cannot be read, or a mapped column is not among them.
+        TimeLimitError: The SQL of the sync took longer than it may.
     """
     source = _source(connection, sync)
     try:
         with query_errors():
             columns = query_columns(connection, source)
             _check_columns(name, sync, columns)
-            packed = _Packed(connection, sync, source, columns, required)
-            packed.write(without=name if sync.mode not in _SENDS_ALL else None)
+            packed = _Packed(connection, name, sync, source, columns, required, sql_seconds)
+            packed.write(with_known=sync.mode in _SENDS_ALL)
             unmatched = _drop_unmatched(connection)
             if _has_repeated(connection):
-                packed.write(without=None)
+                packed.write(with_known=True)
                 _drop_unmatched(connection)
                 _keep_one_of_each(connection)
     except QueryError as error:
@@ -68,39 +77,48 @@ class _Packed:
     """A sync's source as rows of ``desired``."""
 
     connection: Connection
+    name: str
     sync: Sync
     source: str
     columns: Mapping[str, str]
     required: Sequence[str]
+    sql_seconds: float
 
-    def write(self, *, without: str | None) -> None:
+    def write(self, *, with_known: bool) -> None:
         """Make ``desired``.
 
         Args:
-            without: Name of the sync whose acknowledged fields are left out; None leaves out none.
+            with_known: Whether fields that are as acknowledged are among them.
         """
         profile = "profile_id" if "profile_id" in self.columns else "CAST(NULL AS TEXT)"
         fields, payload_hash, known = "packed.fields", "packed.payload_hash", ""
-        if without is not None:
+        if not with_known:
             fields, payload_hash = (
                 f"CASE WHEN known.payload_hash = packed.payload_hash THEN NULL ELSE {column} END"
                 for column in (fields, payload_hash)
             )
             known = f"""LEFT JOIN delivery.acknowledged AS known ON known.match_value = packed.match_value
-                AND known.sync = {literal(without)} AND known.present"""
-        self.connection.execute(
-            f"""
-            CREATE OR REPLACE TEMP TABLE desired AS
-            WITH mapped AS (
-                SELECT {self._match_value()} AS match_value, {profile} AS profile_id,
-                    {_fields(self.sync, self.columns)} AS fields
-                FROM ({self.source}) AS source_rows
-            ), packed AS (SELECT *, md5(fields) AS payload_hash FROM mapped)
-            SELECT packed.match_value, packed.profile_id, {fields} AS fields, {payload_hash} AS payload_hash
-                {self._lacking()}
-            FROM packed {known}
-            """
-        )
+                AND known.sync = {literal(self.name)} AND known.present"""
+        with self._limit():
+            self.connection.execute(
+                f"""
+                CREATE OR REPLACE TEMP TABLE desired AS
+                WITH mapped AS (
+                    SELECT {self._match_value()} AS match_value, {profile} AS profile_id,
+                        {_fields(self.sync, self.columns)} AS fields
+                    FROM ({self.source}) AS source_rows
+                ), packed AS (SELECT *, md5(fields) AS payload_hash FROM mapped)
+                SELECT packed.match_value, packed.profile_id, {fields} AS fields, {payload_hash} AS payload_hash
+                    {self._lacking()}
+                FROM packed {known}
+                """
+            )
+
+    def _limit(self) -> AbstractContextManager[None]:
+        """Holds for SQL that somebody else wrote."""
+        if not self.sync.sql:
+            return nullcontext()
+        return time_limit(self.connection, self.sql_seconds, where=f"sync {self.name}")
 
     def _match_value(self) -> str:
         text = f"CAST({quoted(self.sync.match_column)} AS TEXT)"

@@ -121,8 +121,8 @@ class ProjectFile(BaseSettings):
     sql_seconds: int = Field(
         default=SECONDS,
         ge=1,
-        description="Seconds that SQL of the project's own may take: that of an audience, a trait set, a figure. What "
-        "takes longer is stopped and named.",
+        description="Seconds that SQL of the project's own may take: that of an audience, a trait set, a figure, a "
+        "sync. What takes longer is stopped and named.",
     )
     connections: dict[Name, Connection] = Field(
         default_factory=dict, description="Accounts at vendors, with their credentials by reference."

@@ -55,4 +55,5 @@ class Workspace:
             journal=self.journal,
             plans=self.work / "plans",
             rules=self.project.delivery,
+            sql_seconds=self.project.sql_seconds,
         )
