@@ -2,25 +2,29 @@
 
 DuckDB lets one process write at a time. So a connection is opened late and closed early, behind a lock file that
 all Millstream processes (and the threads of one) queue at; a program from outside that holds the file is waited
-for with backoff. Nothing here is held over a network call.
+for with backoff. Nothing here is held over a network call. What a killed process left half written is mended before
+the file is opened again (``torn.py``).
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from filelock import FileLock, Timeout
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_delay, wait_random_exponential
 
-from millstream.state.errors import ConfigurationError, StoreLockedError
+from millstream.state.errors import ConfigurationError, FatalError, StoreLockedError
 from millstream.state.store.contract import SILENCE, Store
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
+    from duckdb import Error as DuckDBError
+
+Found = TypeVar("Found")
 
 
 class DuckDBStore(Store):
@@ -36,6 +40,8 @@ class DuckDBStore(Store):
         self.name = self.path.name
         self.patience = patience
         self._processes = FileLock(f"{self.path}.lock", thread_local=False)
+        self._left_open = Path(f"{self.path}.open")
+        """Is there while the file is open, and after a process that was killed meanwhile."""
 
     @contextmanager
     def exclusive(self) -> Iterator[None]:
@@ -43,12 +49,25 @@ class DuckDBStore(Store):
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with self._thread(str(self.path)):
             self._acquire()
-            if self._processes.lock_counter == 1:
-                self._clear_up()
             try:
-                yield
+                with self._marked_open() if self._processes.lock_counter == 1 else nullcontext():
+                    yield
             finally:
                 self._processes.release()
+
+    @contextmanager
+    def _marked_open(self) -> Iterator[None]:
+        """Leave a mark behind if this process is killed, and tidy up after one that was."""
+        self._clear_up()
+        if self._left_open.exists() and self.path.exists():
+            from millstream.state.store.torn import mend
+
+            self._patiently(lambda: mend(self.path, self._metadata_blocks))
+        self._left_open.touch()
+        try:
+            yield
+        finally:
+            self._left_open.unlink(missing_ok=True)
 
     def _acquire(self) -> None:
         """Take the lock file; say so where that takes long."""
@@ -69,14 +88,32 @@ class DuckDBStore(Store):
     @contextmanager
     def open(self) -> Iterator[DuckDBPyConnection]:
         """A connection to the file, which no other Millstream process has open."""
+        import duckdb
+
         with self.exclusive():
-            connection = self._connect()
+            connection = self._patiently(lambda: duckdb.connect(str(self.path)))
             try:
+                prepare(connection)
                 yield connection
             finally:
                 connection.close()
 
-    def _connect(self) -> DuckDBPyConnection:
+    def _metadata_blocks(self) -> list[int]:
+        """The blocks that hold the catalog and where rows are."""
+        import duckdb
+
+        with closing(duckdb.connect(str(self.path), read_only=True)) as connection:
+            rows = connection.execute("SELECT block_id FROM pragma_metadata_info()").fetchall()
+        return [int(number) for (number,) in rows]
+
+    def _patiently(self, act: Callable[[], Found]) -> Found:
+        """Do what opens the file, and wait for a program from outside that has it.
+
+        Raises:
+            StoreLockedError: That took longer than ``patience``.
+            ConfigurationError: It is no DuckDB file.
+            FatalError: It is damaged.
+        """
         import duckdb
 
         holder, told = "", False
@@ -87,29 +124,41 @@ class DuckDBStore(Store):
                 told = True
                 self._tell_waiting(holder)
 
-        for attempt in Retrying(
+        def act_once() -> Found:
+            nonlocal holder
+            try:
+                return act()
+            except duckdb.IOException as error:
+                if not re.search(r"\block\b", str(error)):
+                    raise self._unreadable(error) from error
+                holder = _holder(error)
+                raise self._locked(holder) from error
+
+        retrying = Retrying(
             retry=retry_if_exception_type(StoreLockedError),
             stop=stop_after_delay(self.patience),
             wait=wait_random_exponential(multiplier=0.1, max=2.0),
             before_sleep=tell,
             reraise=True,
-        ):
-            with attempt:
-                try:
-                    connection = duckdb.connect(str(self.path))
-                except duckdb.IOException as error:
-                    if "not a valid DuckDB database file" in str(error):
-                        raise ConfigurationError(
-                            f"{self.path} is there, and is no DuckDB database.",
-                            where="store",
-                            remedy="name another file, or move this one away.",
-                        ) from error
-                    if "lock" not in str(error):
-                        raise
-                    holder = _holder(error)
-                    raise self._locked(holder) from error
-        prepare(connection)
-        return connection
+        )
+        return retrying(act_once)
+
+    def _unreadable(self, error: DuckDBError) -> Exception:
+        """What to say of a file that DuckDB does not open."""
+        if "not a valid DuckDB database file" in str(error):
+            return ConfigurationError(
+                f"{self.path} is there, and is no DuckDB database.",
+                where="store",
+                remedy="name another file, or move this one away.",
+            )
+        if "Corrupt" in str(error):
+            return FatalError(
+                f"{self.path} is damaged: {error}",
+                where="store",
+                remedy="put a copy of it in its place, or move it and its .wal away and begin anew; see docs/stores.md "
+                "for what comes back.",
+            )
+        return error
 
 
 def _holder(error: Exception) -> str:

@@ -15,11 +15,11 @@ from hashlib import md5
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import yaml
 
 from millstream.destinations.testing.stand_in import StandIn
 from millstream.sandbox import Sandbox
+from millstream.state.store.duckdb import DuckDBStore
 from tests.chaos.points import Chaos, Fault
 from tests.chaos.runs import Runs
 from tests.chaos.vendors import LATER, Vendor, vendors
@@ -202,7 +202,7 @@ class EveryChaos(Chaos):
 
     def _acknowledged(self) -> list[str]:
         """Who counts as a member otherwise than is wanted."""
-        with duckdb.connect(self.world.store, read_only=True) as store:
+        with DuckDBStore(self.world.store).open() as store:
             rows = store.execute("SELECT sync, match_value FROM delivery.acknowledged WHERE present").fetchall()
         found = []
         for sync in self.world.kept():

@@ -9,10 +9,10 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import duckdb
 import pyarrow.parquet as pq
 
 from millstream.state.ledger.journal import BatchEntry, Journal
+from millstream.state.store.duckdb import DuckDBStore
 from tests.chaos.runs import Ended
 from tests.chaos.witness import Fields, Sent
 from tests.chaos.world import World
@@ -134,7 +134,7 @@ class Judge:
         with closing(sqlite3.connect(self.world.journal)) as connection:
             (status,) = connection.execute("SELECT status FROM plans WHERE plan_id = ?", [plan_id]).fetchone()
         if status == "settled":
-            with duckdb.connect(self.world.store, read_only=True) as store:
+            with DuckDBStore(self.world.store).open() as store:
                 query = "SELECT match_value, status FROM delivery.outcomes WHERE plan_id = ?"
                 return dict(store.execute(query, [plan_id]).fetchall()), True
         numbers = pq.read_table(plan.path, columns=["number", "match_value"]).to_pydict()

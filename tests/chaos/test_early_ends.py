@@ -11,9 +11,9 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from itertools import count
 
-import duckdb
 import pytest
 
+from millstream.state.store.duckdb import DuckDBStore
 from tests.chaos.points import differences
 from tests.chaos.runs import Runs
 from tests.chaos.world import World, chaos_world
@@ -117,7 +117,7 @@ def test_a_run_that_slept_for_too_long_leaves_its_sync_to_the_next(world: World)
 def what_is_known(world: World) -> list[object]:
     """What was acknowledged, what is listed as not accepted, and what is not done."""
     known: list[object] = []
-    with duckdb.connect(world.store) as store:
+    with DuckDBStore(world.store).open() as store:
         if store.execute("SELECT 1 FROM duckdb_tables() WHERE table_name = 'acknowledged'").fetchone():
             known += store.execute("SELECT * FROM delivery.acknowledged ORDER BY ALL").fetchall()
     if world.journal.exists():

@@ -13,11 +13,11 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import requests
 import yaml
 
 from millstream.sandbox import Sandbox
+from millstream.state.store.duckdb import DuckDBStore
 from tests.chaos.runs import SECRETS, Ended, Runs
 from tests.chaos.witness import Witness
 
@@ -122,7 +122,7 @@ class World:
     def write(self) -> None:
         """Put what is wanted into the store."""
         rows = self.rows()
-        with duckdb.connect(self.store) as connection:
+        with DuckDBStore(self.store).open() as connection:
             connection.execute("CREATE SCHEMA IF NOT EXISTS crm")
             connection.execute(
                 "CREATE OR REPLACE TABLE crm.wanted (sync TEXT, email TEXT, first_value TEXT, second_value TEXT)"
