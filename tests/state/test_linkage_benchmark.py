@@ -13,6 +13,8 @@ import pytest
 from benchmarks.linkage import main, measure, read_columns
 from millstream.state.identity.linkage.kinds import detect_kinds
 
+pytestmark = pytest.mark.slow
+
 PEOPLE = """id,Vorname,Nachname,Geburtsdatum,PLZ,kunde
 1,Änne,Müller,13.02.1980,10115,a
 2,Anne,Muller,13.02.1980,10115,a

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import numpy as np
 import pytest
 
 from millstream.state.identity.linkage import spelling
 from millstream.state.identity.linkage.comparisons import comparisons_for
+from millstream.state.identity.linkage.engine import Engine
 from millstream.state.identity.linkage.kinds import Kind, detect_kinds
-from millstream.state.identity.linkage.model import start
+from millstream.state.identity.linkage.model import start, train
 from millstream.state.identity.linkage.people import read_people
 
 FIRSTS = ["Anna", "Robert", "Daniela", "Thomas", "Xenia", "Peter", "Ulla", "Maria", "Jonas", "Susan"]
@@ -128,6 +130,43 @@ def test_a_day_on_which_far_too_many_are_born_is_no_birth_date() -> None:
     people = read_people(columns, {"first": "first_name", "dob": "birth_date"})
     assert people.fields["birth"][70:] == [None] * 50
     assert people.fields["birth_year"][69:71] == ["2009", None]
+
+
+def test_the_first_of_january_of_many_years_stands_for_a_year() -> None:
+    days = [f"{1900 + number}-03-{1 + number % 28:02}" for number in range(90)] * 3
+    firsts: list[str | None] = [FIRSTS[number % 10] for number in range(270 + 400)]
+    columns: Columns = {"first": firsts, "dob": [*days, *[f"{1950 + number % 5}-01-01" for number in range(400)]]}
+    people = read_people(columns, {"first": "first_name", "dob": "birth_date"})
+    assert None not in people.fields["birth"]
+
+
+def test_a_postcode_that_differs_by_one_character_is_near_only_in_one_city() -> None:
+    kinds: dict[str, Kind] = {"first": "first_name", "zip": "postcode", "town": "city"}
+    columns: Columns = {
+        "first": ["Ann"] * 4,
+        "zip": ["4113", "4123", "4133", "4143"],
+        "town": ["Rome", "Bonn", None, "Rom"],
+    }
+    people = read_people(columns, kinds)
+    engine = Engine(people, comparisons_for(people, "duckdb"))
+    area = next(place for place, each in enumerate(engine.comparisons) if each.name == "area")
+    names = [level.name for level in reversed(engine.comparisons[area].levels)]
+    found = engine.compare(np.array([0, 0, 0]), np.array([1, 2, 3]))
+    near = "one character of the postcode differs"
+    told = {int(right): names[level] for right, level in zip(found.right, found.levels[:, area], strict=True)}
+    assert told == {1: "differs", 2: near, 3: near}
+
+
+def test_father_and_son_are_of_one_sex_as_often_as_one_person() -> None:
+    kinds: tuple[Kind, ...] = ("first_name", "last_name", "birth_date", "sex", "street", "postcode")
+    rows = [["Ann", "Lee", "1980-01-02", "f", "Elm Road", "12345"], ["Bob", "Roe", None, "m", "Oak Lane", "54321"]]
+    columns: Columns = dict(zip(kinds, zip(*rows * 30, strict=True), strict=True))
+    people = read_people(columns, {kind: kind for kind in kinds})
+    engine = Engine(people, comparisons_for(people, "duckdb"))
+    model = train(start(engine.comparisons, people.size), engine.candidates(10_000), None, people.size)
+    sex = next(place for place, each in enumerate(model.comparisons) if each.name == "sex")
+    namesakes = next(sort for sort in model.sorts if "namesakes" in sort.sharing)
+    assert namesakes.h[sex].tolist() == model.m[sex].tolist()
 
 
 def test_moves_are_reckoned_with_where_an_address_has_several_parts() -> None:

@@ -24,8 +24,9 @@ from millstream.state.identity.linkage.linker import link_people
 from millstream.state.identity.linkage.model import start
 from millstream.state.identity.linkage.people import put_in_place, read_people
 from millstream.state.identity.linkage.postgres import make_engine
-from millstream.state.identity.linkage.rules import LinkageRules
+from millstream.state.identity.linkage.rules import LinkageRules, odds
 from millstream.state.identity.linkage.short_names import root
+from millstream.state.identity.linkage.units import Conflicts
 from tests.postgres import Server
 
 Columns = Mapping[str, Sequence[str | None]]
@@ -134,10 +135,62 @@ def test_where_no_value_tells_people_apart_nobody_is_linked() -> None:
 
 def test_one_person_in_more_rows_than_a_group_holds_falls_into_full_groups() -> None:
     said = {"first": ["Ann"] * 60, "last": ["Lee"] * 60, "mail": ["ann@box.example"] * 60, "dob": ["1980-01-02"] * 60}
-    kinds: dict[str, Kind] = {"first": "first_name", "last": "last_name", "mail": "email", "dob": "birth_date"}
-    linked = link_people(read_people(said, kinds), LinkageRules(max_cluster=20))
+    said["city"] = [f"{a}{b}" for a in ("rom", "bonn", "oslo", "lima", "kyiv", "rabat") for b in "abcdefghij"]
+    linked = link_people(read_people(said, {**_ANN, "city": "city"}), LinkageRules(max_cluster=20))
     assert linked is not None
     assert np.unique(linked.labels, return_counts=True)[1].tolist() == [20, 20, 20]
+
+
+def test_equal_rows_are_one_person_however_many_there_are() -> None:
+    columns, kinds = _ann_among_others(["Ann", "Lee", "ann@box.example", "1980-01-02"], 3000)
+    linked = link_people(read_people(columns, kinds), LinkageRules(max_cluster=20))
+    assert linked is not None
+    assert set(linked.labels[400:].tolist()) == {400}
+    # Each of them is linked to the first, and each link tells why.
+    told = (linked.left == 400) & (linked.weight >= odds(0.95))
+    assert set(linked.right[told].tolist()) == set(range(401, 3400))
+    assert len(linked.left) == len(linked.right) == len(linked.weight) == len(linked.parts) == len(linked.levels)
+
+
+def test_a_common_name_in_many_rows_is_borne_by_many() -> None:
+    columns, kinds = _ann_among_others(["Ann", "Lee", None, None], 3000)
+    linked = link_people(read_people(columns, kinds), LinkageRules(merge_at=0.5))
+    assert linked is not None
+    assert len(set(linked.labels[400:].tolist())) > 2900
+
+
+def test_equal_rows_that_something_holds_apart_stay_apart() -> None:
+    columns, kinds = _ann_among_others(["Ann", "Lee", "ann@box.example", "1980-01-02"], 40)
+    sides: list[str | None] = [None] * 400 + ["one"] * 38 + [None, "other"]
+    linked = link_people(read_people(columns, kinds), LinkageRules(), apart=Conflicts(sides=[sides]))
+    assert linked is not None
+    assert set(linked.labels[400:438].tolist()) == {400}
+    assert linked.labels[439] != 400
+
+
+def test_of_equal_rows_fresh_ones_are_compared_too() -> None:
+    columns, kinds = _ann_among_others(["Ann", "Lee", "ann@box.example", "1980-01-02"], 40)
+    people = read_people(columns, kinds)
+    model = replace(start(comparisons_for(people, "duckdb"), 1000), match=0.01)
+    fresh = [row == 439 for row in range(440)]
+    linked = link_people(people, LinkageRules(), model=model, fresh=fresh, together=[(400, 410), (401, 420)])
+    assert linked is not None
+    assert linked.labels[439] == linked.labels[410] == 400
+
+
+def _ann_among_others(ann: list[str | None], times: int) -> tuple[dict[str, list[str | None]], dict[str, Kind]]:
+    """Four hundred people, each once; then one row so many times."""
+    random = np.random.default_rng(3)
+    words = ["".join(random.choice(list("abcdefghijklmnopqrstuvwxyz"), 7)) for _ in range(90)]
+    others: list[list[str | None]] = []
+    for number in range(400):
+        day = f"{random.integers(1930, 2000)}-{random.integers(1, 13):02}-{random.integers(1, 29):02}"
+        others.append([words[number % 30], words[30 + number % 59], f"{words[number % 90]}{number}@box.example", day])
+    rows = [*others, *([ann] * times)]
+    return {name: [row[place] for row in rows] for place, name in enumerate(_ANN)}, _ANN
+
+
+_ANN: dict[str, Kind] = {"first": "first_name", "last": "last_name", "mail": "email", "dob": "birth_date"}
 
 
 def test_a_hopeless_pair_that_is_refused_keeps_whole_groups_apart() -> None:
@@ -153,7 +206,7 @@ def test_a_hopeless_pair_that_is_refused_keeps_whole_groups_apart() -> None:
     assert free is not None
     assert free.labels.tolist() == [0] * 6
     assert not ((free.left == 2) & (free.right == 5)).any()
-    held = link_people(people, rules, model=model, apart=lambda left, right: (left == 2) & (right == 5))
+    held = link_people(people, rules, model=model, apart=Conflicts({(2, 5)}))
     assert held is not None
     assert held.labels[2] != held.labels[5]
 

@@ -6,7 +6,7 @@ what it falls back to where the data say nothing.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from millstream.state.identity.linkage.conditions import Dialect, Writer, part
@@ -48,6 +48,7 @@ class Comparison:
         shared: Who may agree on it though they are two people: nobody, namesakes of one family (father and son),
             twins, or any household.
         moves: Whether it changes when somebody moves house.
+        as_one: Whether two people who share it agree on it as often as one person does: father and son are of one sex.
     """
 
     name: str
@@ -55,6 +56,7 @@ class Comparison:
     levels: tuple[Level, ...]
     shared: Sharing
     moves: bool = False
+    as_one: bool = False
 
 
 def comparisons_for(people: People, dialect: Dialect) -> tuple[Comparison, ...]:
@@ -66,7 +68,7 @@ def comparisons_for(people: People, dialect: Dialect) -> tuple[Comparison, ...]:
         _last(write, people),
         _birth(write, people),
         _suffix(write, people),
-        _plain(write, people, "sex", "sex", shared="namesakes", most=0.15, usual=0.5),
+        _sex(write, people),
         _nid(write, people),
         _email(write, people),
         _phone(write, people),
@@ -148,6 +150,11 @@ def _birth(write: Writer, people: People) -> Comparison | None:
         ),
         shared="twins",
     )
+
+
+def _sex(write: Writer, people: People) -> Comparison | None:
+    plain = _plain(write, people, "sex", "sex", shared="namesakes", most=0.15, usual=0.5)
+    return replace(plain, as_one=True) if plain else None
 
 
 def _nid(write: Writer, people: People) -> Comparison | None:
@@ -237,7 +244,7 @@ def _area(write: Writer, people: People) -> Comparison | None:
     levels: list[Level] = []
     if "postcode" in fields:
         levels.append(Level("same postcode", write.equal("postcode"), 0.65, 0.001, "postcode"))
-        levels.append(Level("one character of the postcode differs", write.edits("postcode", 1, 4), 0.08, 0.002))
+        levels.append(Level("one character of the postcode differs", _near_postcode(write, people), 0.08, 0.002))
     if "city" in fields:
         levels.append(Level("same city", write.equal("city"), 0.7, 0.02, "city"))
         levels.append(Level("close city", write.similar("city"), 0.08, 0.01))
@@ -248,6 +255,14 @@ def _area(write: Writer, people: People) -> Comparison | None:
         levels.append(Level("same region", write.equal("region"), 0.05, 0.1, "region"))
     levels.append(Level("differs", "ELSE", 0.1, 0.85))
     return Comparison("area", write.missing(*fields), tuple(levels), shared="household", moves=True)
+
+
+def _near_postcode(write: Writer, people: People) -> str:
+    """A typing error in a postcode leaves the city what it was; a neighbouring code belongs to another."""
+    near = write.edits("postcode", 1, 4)
+    if not people.has("city"):
+        return near
+    return f"({near} AND coalesce({write.similar('city')} OR {write.begins('city')}, TRUE))"
 
 
 def _suffix(write: Writer, people: People) -> Comparison | None:

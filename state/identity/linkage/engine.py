@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from millstream.state.errors import ConfigurationError
-from millstream.state.identity.linkage import postgres
+from millstream.state.identity.linkage import postgres, spark
 from millstream.state.identity.linkage.blocking import find_pairs
 from millstream.state.identity.linkage.comparisons import Comparison
 from millstream.state.identity.linkage.conditions import Dialect
@@ -24,6 +24,14 @@ if TYPE_CHECKING:
     from splink.internals.splink_dataframe import SplinkDataFrame
 
 _SAMPLED_PAIRS = 200_000
+_AT_ONCE = 2_500_000
+"""Pairs compared by one statement: Splink's answer takes some 400 bytes for each."""
+_LIKENESS: dict[Dialect, str] = {
+    "duckdb": "jaro_winkler_similarity",
+    "postgres": "levenshtein",
+    "spark": "jaro_winkler",
+}
+"""A function of each backend without which names cannot be compared."""
 
 
 @dataclass
@@ -51,7 +59,7 @@ class Engine:
         people: The rows.
         comparisons: What to compare.
         backend: ``duckdb`` (in memory), ``postgres`` or ``spark``.
-        url: Where PostgreSQL is.
+        url: Where PostgreSQL or Spark is.
         fresh: Rows of which one must be in each pair; None means all.
         seed: For samples.
     """
@@ -71,6 +79,7 @@ class Engine:
         self._api = open_backend(backend, url)
         self._backend = backend
         self._database: Any = getattr(self._api, "_engine", None)
+        self._session: Any = getattr(self._api, "spark", None)
         self._loaded: list[str] = []
         self._fresh = fresh
         self._seed = seed
@@ -91,13 +100,20 @@ class Engine:
         return self._compare(keys // self.people.size, keys % self.people.size)
 
     def _compare(self, left: np.ndarray, right: np.ndarray) -> Pairs:
+        parts = [slice(first, first + _AT_ONCE) for first in range(0, len(left), _AT_ONCE)]
+        some = [self._compare_some(left[part], right[part]) for part in parts]
+        if not some:
+            return Pairs(np.empty(0, np.int64), np.empty(0, np.int64), np.empty((0, len(self.comparisons)), np.int8))
+        columns = ([each.left for each in some], [each.right for each in some], [each.levels for each in some])
+        return some[0] if len(some) == 1 else Pairs(*(np.concatenate(column) for column in columns))
+
+    def _compare_some(self, left: np.ndarray, right: np.ndarray) -> Pairs:
         from splink import Linker, SettingsCreator
 
-        if not len(left):
-            return Pairs(np.empty(0, np.int64), np.empty(0, np.int64), np.empty((0, len(self.comparisons)), np.int8))
         with quiet():
             table = self._register(self._table())
-            settings = SettingsCreator.from_path_or_dict(splink_settings(self.comparisons, numbered=True))
+            comparisons = spark.spelled(self.comparisons) if self._backend == "spark" else self.comparisons
+            settings = SettingsCreator.from_path_or_dict(splink_settings(comparisons, numbered=True))
             linker = Linker(table, settings, log_level=None, validate_settings=False)
             pairs = {"match_key": pa.repeat("0", len(left)), "join_key_l": left, "join_key_r": right}
             linker.table_management.register_blocked_pairs_for_predict(self._register(pa.table(pairs)))
@@ -121,6 +137,8 @@ class Engine:
         if self._loaded:
             postgres.drop(self._database, self._loaded)
             self._loaded = []
+        if self._session is not None:
+            spark.clear(self._session)
 
     def _table(self) -> pa.Table:
         people = self.people
@@ -189,28 +207,44 @@ def open_backend(backend: Dialect, url: str | None) -> DatabaseAPISubClass:
 
                 return DuckDBAPI(duckdb.connect(":memory:"))
             if backend == "postgres":
-                from splink.backends.postgres import PostgresAPI
-
                 if not url:
                     raise ConfigurationError(
                         "The backend 'postgres' needs a URL.",
                         where="identity.linkage.url",
                         remedy="set it to postgresql://user:password@host/database.",
                     )
-                return PostgresAPI(engine=postgres.make_engine(url))
-            from pyspark.sql import SparkSession  # type: ignore[import-not-found,unused-ignore]
-            from splink.backends.spark import SparkAPI
-
-            builder = SparkSession.builder.appName("millstream")
-            session = builder.remote(url) if url and url.startswith("sc://") else builder.master(url or "local[*]")
-            return SparkAPI(spark_session=session.getOrCreate())  # type: ignore[no-untyped-call]
+                return postgres.open_api(url)
+            return spark.open_session(url)
         except ImportError as error:
-            extra = "linkage-spark" if backend == "spark" else "linkage"
+            extra = {"spark": "linkage-spark", "postgres": "linkage,postgres"}.get(backend, "linkage")
             raise ConfigurationError(
                 f"Probabilistic linkage on {backend} needs a library that is not installed: {error.name}.",
                 where="identity.linkage",
                 remedy=f"pip install 'millstream[{extra}]', or set identity.linkage.enabled to false.",
             ) from error
+
+
+def probe(backend: Dialect, url: str | None) -> None:
+    """See whether Splink can be used there: connect, and compare two names.
+
+    Raises:
+        MillstreamError: It cannot, and why.
+    """
+    from splink.internals.exceptions import SplinkException
+
+    api: Any = open_backend(backend, url)
+    try:
+        with quiet():
+            api.query_sql(f"SELECT {_LIKENESS[backend]}('ann', 'anne') AS likeness").as_record_list()
+    except SplinkException as error:
+        raise ConfigurationError(
+            f"What compares names is missing on {backend}: {str(error).rpartition('Error was: ')[2].splitlines()[0]}",
+            where="identity.linkage",
+            remedy="with Spark Connect, give the server Splink's archive (docs/identity.md).",
+        ) from error
+    finally:
+        if backend == "postgres":
+            api._engine.dispose()
 
 
 @contextmanager

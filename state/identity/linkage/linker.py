@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
 from millstream.state.identity.linkage.clusters import FORBIDDEN, cluster
 from millstream.state.identity.linkage.comparisons import comparisons_for
+from millstream.state.identity.linkage.copies import Copies
 from millstream.state.identity.linkage.engine import Engine, Pairs
 from millstream.state.identity.linkage.model import Model, fit_related, start, train
 from millstream.state.identity.linkage.people import People
 from millstream.state.identity.linkage.rules import LinkageRules, odds
-from millstream.state.identity.linkage.scoring import Frequencies, Scores, promising, score
+from millstream.state.identity.linkage.scoring import Frequencies, Scores, by_chance, promising, score
 
 _ROUNDS = 2
 """How often the model is fitted anew to people, once rows are grouped into some."""
@@ -26,6 +28,16 @@ _MOST_COMPLETED = 2_000_000
 _HOPELESS = -20.0
 _UNRELATED = 1e-6
 """Pairs that are related with no more of a chance do not count in fitting."""
+
+
+class Apart(Protocol):
+    """What holds rows apart that all else may say of one person."""
+
+    def between(self, left: np.ndarray, right: np.ndarray) -> np.ndarray:
+        """Of each pair of rows, whether it must not become one person."""
+
+    def concerned(self) -> np.ndarray:
+        """The rows that may be in such a pair."""
 
 
 @dataclass
@@ -58,7 +70,7 @@ def link_people(
     model: Model | None = None,
     fresh: Sequence[bool] | None = None,
     together: Sequence[tuple[int, int]] = (),
-    apart: Callable[[np.ndarray, np.ndarray], np.ndarray] | None = None,
+    apart: Apart | None = None,
 ) -> Linked | None:
     """Group rows into people.
 
@@ -68,7 +80,7 @@ def link_people(
         model: A trained model to score with; trained on these rows when missing.
         fresh: Rows of which one must be in each pair; None means all.
         together: Pairs to compare in any case.
-        apart: Tells, of two arrays of rows, which pairs must not become one person.
+        apart: Which pairs must not become one person.
 
     Returns:
         None where there is nothing to compare.
@@ -76,9 +88,12 @@ def link_people(
     comparisons = comparisons_for(people, rules.backend)
     if people.size < 2 or not comparisons:
         return None
+    copies = Copies.of(people, fresh, np.empty(0, np.int64) if apart is None else apart.concerned())
+    people = copies.people(people)
+    fresh = None if fresh is None else np.asarray(fresh, dtype=bool)[copies.rows].tolist()
     engine = Engine(people, comparisons, backend=rules.backend, url=rules.place(), fresh=fresh)
     pairs = engine.candidates(rules.pairs(people.size))
-    pairs = _joined(pairs, engine.compare(*_unknown(people.size, pairs, np.array(together, np.int64).reshape(-1, 2))))
+    pairs = _joined(pairs, engine.compare(*_unknown(people.size, pairs, copies.numbers(together))))
     trained = model is None
     if model is None:
         whole = len(pairs) == people.size * (people.size - 1) // 2
@@ -88,17 +103,40 @@ def link_people(
     scores = score(model, pairs)
     for _ in range(_ROUNDS):
         labels = _likely(people.size, pairs, scores)
+        joined = copies.joined(pairs.left, pairs.right, scores.weight, by_chance(scores.parts, model), _LIKELY)
         pairs = _complete(engine, pairs, scores, labels)
-        frequencies = Frequencies(people, model, labels)
+        frequencies = Frequencies(people, model, labels, copies.first[joined < 0])
         if trained:
             model = _fitted(model, pairs, frequencies, people.size)
         scores = score(model, pairs, frequencies)
-    held = np.zeros(len(pairs), dtype=bool) if apart is None else apart(pairs.left, pairs.right)
+    rows = copies.rows
+    held = np.zeros(len(pairs), dtype=bool) if apart is None else apart.between(rows[pairs.left], rows[pairs.right])
     kept = np.flatnonzero((scores.weight > _HOPELESS) | held)
     left, right = pairs.left[kept], pairs.right[kept]
     weight = np.where(held[kept], FORBIDDEN, scores.weight[kept])
     groups = cluster(people.size, left, right, weight, at=odds(rules.merge_at), most=rules.max_cluster)
-    return Linked(groups, left, right, weight, pairs.levels[kept], scores.parts[kept], model)
+    linked = Linked(groups, left, right, weight, pairs.levels[kept], scores.parts[kept], model)
+    return _given_back(linked, copies, odds(rules.merge_at))
+
+
+def _given_back(linked: Linked, copies: Copies, at: float) -> Linked:
+    """What was found of rows that stand for others, of all: each of those is linked as the next equal row is."""
+    chance = by_chance(linked.parts, linked.model)
+    pairs = copies.joined(linked.left, linked.right, linked.weight, chance, at)
+    found = (pairs >= 0) & (linked.labels[copies.first] == linked.labels[copies.second])
+    labels = np.arange(len(copies.rows) + len(copies.others))
+    labels[copies.rows] = copies.rows[linked.labels]
+    labels[copies.others[found]] = copies.rows[linked.labels[copies.first[found]]]
+    of = np.concatenate([np.arange(len(linked.left)), pairs[found]])
+    return Linked(
+        labels,
+        np.concatenate([copies.rows[linked.left], copies.rows[copies.first[found]]]),
+        np.concatenate([copies.rows[linked.right], copies.others[found]]),
+        linked.weight[of],
+        linked.levels[of],
+        linked.parts[of],
+        linked.model,
+    )
 
 
 def _fitted(model: Model, pairs: Pairs, frequencies: Frequencies, rows: int) -> Model:

@@ -100,7 +100,7 @@ def link(connection: Connection, rules: LinkageRules, *, run_id: str, now: datet
             model=model,
             fresh=None if model is None else units.fresh,
             together=_known_pairs(units, existing) if model is not None else (),
-            apart=read_conflicts(connection, units).between,
+            apart=read_conflicts(connection, units),
         )
     wanted = _wanted(units, linked, rules) if linked else {}
     changes = _changes(units, existing, wanted)

@@ -252,6 +252,8 @@ def _fit_sort(model: Model, sort: Sort, levels: np.ndarray, weights: np.ndarray)
     for column, each in enumerate(model.comparisons):
         if not sort.own(each):
             found.append(others[column])
+        elif each.as_one:
+            found.append(model.m[column])
         elif household is not None and each.shared == "household" and not sort.moved:
             found.append(household[column])
         else:

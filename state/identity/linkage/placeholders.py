@@ -16,6 +16,9 @@ _ONE_NAME = 0.2
 """Share of the commonest name among the bearers from which a value may well be somebody's own."""
 _UNUSUAL = 20.0
 """A day on which so many times as many are born as on others is none that anybody was asked for."""
+_OF_ONE_YEAR = 0.25
+"""Share of one year among the dates of a day, as January the first, from which that date was filled in. Where it is
+common in many years, somebody knew the year alone, which is worth keeping."""
 
 
 def drop_placeholders(fields: dict[str, Values]) -> None:
@@ -30,9 +33,19 @@ def drop_placeholders(fields: dict[str, Values]) -> None:
         counts = Counter(value for value in values if value is not None)
         usual = _UNUSUAL * sum(counts.values()) / max(1, len(counts)) if field == "birth" else 0.0
         doubted = {value for value, count in counts.items() if count >= max(_MANY, usual)}
+        if field == "birth":
+            doubted = _of_one_year(doubted, counts)
         nobodys = doubted - _own(values, doubted, names)
         if nobodys:
             fields[field] = [None if value in nobodys else value for value in values]
+
+
+def _of_one_year(doubted: set[str], counts: Counter[str]) -> set[str]:
+    """Those of the dates that are not just what stands for the day in any year."""
+    days: Counter[str] = Counter()
+    for value, count in counts.items():
+        days[value[5:]] += count
+    return {value for value in doubted if counts[value] >= _OF_ONE_YEAR * days[value[5:]]}
 
 
 def _own(values: Values, doubted: set[str], names: list[Values]) -> set[str]:

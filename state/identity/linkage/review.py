@@ -103,7 +103,7 @@ def _link(connection: Connection, link_id: str) -> tuple[str, str]:
     row = connection.execute("SELECT record_a, record_b FROM customers.links WHERE link_id = ?", [link_id]).fetchone()
     if row is None:
         raise ConfigurationError(
-            f"There is no link {link_id!r}.", where="linkage", remedy="list the suggestions for their ids."
+            f"There is no link {link_id!r}.", where="linkage", remedy="`millstream review` lists those that wait."
         )
     return str(row[0]), str(row[1])
 

@@ -54,7 +54,7 @@ class LinkageRules(BaseModel):
     max_cluster: int = Field(
         default=100,
         ge=2,
-        description="No more profiles than this become one person by linkage.",
+        description="No more profiles than this become one person by linkage; of equal profiles five count.",
     )
     max_pairs: int | None = Field(
         default=None,

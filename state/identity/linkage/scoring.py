@@ -39,16 +39,17 @@ class Frequencies:
         people: The rows.
         model: Whose comparisons count.
         labels: Which rows are one person, as far as known.
+        more: Rows of which there is one more, of somebody else, for each time that they are named.
     """
 
-    def __init__(self, people: People, model: Model, labels: np.ndarray) -> None:
+    def __init__(self, people: People, model: Model, labels: np.ndarray, more: np.ndarray) -> None:
         self._labels = labels
         self._columns: dict[tuple[int, int], tuple[np.ndarray, np.ndarray, int]] = {}
         for column, comparison in enumerate(model.comparisons):
             for place, level in enumerate(comparison.levels):
                 if level.exact_of is not None and level.exact_of in people.fields:
                     number = len(comparison.levels) - 1 - place
-                    self._columns[column, number] = _count_people(people.fields[level.exact_of], labels)
+                    self._columns[column, number] = _count_people(people.fields[level.exact_of], labels, more)
 
     def strangers(self, model: Model, pairs: Pairs, column: int) -> np.ndarray:
         """Chance of each pair's level in one comparison among strangers."""
@@ -68,14 +69,15 @@ class Frequencies:
         return np.asarray(found)
 
 
-def _count_people(values: list[str | None], labels: np.ndarray) -> tuple[np.ndarray, np.ndarray, int]:
+def _count_people(values: list[str | None], labels: np.ndarray, more: np.ndarray) -> tuple[np.ndarray, np.ndarray, int]:
     """The number of each row's value, how many people bear it, and how many people have any."""
     numbers: dict[str, int] = {}
     codes = np.array([-1 if value is None else numbers.setdefault(value, len(numbers)) for value in values])
     known = codes >= 0
     pairs = np.unique(np.stack([codes[known], labels[known]], axis=1), axis=0) if known.any() else np.empty((0, 2), int)
-    bearers = np.bincount(pairs[:, 0], minlength=len(numbers) + 1)
-    return codes, bearers, len(np.unique(pairs[:, 1]))
+    others = codes[more][known[more]]
+    bearers = np.bincount(np.concatenate([pairs[:, 0], others]), minlength=len(numbers) + 1)
+    return codes, bearers, len(np.unique(pairs[:, 1])) + len(others)
 
 
 def score(model: Model, pairs: Pairs, frequencies: Frequencies | None = None) -> Scores:
@@ -110,6 +112,11 @@ def score(model: Model, pairs: Pairs, frequencies: Frequencies | None = None) ->
         household=weighted[:, 1] - against,
         chances=np.exp2(weighted - np.logaddexp2(same, against)[:, None]),
     )
+
+
+def by_chance(parts: np.ndarray, model: Model) -> np.ndarray:
+    """The weight of each pair against strangers alone, who agree by chance, from what its comparisons add to it."""
+    return np.asarray(parts.sum(axis=1) + np.log2(max(model.match, 1e-300)))
 
 
 def promising(model: Model, pairs: Pairs, least: float) -> Pairs:

@@ -177,6 +177,11 @@ class Conflicts:
             found |= np.fromiter((pair in self.pairs for pair in pairs), dtype=bool, count=len(left))
         return found
 
+    def concerned(self) -> np.ndarray:
+        """The rows that may be in such a pair."""
+        named = [row for values in (*self.single, *self.sides) for row, value in enumerate(values) if value is not None]
+        return np.unique(np.array([*named, *(row for pair in self.pairs for row in pair)], dtype=np.int64))
+
 
 def read_conflicts(connection: Connection, units: Units) -> Conflicts:
     """Read what forbids links: kinds limited to one value, people taken apart by hand, and refused links."""
