@@ -102,12 +102,12 @@ def _digits(text: str) -> str:
 
 def last_of_each(rows: Iterable[DeliveryRow]) -> list[DeliveryRow]:
     """One row a person; the last one wins, because vendors refuse or confuse a key that comes twice."""
-    return list({match_of(row): row for row in rows}.values())
+    return list({row.key: row for row in rows}.values())
 
 
 def in_order(rows: Iterable[DeliveryRow], outcomes: Mapping[str, Outcome]) -> list[Outcome]:
     """One outcome for each row, by key: a row that lost to a later one shares the later one's outcome."""
-    return [outcomes[match_of(row)] for row in rows]
+    return [outcomes[row.key] for row in rows]
 
 
 def send_each(

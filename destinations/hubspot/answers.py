@@ -39,19 +39,19 @@ class BatchOutcomes:
 
     def read(self, answer: Mapping[str, Any]) -> dict[str, Outcome]:
         """Outcomes by match value, one for each row sent."""
-        outcomes: dict[str, Outcome] = {}
-        stray: Outcome | None = None
+        refused: dict[str, Outcome] = {}
+        absent = rejected("missing_from_answer", "HubSpot's answer does not name the row.", fault="vendor")
         for fault in answer.get("errors") or ():
             keys = self._keys_of(fault)
-            outcomes.update({key: _refusal(fault, key) for key in keys})
+            refused.update({key: _refusal(fault, key) for key in keys})
             if not keys:
-                stray = _refusal(fault)
+                absent = _refusal(fault)
+        outcomes = dict.fromkeys(self._keys, absent) | refused
         for result in answer.get("results") or ():
             key = self._by_trace.get(str(result.get("objectWriteTraceId"))) or self._key_of(result)
             if key is not None:
                 outcomes[key] = accepted(str(result["id"]))
-        absent = stray or rejected("missing_from_answer", "HubSpot's answer does not name the row.", fault="vendor")
-        return {key: outcomes.get(key, absent) for key in self._keys}
+        return outcomes
 
     @cached_property
     def _by_id(self) -> Mapping[str, str]:

@@ -119,8 +119,8 @@ class HubSpot(Destination[HubSpotSettings]):
         """
         latest = last_of_each(rows)
         absent, there = self._with_record_ids([row for row in latest if not row.fields], match_key)
-        sent = [(row, row.match_value) for row in latest if row.fields or match_of(row) in absent]
-        outcomes = {match_of(row): accepted(record_id) for row, record_id in there}
+        sent = [(row, row.match_value) for row in latest if row.fields or row.key in absent]
+        outcomes = {row.key: accepted(record_id) for row, record_id in there}
         return in_order(rows, outcomes | self._write("upsert", sent, match_key))
 
     def update(self, rows: Sequence[DeliveryRow], *, match_key: str) -> list[Outcome]:
@@ -138,7 +138,7 @@ class HubSpot(Destination[HubSpotSettings]):
         missing = self._lists.change(audience_id, "add", [record_id for _, record_id in sent])
         gone = rejected("record_missing", "HubSpot no longer has the contact with the record id we know.")
         for row, record_id in sent:
-            outcomes[match_of(row)] = gone if record_id in missing else accepted(record_id)
+            outcomes[row.key] = gone if record_id in missing else accepted(record_id)
         return in_order(rows, outcomes)
 
     def remove_members(self, audience_id: str, rows: Sequence[DeliveryRow], *, match_key: str) -> list[Outcome]:
@@ -211,16 +211,16 @@ class HubSpot(Destination[HubSpotSettings]):
         self, rows: Sequence[DeliveryRow], match_key: str
     ) -> tuple[dict[str, Outcome], list[tuple[DeliveryRow, str]]]:
         """Rows with their record ids, and the outcomes of those whom HubSpot does not have."""
-        unknown = [match_of(row) for row in rows if row.external_id is None]
+        unknown = [row.key for row in rows if row.external_id is None]
         record_ids: dict[str, str] = {}
         for emails in _chunks(unknown, _READ_SIZE):
             for found in self._read(emails, match_key):
                 record_ids.update(dict.fromkeys(_emails_of(found), str(found["id"])))
         sent, outcomes = [], {}
         for row in rows:
-            record_id = row.external_id or record_ids.get(match_of(row))
+            record_id = row.external_id or record_ids.get(row.key)
             if record_id is None:
-                outcomes[match_of(row)] = rejected("not_found", "HubSpot has no contact with this address.")
+                outcomes[row.key] = rejected("not_found", "HubSpot has no contact with this address.")
             else:
                 sent.append((row, record_id))
         return outcomes, sent

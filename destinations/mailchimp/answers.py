@@ -11,7 +11,7 @@ from millstream.destinations.contract import Outcome, accepted, rejected, retry_
 from millstream.destinations.mailchimp.jobs import Result
 from millstream.destinations.rows import masked
 from millstream.state.errors import RefusedError
-from millstream.state.http.session import RETRYABLE_STATUSES
+from millstream.state.http.problems import RETRYABLE_STATUSES
 
 _NOT_ADDRESSABLE = {
     "unsubscribed": "The person unsubscribed from the list.",

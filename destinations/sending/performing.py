@@ -109,7 +109,7 @@ class Performer:
 
     def _one_after_the_other(self, steps: Sequence[Call], rows: Sequence[DeliveryRow]) -> list[Outcome]:
         """Each step takes the rows that the one before it accepted; the last outcome of a row counts."""
-        outcomes = self.checked(steps[0](rows), rows)
+        outcomes = checked(steps[0](rows), rows, self._destination)
         for step in steps[1:]:
             taken = [at for at, outcome in enumerate(outcomes) if outcome.status in TAKEN]
             if not taken:
@@ -127,7 +127,7 @@ class Performer:
             MillstreamError: What stops the sync.
         """
         try:
-            return self.checked(step(rows), rows)
+            return checked(step(rows), rows, self._destination)
         except RefusedError as error:
             if len(rows) == 1:
                 return [rejected(str(error.status), error.what)]
@@ -136,15 +136,20 @@ class Performer:
         except (RetryableError, UnknownOutcomeError) as error:
             return [unanswered(Status.UNKNOWN, error)] * len(rows)
 
-    def checked(self, outcomes: list[Outcome], rows: Sequence[DeliveryRow]) -> list[Outcome]:
-        """The outcomes, if there is one for each row."""
-        if len(outcomes) != len(rows):
-            raise FatalError(
-                f"The connector gave {len(outcomes)} outcomes for {len(rows)} rows.",
-                where=f"destination {self._destination.name}",
-                remedy="the connector breaks the contract; report it to its author.",
-            )
-        return outcomes
+
+def checked(outcomes: list[Outcome], rows: Sequence[DeliveryRow], destination: AnyDestination) -> list[Outcome]:
+    """The outcomes that a connector gave, if there is one for each row.
+
+    Raises:
+        FatalError: There is not.
+    """
+    if len(outcomes) != len(rows):
+        raise FatalError(
+            f"The connector gave {len(outcomes)} outcomes for {len(rows)} rows.",
+            where=f"destination {destination.name}",
+            remedy="the connector breaks the contract; report it to its author.",
+        )
+    return outcomes
 
 
 def unanswered(status: Status, error: MillstreamError) -> Outcome:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -114,17 +115,9 @@ class PlanRows:
     def _rows(self, operation: Operation, columns: Mapping[str, Sequence[Any]]) -> Rows:
         rows: list[DeliveryRow] = []
         misfits: dict[int, Outcome] = {}
-        whole = self._destination.whole_rows or self._replaces
-        for number, match_value, external_id, fields, hashes, known in zip(
-            *(columns[name] for name in _COLUMNS), strict=True
-        ):
-            if operation is Operation.REMOVE:
-                rendered: Mapping[str, FieldValue] | Outcome = self._cleared
-            else:
-                values = orjson.loads(fields)
-                rendered = self._renderer.render(
-                    values, unchanged=_unchanged(hashes, known) if known and not whole else ()
-                )
+        fields = repeat(self._cleared) if operation is Operation.REMOVE else self._rendered(columns)
+        people = zip(columns["number"], columns["match_value"], columns["external_id"], strict=True)
+        for (number, match_value, external_id), rendered in zip(people, fields, strict=False):
             if isinstance(rendered, Outcome):
                 misfits[number] = rendered
             else:
@@ -132,6 +125,14 @@ class PlanRows:
                     DeliveryRow(number=number, match_value=match_value, fields=rendered, external_id=external_id)
                 )
         return rows, misfits
+
+    def _rendered(self, columns: Mapping[str, Sequence[Any]]) -> Iterator[Mapping[str, FieldValue] | Outcome]:
+        """The fields of each row as they are sent, or why they are not; read as one document, which is faster."""
+        render = self._renderer.render
+        whole = self._destination.whole_rows or self._replaces
+        values = orjson.loads(f"[{','.join(columns['fields'])}]")
+        for fields, hashes, known in zip(values, columns["field_hashes"], columns["known_hashes"], strict=True):
+            yield render(fields, unchanged=_unchanged(hashes, known)) if known and not whole else render(fields)
 
 
 def _unchanged(hashes: str, known: str) -> frozenset[str]:

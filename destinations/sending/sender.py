@@ -1,42 +1,31 @@
-"""Sends one plan: each batch is in the journal before its request and after its answer."""
+"""Sends one plan: its batches in turn, as many at once as the vendor allows, until it is stopped."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from itertools import groupby
 from pathlib import Path
 
-from millstream.destinations.contract import DeliveryRow, Outcome, rejected
-from millstream.destinations.modes import Operation, Status, SyncMode
-from millstream.destinations.sending.enrolments import NOT_ENROLLED, Enrolments, with_ids
-from millstream.destinations.sending.jobs import Jobs, StillRunningError
+from millstream.destinations.contract import Outcome
+from millstream.destinations.modes import Operation, SyncMode
+from millstream.destinations.sending.attempts import Attempts, Progress, Rows
+from millstream.destinations.sending.enrolments import Enrolments, with_ids
+from millstream.destinations.sending.jobs import Jobs
 from millstream.destinations.sending.kept_back import KeptBack
-from millstream.destinations.sending.performing import Performer, unanswered
+from millstream.destinations.sending.performing import Performer, checked
 from millstream.destinations.sending.plan_rows import AnyDestination, Batch, PlanRows
-from millstream.destinations.sending.reasons import name_nobody, without_people
 from millstream.destinations.sending.replacing import Everybody
 from millstream.destinations.stopping import interrupted, overtaken
 from millstream.destinations.sync import Sync
-from millstream.state.errors import (
-    InterruptedRunError,
-    MillstreamError,
-    RefusedError,
-    RetryableError,
-    UnknownOutcomeError,
-)
+from millstream.state.errors import InterruptedRunError, MillstreamError
 from millstream.state.ledger.journal import BatchEntry, Journal
-from millstream.state.ledger.outcomes import Detail, Outcomes
-from millstream.state.privacy import redact
 
 _TICK = 0.01
 """Seconds by which a wait is longer, so that it does not end a moment too early."""
-
-Progress = Callable[[int], None]
-"""Called with the number of rows that have an outcome, after each batch."""
 
 
 @dataclass
@@ -71,11 +60,17 @@ class Sender:
 
     def __post_init__(self) -> None:
         self._halted = threading.Event()
-        self._done = 0
-        self._lock = threading.Lock()
+        self._halting = threading.Lock()
         self._taking = threading.Lock()
         self._rows = PlanRows(self.path, self.sync, self.destination)
         self._performer = Performer(self.destination, self.sync, self.audience_id)
+        self._attempts = Attempts(
+            journal=self.journal,
+            destination=self.destination,
+            plan_id=self.plan_id,
+            halt=self._halt,
+            progress=self.progress,
+        )
         self._enrolments = Enrolments(self.destination.membership_batch_size, self.destination.enrolment_delay)
         self._jobs = Jobs(
             journal=self.journal,
@@ -170,13 +165,8 @@ class Sender:
                 continue
             operation = Operation(entry.operation)
             rows = self._rows.of_numbers(operation, entry.numbers)
-            self._keep(
-                entry.batch_id,
-                rows,
-                lambda rows=rows, job_id=job_id, operation=operation: (  # type: ignore[misc]
-                    self._jobs.outcomes_at_last(job_id, operation, rows)
-                ),
-            )
+            work = partial(self._jobs.outcomes_at_last, job_id, operation, rows)
+            self._attempts.carry_out(entry.batch_id, rows, work)
 
     def _find(self, entry: BatchEntry) -> str | None:
         """The id of a job whose submission got no answer, kept as if it had."""
@@ -196,16 +186,16 @@ class Sender:
         """Hand over everybody at once; whoever is taken out has the outcome of the whole."""
         if self._is_over():
             return
-        into = self.journal.start_batch(self.plan_id, Operation.ADD.value, self._rows.numbers(out=False))
+        into = self._attempts.begin(Operation.ADD, self._rows.numbers(out=False))
         gone = self._rows.numbers(out=True)
-        out = self.journal.start_batch(self.plan_id, Operation.REMOVE.value, gone) if gone else None
+        out = self._attempts.begin(Operation.REMOVE, gone) if gone else None
         everybody = Everybody(self._rows, self.kept_back.sort_out)
         result = everybody.hand_over(self._performer, label=self.plan_id)
         if result.error is not None:
             self._halt(result.error)
-        self._finish(into, result.numbers, result.outcomes)
+        self._attempts.end(into, result.numbers, result.outcomes)
         if out is not None:
-            self._finish(out, gone, [result.of_those_out] * len(gone))
+            self._attempts.end(out, gone, [result.of_those_out] * len(gone))
 
     def _send(self, batch: Batch) -> None:
         if self._is_over():
@@ -216,103 +206,49 @@ class Sender:
             self._halt(error)
             return
         if kept_back:
-            number = self.journal.start_batch(self.plan_id, batch.operation.value, list(kept_back))
-            self._finish(number, list(kept_back), list(kept_back.values()))
+            number = self._attempts.begin(batch.operation, list(kept_back))
+            self._attempts.end(number, list(kept_back), list(kept_back.values()))
         if rows and batch.as_job:
             self._send_job(batch.operation, rows)
         elif rows:
             self._send_rows(batch.operation, rows)
 
-    def _send_rows(self, operation: Operation, rows: Sequence[DeliveryRow]) -> None:
+    def _send_rows(self, operation: Operation, rows: Rows) -> None:
         if self._is_over():
             return
-        batch = self.journal.start_batch(self.plan_id, operation.value, [row.number for row in rows])
-        apart = self._performer.enrols_apart(operation)
-        work = self._performer.write if apart else partial(self._performer.perform, operation)
-        for half in self._keep(batch, rows, lambda: work(rows), enrols_apart=apart):
+        batch = self._attempts.begin(operation, _numbers(rows))
+        if self._performer.enrols_apart(operation):
+            work, then = partial(self._performer.write, rows), self._enrolments.put_off
+        else:
+            work, then = partial(self._performer.perform, operation, rows), None
+        for half in self._attempts.carry_out(batch, rows, work, then=then):
             self._send_rows(operation, half)
 
-    def _enrol(self, rows: Sequence[DeliveryRow]) -> None:
+    def _enrol(self, rows: Rows) -> None:
         """Put people into the audience whose fields were taken; see ``Enrolments``."""
         if self.error and not isinstance(self.error, InterruptedRunError):
             return
-        batch = self.journal.start_batch(self.plan_id, Operation.ENROL.value, [row.number for row in rows])
-        for half in self._keep(batch, rows, lambda: self._memberships(rows)):
+        batch = self._attempts.begin(Operation.ENROL, _numbers(rows))
+        for half in self._attempts.carry_out(batch, rows, partial(self._memberships, rows)):
             self._enrol(half)
 
-    def _memberships(self, rows: Sequence[DeliveryRow]) -> list[Outcome]:
-        return with_ids(rows, self._performer.checked(self._performer.enrol(rows), rows))
+    def _memberships(self, rows: Rows) -> list[Outcome]:
+        return with_ids(rows, checked(self._performer.enrol(rows), rows, self.destination))
 
-    def _send_job(self, operation: Operation, rows: Sequence[DeliveryRow]) -> None:
+    def _send_job(self, operation: Operation, rows: Rows) -> None:
         if self._is_over():
             return
         label = f"{self.plan_id}-{rows[0].number}-{len(rows)}"
-        batch = self.journal.start_batch(self.plan_id, operation.value, [row.number for row in rows], label=label)
-        halves = self._keep(batch, rows, lambda: self._jobs.perform(batch, label, operation, rows))
-        for half in halves:
+        batch = self._attempts.begin(operation, _numbers(rows), label=label)
+        work = partial(self._jobs.perform, batch, label, operation, rows)
+        for half in self._attempts.carry_out(batch, rows, work):
             self._send_job(operation, half)
 
-    def _keep(
-        self,
-        batch: int,
-        rows: Sequence[DeliveryRow],
-        work: Callable[[], list[Outcome]],
-        *,
-        enrols_apart: bool = False,
-    ) -> list[Sequence[DeliveryRow]]:
-        """Do a batch's work and keep what became of its rows; gives the halves of one that was refused whole."""
-        numbers, calls = [row.number for row in rows], self.destination.calls
-        try:
-            outcomes = self._named_nobody(work, rows)
-            if enrols_apart:
-                outcomes = self._enrolments.put_off(rows, outcomes)
-        except RefusedError as error:
-            if len(rows) > 1:
-                self._finish(batch, [], [])
-                middle = len(rows) // 2
-                return [rows[:middle], rows[middle:]]
-            outcomes = [rejected(str(error.status), error.what)]
-        except StillRunningError as error:
-            self._halt(error.stopped_by or error)
-            return []
-        except RetryableError as error:
-            outcomes = [unanswered(Status.RETRY_LATER, error)] * len(rows)
-        except UnknownOutcomeError as error:
-            outcomes = [unanswered(Status.UNKNOWN, error)] * len(rows)
-        except MillstreamError as error:
-            self._halt(error)
-            if self.destination.calls - calls <= 1:
-                self._finish(batch, [], [])  # its only request was refused
-                return []
-            outcomes = [unanswered(Status.UNKNOWN, error)] * len(rows)
-        self._finish(batch, numbers, outcomes)
-        return []
-
-    def _named_nobody(self, work: Callable[[], list[Outcome]], rows: Sequence[DeliveryRow]) -> list[Outcome]:
-        """The outcomes of some work, which may fail; neither tells who the people are."""
-        try:
-            return without_people(self._performer.checked(work(), rows), rows)
-        except MillstreamError as error:
-            name_nobody(error, rows)
-            raise
-
-    def _finish(self, batch: int, numbers: list[int], outcomes: Sequence[Outcome]) -> None:
-        reasons = {reason: redact(reason) if reason else None for reason in {one.reason for one in outcomes}}
-        details: dict[int, Detail] = {
-            place: (outcome.code, reasons[outcome.reason], outcome.fault)
-            for place, outcome in enumerate(outcomes)
-            if outcome.code or outcome.reason or outcome.fault
-        }
-        statuses = [str(outcome.status) for outcome in outcomes]
-        self.journal.finish_batch(
-            batch, Outcomes(numbers, statuses, [outcome.external_id for outcome in outcomes], details)
-        )
-        with self._lock:
-            self._done += sum(outcome.code != NOT_ENROLLED for outcome in outcomes)
-            if self.progress and numbers:
-                self.progress(self._done)
-
     def _halt(self, error: MillstreamError) -> None:
-        with self._lock:
+        with self._halting:
             self.error = self.error or error
         self._halted.set()
+
+
+def _numbers(rows: Rows) -> list[int]:
+    return [row.number for row in rows]

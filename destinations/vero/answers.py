@@ -17,7 +17,7 @@ from millstream.state.errors import (
 )
 from millstream.state.http import Answer
 from millstream.state.http.pacing import retry_after
-from millstream.state.http.session import RETRYABLE_STATUSES
+from millstream.state.http.problems import RETRYABLE_STATUSES
 
 NOT_FOUND = 404
 _SEEN_BEFORE = "already received"

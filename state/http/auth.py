@@ -19,6 +19,7 @@ from millstream.state.errors import (
     UnreachableError,
 )
 from millstream.state.http.pacing import retry_after
+from millstream.state.http.redirects import GuardedRedirects
 
 
 class BearerAuth(AuthBase):
@@ -117,7 +118,9 @@ class TokenGrantAuth(RefreshableAuth):
 
     def _fetch(self) -> None:
         try:
-            answer = requests.post(self._token_url, data=dict(self._form()), auth=self._client, timeout=self._timeout)
+            with GuardedRedirects("token endpoint") as session:
+                form = dict(self._form())
+                answer = session.post(self._token_url, data=form, auth=self._client, timeout=self._timeout)
         except requests.RequestException as error:
             raise UnreachableError(
                 f"The token endpoint cannot be reached ({type(error).__name__}).",

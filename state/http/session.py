@@ -6,46 +6,33 @@ import random
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TypeVar
-from urllib.parse import urlsplit
+from functools import lru_cache
+from typing import Any, TypeVar
 
 import requests
 import urllib3
-from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
+from requests.cookies import extract_cookies_to_jar
+from requests.hooks import dispatch_hook
 
 from millstream.state.errors import (
     AuthenticationError,
-    FatalError,
-    MalformedAnswerError,
     MillstreamError,
-    NotFoundError,
-    PermissionDeniedError,
     RateLimitedError,
-    RefusedError,
     RetryableError,
-    UnavailableError,
     UnknownOutcomeError,
     UnreachableError,
 )
-from millstream.state.http.answer import Answer, reason_of
+from millstream.state.http.answer import Answer
 from millstream.state.http.auth import RefreshableAuth, TimedAuth
 from millstream.state.http.budget import asked_to_wait
-from millstream.state.http.caution import PUBLIC_POOLS, Caution
+from millstream.state.http.caution import Caution
+from millstream.state.http.connections import Connections
 from millstream.state.http.logs import log_no_paths
-from millstream.state.http.pacing import Pacer, retry_after
-from millstream.state.privacy import redact
+from millstream.state.http.pacing import Pacer
+from millstream.state.http.problems import NOT_DONE_STATUSES, THROTTLED_STATUSES, place_of, problem_of
+from millstream.state.http.redirects import GuardedRedirects
 
-RETRYABLE_STATUSES = frozenset({408, 423, 425, 429, 500, 502, 503, 504, 520, 521, 522, 523, 524})
-NOT_DONE_STATUSES = frozenset({423, 425, 429, 503})
-"""Statuses that say the work was not begun, so that even a request that is not idempotent may be repeated."""
-
-THROTTLED_STATUSES = frozenset({429, 503})
-"""Statuses that ask for fewer requests."""
-
-_PUBLIC_HEADERS = frozenset(
-    {"accept", "accept-encoding", "connection", "content-encoding", "content-length", "content-type", "user-agent"}
-)
 Read = TypeVar("Read")
 
 
@@ -63,18 +50,7 @@ class Retries:
     longest_retry_after: float = 900.0
 
 
-class _Adapter(HTTPAdapter):
-    def only_to_public_addresses(self) -> None:
-        """From now on connect to hosts on the internet only."""
-        self.poolmanager.pool_classes_by_scheme = dict(PUBLIC_POOLS)
-
-    def build_response(self, req: requests.PreparedRequest, resp: object) -> Answer:
-        answer = Answer()
-        answer.__dict__.update(super().build_response(req, resp).__dict__)  # type: ignore[arg-type]
-        return answer
-
-
-class VendorSession(requests.Session):
+class VendorSession(GuardedRedirects):
     """One vendor's HTTP.
 
     Args:
@@ -98,12 +74,11 @@ class VendorSession(requests.Session):
         timeout: tuple[float, float] = (10.0, 120.0),
         caution: Caution | None = None,
     ) -> None:
-        super().__init__()
+        super().__init__(system)
         log_no_paths()
         self.pacer = pacer
         # Signed at each attempt, not once when prepared: fetching a token may fail and be tried again, too.
         self._vendor_auth = auth
-        self._system = system
         self._classify = classify
         self._retries = retries or Retries()
         self._timeout = caution.timeout if caution else timeout
@@ -111,9 +86,8 @@ class VendorSession(requests.Session):
         self._turn = threading.local()
         self.trust_env = False
         self.headers.update({"Accept": "application/json", "User-Agent": "millstream"})
-        adapter = _Adapter(pool_maxsize=max(10, pacer.limit.concurrency))
-        if caution and caution.public_only:
-            adapter.only_to_public_addresses()
+        public_only = caution is not None and caution.public_only
+        adapter = Connections(at_once=pacer.limit.concurrency, public_only=public_only)
         self.mount("https://", adapter)
         self.mount("http://", adapter)
 
@@ -121,11 +95,15 @@ class VendorSession(requests.Session):
         """As ``requests`` does, without merging what a vendor's session has none of: parameters, sign-in and hooks."""
         prepared = requests.PreparedRequest()
         prepared.prepare_method(request.method)
-        prepared.prepare_url(request.url, request.params)
+        if request.params:
+            prepared.prepare_url(request.url, request.params)
+        else:
+            prepared.url = _prepared(request.url)
         prepared.prepare_headers({**self.headers, **request.headers})
         prepared.prepare_cookies(self.cookies)
         prepared.prepare_body(request.data, request.files, request.json)
-        prepared.prepare_auth(request.auth, request.url)
+        if request.auth or "@" in (prepared.url or ""):  # a sign-in may stand in the address
+            prepared.prepare_auth(request.auth, request.url)
         prepared.prepare_hooks(request.hooks)
         return prepared
 
@@ -136,29 +114,6 @@ class VendorSession(requests.Session):
             # off where that is another host, so none is put on here.
             return self._exchange(request, kwargs)
         return self.deliver(request, replay=True, **kwargs)
-
-    def rebuild_auth(self, prepared_request: requests.PreparedRequest, response: requests.Response) -> None:
-        """Take the credential off a redirect to another host, also where it stands in a header of the vendor's own."""
-        super().rebuild_auth(prepared_request, response)  # type: ignore[no-untyped-call]
-        leads_elsewhere = self.should_strip_auth(response.request.url, prepared_request.url)  # type: ignore[no-untyped-call]
-        if leads_elsewhere:
-            for name in [name for name in prepared_request.headers if name.lower() not in _PUBLIC_HEADERS]:
-                del prepared_request.headers[name]
-
-    def rebuild_method(self, prepared_request: requests.PreparedRequest, response: requests.Response) -> None:
-        """Refuse what ``requests`` does with a write that leads elsewhere: it reads there, and nothing is written.
-
-        Raises:
-            FatalError: The vendor has moved, and the answer of whatever is read there would be taken for the write's.
-        """
-        super().rebuild_method(prepared_request, response)
-        reads = response.status_code != 303 and prepared_request.method != response.request.method
-        if reads and self._caution is None:  # which follows none
-            raise FatalError(
-                f"{_place(response.request)} answered HTTP {response.status_code}, which leads elsewhere.",
-                where=self._system,
-                remedy="nothing was written: put the address that it leads to into the connection, as base_url.",
-            )
 
     def deliver(self, request: requests.PreparedRequest, *, replay: bool, **kwargs: object) -> Answer:
         """Send with retries.
@@ -190,7 +145,7 @@ class VendorSession(requests.Session):
                 return read(answer)
             except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
                 raise UnreachableError(
-                    f"The answer of {_place(request)} broke off ({type(error).__name__}).",
+                    f"The answer of {place_of(request)} broke off ({type(error).__name__}).",
                     where=self._system,
                     remedy="run again; if it stays, check the network between here and the vendor.",
                 ) from error
@@ -253,7 +208,7 @@ class VendorSession(requests.Session):
                 raise self._no_answer(request, error, replay) from error
             finally:
                 self._turn.is_taken = False
-            problem = (self._classify(answer) if self._classify else None) or self._problem(answer)
+            problem = (self._classify(answer) if self._classify else None) or problem_of(answer)
             throttled = isinstance(problem, RateLimitedError) or answer.status_code in THROTTLED_STATUSES
             # Before the request counts as done: nobody may go on a count that lacks it.
             self.pacer.observe(answer.headers, throttled=throttled)
@@ -272,7 +227,15 @@ class VendorSession(requests.Session):
         raise problem
 
     def _exchange(self, request: requests.PreparedRequest, options: Mapping[str, object]) -> Answer:
-        answer = super().send(request, **options)  # type: ignore[arg-type]
+        """Make a request, and those that its answer leads to: as ``requests`` does, without what it measures."""
+        how: dict[str, Any] = {"verify": self.verify, "cert": self.cert, **options}
+        follows = how.pop("allow_redirects", True)
+        answer = self.get_adapter(request.url or "").send(request, **how)
+        answer = dispatch_hook("response", request.hooks, answer, **how)  # type: ignore[no-untyped-call]
+        if "Set-Cookie" in answer.headers:
+            extract_cookies_to_jar(self.cookies, request, answer.raw)  # type: ignore[no-untyped-call]
+        if follows and answer.is_redirect:
+            *_, answer = self.resolve_redirects(answer, request, **how)
         assert isinstance(answer, Answer)
         return answer
 
@@ -280,47 +243,16 @@ class VendorSession(requests.Session):
         self, request: requests.PreparedRequest, error: requests.RequestException, replay: bool
     ) -> MillstreamError:
         never_sent = isinstance(error, requests.ConnectTimeout) or "NewConnectionError" in repr(error)
-        what = f"No answer from {_place(request)} ({type(error).__name__})."
+        what = f"No answer from {place_of(request)} ({type(error).__name__})."
         if replay or never_sent:
             remedy = "check the network and the base_url of the connection."
             return UnreachableError(what, where=self._system, remedy=remedy)
         return UnknownOutcomeError(what, where=self._system)
 
-    def _problem(self, answer: Answer) -> MillstreamError | None:
-        """The error that an answer stands for, or None when it is good."""
-        status = answer.status_code
-        if status < 400:
-            return self._unreadable(answer)
-        what = f"{_place(answer.request)} answered HTTP {status}{reason_of(answer)}"
-        if status == 401:
-            return AuthenticationError(
-                what,
-                remedy="the credential is wrong, expired or revoked: replace the secret of the connection.",
-            )
-        if status == 403:
-            return PermissionDeniedError(
-                what,
-                remedy="give the credential the scope or permission named here, or leave the stream out.",
-            )
-        if status == 429:
-            return RateLimitedError(what, retry_after=retry_after(answer.headers))
-        if status in RETRYABLE_STATUSES:
-            return UnavailableError(what, retry_after=retry_after(answer.headers))
-        if status == 404:
-            return NotFoundError(what, remedy="check the ids and the base_url of the connection.")
-        return RefusedError(what, status=status, body=answer.said())
 
-    def _unreadable(self, answer: Answer) -> MillstreamError | None:
-        wants_json = answer.request.headers.get("Accept") == "application/json"
-        if not wants_json or not answer.content:
-            return None
-        try:
-            answer.json()
-        except MalformedAnswerError as error:
-            return error
-        return None
-
-
-def _place(request: requests.PreparedRequest) -> str:
-    parts = urlsplit(request.url or "")
-    return redact(f"{request.method} {parts.netloc}{parts.path}")
+@lru_cache(maxsize=1_000)
+def _prepared(url: str) -> str | None:
+    """An address as it is asked for: few of them are asked again and again."""
+    prepared = requests.PreparedRequest()
+    prepared.prepare_url(url, None)
+    return prepared.url

@@ -18,6 +18,7 @@ import orjson
 import pytest
 import requests
 from pydantic import SecretStr
+from requests.adapters import HTTPAdapter
 
 from millstream.sandbox import Sandbox
 from millstream.sources.salesforce import Salesforce, SalesforceSettings
@@ -83,14 +84,14 @@ def sandbox() -> Iterator[Sandbox]:
 def asked(sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[requests.PreparedRequest]:
     """The requests of a first pull by jobs and a second one by queries."""
     sent: list[requests.PreparedRequest] = []
-    send = requests.Session.send
+    send = HTTPAdapter.send
 
-    def note(session: requests.Session, request: requests.PreparedRequest, **options: Any) -> requests.Response:
+    def note(adapter: HTTPAdapter, request: requests.PreparedRequest, **options: Any) -> requests.Response:
         if sandbox.system_url("salesforce") in str(request.url):
             sent.append(request)
-        return send(session, request, **options)
+        return send(adapter, request, **options)
 
-    monkeypatch.setattr(requests.Session, "send", note)
+    monkeypatch.setattr(HTTPAdapter, "send", note)
     pulled = Pulled(tmp_path)
     for bulk_from_rows in (0, 2_000):
         settings = SalesforceSettings(

@@ -11,7 +11,7 @@ import pytest
 import requests
 from pydantic import SecretStr
 
-from millstream.state.errors import UnknownOutcomeError, UnreachableError
+from millstream.state.errors import FatalError, UnknownOutcomeError, UnreachableError
 from millstream.state.http import Answer, BearerAuth, Pacer, RateLimit, Retries, VendorSession
 
 BODY = b'{"words": "' + b"many " * 20_000 + b'"}'
@@ -25,13 +25,18 @@ class Vendor:
         connections: How many connections were made.
         cut: How many answers break off.
         leads_to: Where ``/moved`` is now.
+        then_to: Where ``/moved-again`` is.
+        moved_with: The status that says so.
+        written: The body of each request.
     """
 
     def __init__(self) -> None:
         self.asked: list[tuple[str, dict[str, str]]] = []
         self.connections = 0
         self.cut = 0
-        self.leads_to = "/here"
+        self.leads_to = self.then_to = "/here"
+        self.moved_with = 307
+        self.written: list[bytes] = []
         vendor = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -43,13 +48,13 @@ class Vendor:
 
             def do_GET(self) -> None:
                 vendor.asked.append((self.path, dict(self.headers)))
-                self.rfile.read(int(self.headers.get("Content-Length", 0)))
+                vendor.written.append(self.rfile.read(int(self.headers.get("Content-Length", 0))))
                 body = gzip.compress(BODY) if self.path == "/packed" else BODY
-                self.send_response(307 if self.path == "/moved" else 200)
+                self.send_response(vendor.moved_with if self.path.startswith("/moved") else 200)
                 self.send_header("Content-Length", str(len(body)))
                 self.send_header("Set-Cookie", "visit=7; Path=/")
-                if self.path == "/moved":
-                    self.send_header("Location", vendor.leads_to)
+                if self.path.startswith("/moved"):
+                    self.send_header("Location", vendor.leads_to if self.path == "/moved" else vendor.then_to)
                 if self.path == "/packed":
                     self.send_header("Content-Encoding", "gzip")
                 self.end_headers()
@@ -61,6 +66,9 @@ class Vendor:
                     self.wfile.write(body)
 
             def do_POST(self) -> None:
+                self.do_GET()
+
+            def do_PUT(self) -> None:
                 self.do_GET()
 
             def log_message(self, *_: object) -> None:
@@ -107,9 +115,70 @@ def test_bodies_come_whole(vendor: Vendor, session: VendorSession, path: str) ->
 def test_the_credential_does_not_follow_to_another_host(vendor: Vendor, session: VendorSession) -> None:
     vendor.leads_to = f"http://localhost:{vendor.server.server_port}/here"
 
-    assert ask(session, vendor.url + "/moved").content == BODY
+    assert session.get(vendor.url + "/moved").content == BODY
 
     assert [headers.get("Authorization") for _, headers in vendor.asked] == ["Bearer secret", None]
+
+
+@pytest.mark.parametrize("status", [307, 308])
+def test_customer_data_does_not_follow_to_another_host(vendor: Vendor, session: VendorSession, status: int) -> None:
+    vendor.leads_to, vendor.moved_with = f"http://ana:pw@localhost:{vendor.server.server_port}/here", status
+
+    with pytest.raises(FatalError, match=rf"vendor: POST .*/moved answered HTTP {status}.* base_url") as caught:
+        ask(session, vendor.url + "/moved")
+
+    assert [path for path, _ in vendor.asked] == ["/moved"]
+    assert f"another host, http://localhost:{vendor.server.server_port}:" in str(caught.value)
+
+
+def test_nor_after_a_step_at_the_same_host(vendor: Vendor, session: VendorSession) -> None:
+    vendor.then_to = f"http://localhost:{vendor.server.server_port}/here"
+    vendor.leads_to = "/moved-again"
+
+    with pytest.raises(FatalError, match="another host"):
+        ask(session, vendor.url + "/moved")
+
+    assert [path for path, _ in vendor.asked] == ["/moved", "/moved-again"]
+
+
+@pytest.mark.parametrize("status", [307, 308])
+def test_customer_data_follows_at_the_same_host(vendor: Vendor, session: VendorSession, status: int) -> None:
+    vendor.moved_with = status
+
+    assert ask(session, vendor.url + "/moved").content == BODY
+
+    assert [path for path, _ in vendor.asked] == ["/moved", "/here"]
+    assert vendor.written == [b"{}", b"{}"]
+
+
+@pytest.mark.parametrize("status", [301, 302])
+def test_what_would_write_nothing_elsewhere_is_refused(vendor: Vendor, session: VendorSession, status: int) -> None:
+    vendor.moved_with = status
+
+    with pytest.raises(FatalError, match=r"nothing was written.* base_url"):
+        session.put(vendor.url + "/moved", data=b"{}")
+
+    assert [path for path, _ in vendor.asked] == ["/moved"]
+
+
+def test_the_result_of_a_write_is_read_where_it_is_said_to_be(vendor: Vendor, session: VendorSession) -> None:
+    vendor.moved_with = 303
+
+    assert ask(session, vendor.url + "/moved").content == BODY
+
+    assert vendor.written == [b"{}", b""]
+
+
+def test_connections_are_those_of_the_host_that_is_asked(vendor: Vendor, session: VendorSession) -> None:
+    other = Vendor()
+    for path in ("/1", "/2"):
+        ask(session, vendor.url + path)
+        ask(session, other.url + path)
+    other.server.shutdown()
+    other.server.server_close()
+
+    assert [path for path, _ in vendor.asked] == [path for path, _ in other.asked] == ["/1", "/2"]
+    assert (vendor.connections, other.connections) == (1, 1)
 
 
 def test_a_connection_is_used_again(vendor: Vendor, session: VendorSession) -> None:

@@ -164,6 +164,14 @@ def test_an_expired_token_is_renewed_once(vendor, session) -> None:
     assert seen == ["Bearer one", "Bearer two"]
 
 
+def test_no_secret_follows_a_token_endpoint_that_leads_to_another_host(vendor, session) -> None:
+    vendor.post("https://vendor.example/token", status=307, headers={"Location": "https://elsewhere.example/token"})
+    auth = TokenGrantAuth("https://vendor.example/token", lambda: {"client_secret": "hush"})
+    with pytest.raises(FatalError, match=r"another host, https://elsewhere.example"):
+        session(auth=auth).get(URL)
+    assert len(vendor.calls) == 1
+
+
 def test_a_wrong_credential_makes_at_most_three_requests(vendor, session) -> None:
     vendor.post("https://vendor.example/token", json={"access_token": "one"})
     vendor.get(URL, status=401)

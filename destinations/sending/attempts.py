@@ -1,0 +1,120 @@
+"""Attempts to send a batch: the intent is in the journal before the request, and what became of it after the answer."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from millstream.destinations.contract import DeliveryRow, Outcome, rejected
+from millstream.destinations.modes import Operation, Status
+from millstream.destinations.sending.enrolments import NOT_ENROLLED
+from millstream.destinations.sending.jobs import StillRunningError
+from millstream.destinations.sending.performing import checked, unanswered
+from millstream.destinations.sending.plan_rows import AnyDestination
+from millstream.destinations.sending.reasons import name_nobody, without_people
+from millstream.state.errors import MillstreamError, RefusedError, RetryableError, UnknownOutcomeError
+from millstream.state.ledger.journal import Journal
+from millstream.state.ledger.outcomes import Detail, Outcomes
+from millstream.state.privacy import redact
+
+Progress = Callable[[int], None]
+"""Called with the number of rows that have an outcome, after each batch."""
+
+Rows = Sequence[DeliveryRow]
+
+
+@dataclass(kw_only=True)
+class Attempts:
+    """Batches of one plan; threads share it.
+
+    Attributes:
+        journal: Where intent and outcomes are committed.
+        destination: The connector; it counts its requests.
+        plan_id: The plan.
+        halt: Told of an error that stops the sync.
+        progress: Told after each batch.
+    """
+
+    journal: Journal
+    destination: AnyDestination
+    plan_id: str
+    halt: Callable[[MillstreamError], None]
+    progress: Progress | None = None
+    _done: int = field(default=0, init=False)
+    _lock: threading.Lock = field(default_factory=threading.Lock, init=False)
+
+    def begin(self, operation: Operation, numbers: Sequence[int], *, label: str | None = None) -> int:
+        """Commit the intent to send rows, which have these numbers in the plan; gives the batch's number."""
+        return self.journal.start_batch(self.plan_id, operation.value, numbers, label=label)
+
+    def carry_out(
+        self,
+        batch: int,
+        rows: Rows,
+        work: Callable[[], list[Outcome]],
+        *,
+        then: Callable[[Rows, list[Outcome]], list[Outcome]] | None = None,
+    ) -> list[Rows]:
+        """Do a batch's work and commit what became of its rows.
+
+        Args:
+            batch: Its number.
+            rows: What it sends.
+            work: Sends it, and gives one outcome for each row.
+            then: What is made of the outcomes before they are kept.
+
+        Returns:
+            The halves of a batch that was refused whole, which are to be sent by themselves.
+        """
+        numbers, calls = [row.number for row in rows], self.destination.calls
+        try:
+            outcomes = self._naming_nobody(work, rows)
+            if then is not None:
+                outcomes = then(rows, outcomes)
+        except RefusedError as error:
+            if len(rows) > 1:
+                self.end(batch, [], [])
+                middle = len(rows) // 2
+                return [rows[:middle], rows[middle:]]
+            outcomes = [rejected(str(error.status), error.what)]
+        except StillRunningError as error:
+            self.halt(error.stopped_by or error)
+            return []
+        except RetryableError as error:
+            outcomes = [unanswered(Status.RETRY_LATER, error)] * len(rows)
+        except UnknownOutcomeError as error:
+            outcomes = [unanswered(Status.UNKNOWN, error)] * len(rows)
+        except MillstreamError as error:
+            self.halt(error)
+            if self.destination.calls - calls <= 1:
+                self.end(batch, [], [])  # its only request was refused
+                return []
+            outcomes = [unanswered(Status.UNKNOWN, error)] * len(rows)
+        self.end(batch, numbers, outcomes)
+        return []
+
+    def end(self, batch: int, numbers: list[int], outcomes: Sequence[Outcome]) -> None:
+        """Commit what became of rows, and tell how many have an outcome by now."""
+        codes = [outcome.code for outcome in outcomes]
+        reasons = {reason: redact(reason) if reason else None for reason in {one.reason for one in outcomes}}
+        details: dict[int, Detail] = {
+            place: (outcome.code, reasons[outcome.reason], outcome.fault)
+            for place, outcome in enumerate(outcomes)
+            if outcome.code or outcome.reason or outcome.fault
+        }
+        statuses = [str(outcome.status) for outcome in outcomes]
+        ids = [outcome.external_id for outcome in outcomes]
+        self.journal.finish_batch(batch, Outcomes(numbers, statuses, ids, details))
+        with self._lock:
+            self._done += len(codes) - codes.count(NOT_ENROLLED)
+            if self.progress and numbers:
+                self.progress(self._done)
+
+    def _naming_nobody(self, work: Callable[[], list[Outcome]], rows: Rows) -> list[Outcome]:
+        """The outcomes of some work, which may fail; neither tells who the people are."""
+        try:
+            return without_people(checked(work(), rows, self.destination), rows)
+        except MillstreamError as error:
+            name_nobody(error, rows)
+            raise
