@@ -11,13 +11,18 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from millstream.destinations.modes import SyncMode
+from millstream.destinations.planning.places import row_place
 from millstream.destinations.planning.report import PlanReport
 from millstream.destinations.sync import Sync
 from millstream.state.sql import json_path, literal, quoted, union_all
 from millstream.state.store import column_types, count, write_arrow, write_parquet
+from millstream.state.store.arrow import as_postgres
 
 if TYPE_CHECKING:
     from millstream.state.store import Connection
+
+_COLUMNS = ("operation", "match_value", "profile_id", "external_id", "payload_hash", "fields", "known_hashes")
+"""What an operation has beside its number and the hashes of its fields."""
 
 _IS_GONE = "(desired.match_value IS NULL)"
 
@@ -59,7 +64,7 @@ def make_operations(
         left_out = _leave_out(connection, still)
         differences = "SELECT * FROM differences"
     if path:
-        _write(connection, _numbered(sync, differences), path)
+        _write(connection, _numbered(connection, sync, differences), path)
         counted = _counted(path)
     else:
         query = f"SELECT operation, count(*) FROM ({differences}) AS differences GROUP BY operation"
@@ -84,15 +89,17 @@ def _find_known(connection: Connection, name: str) -> None:
     as_they_are = count(connection, "SELECT count(*) FROM desired WHERE fields IS NULL")
     chosen = "true" if acknowledged > as_they_are else "false"
     if 0 < as_they_are < acknowledged:
-        # By their keys first: a join that carried whole rows would take several times the memory.
+        # By their places first: a join that carried whole rows would take several times the memory.
+        place = row_place(connection)
         connection.execute(
             f"""
-            CREATE OR REPLACE TEMP TABLE others AS SELECT match_value FROM delivery.acknowledged AS acknowledged
+            CREATE OR REPLACE TEMP TABLE others AS
+            SELECT acknowledged.{place} AS place FROM delivery.acknowledged AS acknowledged
             WHERE sync = {literal(name)} AND NOT EXISTS (
-                SELECT 1 FROM desired WHERE desired.match_value = acknowledged.match_value AND desired.fields IS NULL)
+                SELECT 1 FROM desired WHERE desired.known_place = acknowledged.{place})
             """
         )
-        chosen = "match_value IN (SELECT match_value FROM others)"
+        chosen = f"{place} IN (SELECT place FROM others)"
     connection.execute(
         f"""
         CREATE OR REPLACE TEMP TABLE known AS
@@ -180,11 +187,13 @@ def _leave_out(connection: Connection, still: Sequence[Mapping[str, Any]]) -> di
     return {str(operation): int(rows) for operation, rows in counted}
 
 
-def _numbered(sync: Sync, differences: str) -> str:
+def _numbered(connection: Connection, sync: Sync, differences: str) -> str:
     """The operations, numbered in their order: batches and saved plans go by names that follow from it."""
+    parsed, hashes = _field_hashes(connection, sync)
+    ordered = f"SELECT * FROM ({differences}) AS differences ORDER BY operation, match_value"
     return f"""
-        SELECT CAST(row_number() OVER () - 1 AS INTEGER) AS number, *, {_field_hashes(sync)} AS field_hashes
-        FROM (SELECT * FROM ({differences}) AS differences ORDER BY operation, match_value) AS ordered"""
+        SELECT CAST(row_number() OVER () - 1 AS INTEGER) AS number, {", ".join(_COLUMNS)}, {hashes} AS field_hashes
+        FROM (SELECT *, {parsed} AS parsed FROM ({ordered}) AS ordered) AS read"""
 
 
 def _write(connection: Connection, query: str, path: Path) -> None:
@@ -202,15 +211,21 @@ def _counted(path: Path) -> dict[str, int]:
     return {entry["values"]: entry["counts"] for entry in pc.value_counts(operations).to_pylist()}
 
 
-def _field_hashes(sync: Sync) -> str:
-    """A JSON text with a short hash of each field.
+def _field_hashes(connection: Connection, sync: Sync) -> tuple[str, str]:
+    """What ``fields`` is parsed into, and from that a JSON text with a short hash of each field.
 
     32 bits tell one value of a person's field from the value before it; rows are compared by their long hash.
     """
     if not sync.fields:
-        return "'{}'"
-    value = "json_extract_string(CAST(fields AS JSON), {})"
+        return "NULL", "'{}'"
+    paths = [literal(json_path(target)) for target in sync.fields]
+    if as_postgres(connection):
+        parsed, value = "CAST(fields AS JSON)", "json_extract_string(parsed, {path})"
+    else:
+        # All at once: for each of them alone, DuckDB would read the whole text again.
+        parsed, value = f"json_extract_string(CAST(fields AS JSON), [{', '.join(paths)}])", "parsed[{number}]"
+    values = (value.format(number=number, path=path) for number, path in enumerate(paths, start=1))
     hashed = ", ".join(
-        f"{quoted(target)} := substr(md5({value.format(literal(json_path(target)))}), 1, 8)" for target in sync.fields
+        f"{quoted(target)} := substr(md5({value}), 1, 8)" for target, value in zip(sync.fields, values, strict=True)
     )
-    return f"CAST(to_json(struct_pack({hashed})) AS TEXT)"
+    return parsed, f"CAST(to_json(struct_pack({hashed})) AS TEXT)"

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from millstream.state.store import column_types
+from millstream.state.store import column_types, count
 from millstream.state.store.arrow import as_postgres
 
 if TYPE_CHECKING:
@@ -142,13 +142,14 @@ def acknowledge(connection: Connection, sync: str, plan: str, at: datetime, peop
         people: A select of match value, profile id, payload hash, external id, presence and hashes of fields, one row
             for each match value. It is run twice.
     """
-    connection.execute(
-        f"""
-        DELETE FROM delivery.acknowledged WHERE sync = $sync
-            AND match_value IN (SELECT match_value FROM ({people}) AS people)
-        """,
-        {"sync": sync},
-    )
+    if count(connection, "SELECT count(*) FROM delivery.acknowledged WHERE sync = ?", [sync]):
+        connection.execute(
+            f"""
+            DELETE FROM delivery.acknowledged WHERE sync = $sync
+                AND match_value IN (SELECT match_value FROM ({people}) AS people)
+            """,
+            {"sync": sync},
+        )
     connection.execute(
         f"""
         INSERT INTO delivery.acknowledged (sync, acknowledged_at, plan_id,

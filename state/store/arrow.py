@@ -17,9 +17,6 @@ if TYPE_CHECKING:
     from millstream.state.store.postgres import PostgresConnection
 
 BATCH_ROWS = 20_000
-_GROUP_ROWS = 10 * 2_048
-"""Rows that DuckDB collects before it writes them to a Parquet file: of six times as many, as is its way, each costs
-twice as much."""
 _INCOMING = "_arrow_in"
 
 
@@ -89,26 +86,27 @@ def read_batches(
 
     Run no other statement on the connection meanwhile.
     """
+    yield from _reader(connection, query, parameters, rows)
+
+
+def _reader(connection: Connection, query: str, parameters: object, rows: int) -> pa.RecordBatchReader:
     if postgres := as_postgres(connection):
-        yield from postgres.batches(query, parameters, rows)
-        return
+        return postgres.batches(query, parameters, rows)
     connection.execute(query, parameters)
-    yield from as_duckdb(connection).to_arrow_reader(rows)
+    return as_duckdb(connection).to_arrow_reader(rows)
 
 
 def write_parquet(connection: Connection, query: str, path: Path) -> None:
-    """Write the rows of a query into a Parquet file."""
-    postgres = as_postgres(connection)
-    if postgres is None:
-        options = f"FORMAT parquet, ROW_GROUP_SIZE {_GROUP_ROWS}"
-        connection.execute(f"COPY ({query}) TO {literal(str(path))} ({options})")
-        return
+    """Write the rows of a query into a Parquet file.
+
+    They go through Arrow on every engine: DuckDB's own writer keeps rows, which it cannot move to disk.
+    """
     import pyarrow.parquet as pq
 
-    reader = postgres.batches(query, None, BATCH_ROWS)
-    with pq.ParquetWriter(path, reader.schema, compression="snappy") as writer:
+    reader = _reader(connection, query, None, BATCH_ROWS)
+    with pq.ParquetWriter(path, reader.schema, compression="snappy") as file:
         for batch in reader:
-            writer.write_batch(batch)
+            file.write_batch(batch)
 
 
 def load_parquet(connection: Connection, table: str, path: Path) -> None:

@@ -8,8 +8,8 @@ from typing import TypeVar
 from millstream.state.store.arrow import as_postgres
 from millstream.state.store.contract import Connection, Store
 
-_MEGABYTES = 120
-_MEGABYTES_A_THREAD = 40
+_MEGABYTES = 60
+_MEGABYTES_A_THREAD = 20
 """What DuckDB keeps in memory before it writes to files beside the store. Each of its threads needs some."""
 
 _UNITS = {"bytes": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
@@ -34,7 +34,10 @@ def in_little_memory(store: Store, work: Callable[[Connection], Result]) -> Resu
         with store.transaction() as connection:
             _spare_memory(connection)
             return work(connection)
-    except duckdb.OutOfMemoryException:
+    except (duckdb.OutOfMemoryException, OSError) as error:
+        # Arrow, where it reads rows, tells what DuckDB says in an error of its own.
+        if isinstance(error, OSError) and not str(error).startswith("Out of Memory Error"):
+            raise
         with store.transaction() as connection:
             connection.execute("RESET memory_limit")
             return work(connection)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
+from datetime import UTC, datetime
+from hashlib import md5
 from pathlib import Path
 
 import duckdb
+import pyarrow.parquet as pq
 import pytest
 
-from millstream.destinations.planning import differences
+from millstream.destinations.planning import PlanRequest, differences, make_plan
 from millstream.state.store import Connection, write_parquet
 from tests.destinations.bench import PEOPLE, MakeBench
 
@@ -52,6 +56,7 @@ def test_who_changed_among_those_as_acknowledged_is_sent_and_who_is_gone_is_take
         assert plan.counts == {"add": 0, "update": 1, "remove": 1}
         assert plan.unchanged == len(PEOPLE) - 2
         assert bench.memory.members == set(PEOPLE[1:])
+        assert bench.ask("SELECT count(*) FROM delivery.acknowledged") == [(len(PEOPLE) - 1,)]
 
 
 def test_a_plan_that_is_made_anew_leaves_nothing_of_the_first(
@@ -71,3 +76,24 @@ def test_a_plan_that_is_made_anew_leaves_nothing_of_the_first(
         assert bench.run().accepted == 1
         assert len(set(tries)) == 2
         assert list(tries[0].parent.iterdir()) == []
+
+
+def test_a_plan_has_a_hash_of_each_field_whatever_it_is_called(a_bench: MakeBench, tmp_path: Path) -> None:
+    columns = {"NAME": "name", "a.b": "name", 'say "so"': "email", "{n}": "number", "none": "nothing"}
+    sql = "SELECT *, 7 AS number, CAST(NULL AS TEXT) AS nothing FROM crm.wanted"
+    with a_bench(table=None, sql=sql, fields=columns) as bench:
+        bench.want({"ann@box.example": "Änn", "bob@box.example": ""})
+        with bench.store.rehearsal() as connection:
+            request = PlanRequest(
+                name="sync", sync=bench.delivery.sync, run_id="run", now=datetime.now(UTC), folder=tmp_path
+            )
+            path = make_plan(connection, request).path
+    assert path is not None
+    rows = pq.read_table(path).to_pylist()
+    assert [row["number"] for row in rows] == [0, 1]
+    for row in rows:
+        fields = json.loads(row["fields"])
+        assert fields.keys() == columns.keys()
+        hashed = {name: value and md5(str(value).encode()).hexdigest()[:8] for name, value in fields.items()}
+        hashed |= {name: md5(b"").hexdigest()[:8] for name, value in fields.items() if value == ""}
+        assert json.loads(row["field_hashes"]) == hashed

@@ -43,7 +43,15 @@ def test_what_was_moved_to_disk_for_a_process_that_was_killed_is_taken_away(tmp_
             assert left.exists()
 
 
-def test_what_does_not_fit_is_done_anew_as_a_whole(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "error",
+    [
+        duckdb.OutOfMemoryException("could not allocate a block"),
+        OSError("Out of Memory Error: could not allocate a block"),  # while Arrow reads rows
+    ],
+    ids=["DuckDB", "Arrow"],
+)
+def test_what_does_not_fit_is_done_anew_as_a_whole(tmp_path: Path, error: Exception) -> None:
     store = DuckDBStore(tmp_path / "store.duckdb")
     limits: list[str] = []
 
@@ -51,22 +59,25 @@ def test_what_does_not_fit_is_done_anew_as_a_whole(tmp_path: Path) -> None:
         limits.append(_limit(connection))
         connection.execute("CREATE TABLE kept AS SELECT 1 AS number")
         if len(limits) == 1:
-            raise duckdb.OutOfMemoryException("could not allocate a block")
+            raise error
         return count(connection, "SELECT count(*) FROM kept")
 
     assert in_little_memory(store, work) == 1
     assert len(set(limits)) == 2
 
 
-def test_what_fails_for_another_reason_is_not_done_anew(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "error", [duckdb.CatalogException("no such table"), OSError("no space left on device")], ids=["DuckDB", "disk"]
+)
+def test_what_fails_for_another_reason_is_not_done_anew(tmp_path: Path, error: Exception) -> None:
     store = DuckDBStore(tmp_path / "store.duckdb")
     tries: list[int] = []
 
     def work(connection: Connection) -> None:
         tries.append(1)
-        connection.execute("SELECT * FROM nowhere")
+        raise error
 
-    with pytest.raises(duckdb.CatalogException):
+    with pytest.raises(type(error)):
         in_little_memory(store, work)
     assert tries == [1]
 
