@@ -101,7 +101,7 @@ class Destination(ABC, Generic[SettingsT]):
 
     Attributes:
         plan: What is being sent; the engine says so before the audience is made. None outside of a delivery.
-        staying: Names by ``known_as`` of people who leave, under which the vendor has somebody who stays; the engine
+        staying: Names by ``known_as`` of people who leave that somebody who stays has, too, by ``stays_as``; the engine
             says so before anybody is taken out, and leaves alone whose id is among them.
 
     ``fields`` and the sizes of batches may also be set on an instance, where they follow from its settings.
@@ -268,6 +268,14 @@ class Destination(ABC, Generic[SettingsT]):
         ``remove_members`` leaves those out then that are in ``staying``.
         """
         return (external_id,) if external_id else ()
+
+    def stays_as(self, match_value: str, external_id: str | None, *, match_key: str) -> Collection[str]:
+        """Those of the names under which somebody who stays is to be found from now on.
+
+        By what a person no longer has, nobody is kept in who has it now, and leaves: to keep in somebody who wants out
+        is the worse fault.
+        """
+        return self.known_as(match_value, external_id, match_key=match_key)
 
     def replace_members(
         self, audience_id: str, batches: Iterable[Sequence[DeliveryRow]], *, match_key: str, label: str

@@ -23,7 +23,7 @@ from millstream.state.errors import (
 )
 from millstream.state.http import Answer
 from millstream.state.http.pacing import retry_after
-from millstream.state.http.session import RETRYABLE_STATUSES
+from millstream.state.http.problems import RETRYABLE_STATUSES
 from millstream.state.privacy import redact
 
 TERMS_PAGE = "https://ads.google.com/aw/audiences/management"

@@ -91,7 +91,7 @@ class GoogleAdsCustomerMatch(Destination[GoogleAdsCustomerMatchSettings]):
             staying = {
                 name
                 for row in put_in
-                for name in self.known_as(row.match_value, outcomes[row.key].external_id, match_key=match_key)
+                for name in self.stays_as(row.match_value, outcomes[row.key].external_id, match_key=match_key)
             }
             self._take_out([audience_id], withdrawn, match_key, staying=staying)
         return in_order(rows, outcomes)
@@ -105,6 +105,10 @@ class GoogleAdsCustomerMatch(Destination[GoogleAdsCustomerMatchSettings]):
     def known_as(self, match_value: str, external_id: str | None, *, match_key: str) -> Collection[str]:
         """All identifiers by which somebody is found."""
         return [name_of(one) for one in self._members.known(match_value, external_id, match_key)]
+
+    def stays_as(self, match_value: str, external_id: str | None, *, match_key: str) -> Collection[str]:
+        """All identifiers that the person was put in with last."""
+        return [name_of(one) for one in self._members.current(match_value, external_id, match_key)]
 
     def replace_members(
         self, audience_id: str, batches: Iterable[Sequence[DeliveryRow]], *, match_key: str, label: str

@@ -10,7 +10,7 @@ from millstream.destinations.fields import HashRule
 from millstream.destinations.google_ads_customer_match import normalising
 from millstream.destinations.google_ads_customer_match.settings import GoogleAdsCustomerMatchSettings
 from millstream.destinations.hashing import phone_number, sha256_of
-from millstream.destinations.kept_identifiers import Identifier, identifiers_in, kept, name_of
+from millstream.destinations.kept_identifiers import Identifier, current_in, identifiers_in, kept, name_of
 from millstream.destinations.rows import match_of, text_value
 
 MOST_IDENTIFIERS = 10
@@ -78,9 +78,16 @@ class Members:
 
     def known(self, match_value: str, external_id: str | None, match_key: str) -> list[Identifier]:
         """All identifiers that somebody was ever put in with."""
+        return self._with_match(match_value, match_key, identifiers_in(external_id))
+
+    def current(self, match_value: str, external_id: str | None, match_key: str) -> list[Identifier]:
+        """Those that somebody was put in with last."""
+        return self._with_match(match_value, match_key, current_in(external_id))
+
+    def _with_match(self, match_value: str, match_key: str, others: Sequence[Identifier]) -> list[Identifier]:
         match = self.rules[match_key](match_value)
         known = [(match_key, match)] if match else []
-        return known + [one for one in identifiers_in(external_id) if one not in known]
+        return known + [one for one in others if one not in known]
 
     def leaving(self, row: DeliveryRow, match_key: str, staying: Collection[str] = ()) -> Iterator[Message]:
         """Members that take somebody out by all identifiers that they were ever put in with, and nobody has who stays.

@@ -27,7 +27,7 @@ from millstream.destinations.contract import (
 from millstream.destinations.http import Http
 from millstream.destinations.klaviyo.addresses import held_back
 from millstream.destinations.klaviyo.answers import problem_of
-from millstream.destinations.klaviyo.api import ACCOUNT, LARGE, Api, Endpoint
+from millstream.destinations.klaviyo.api import ACCOUNT, LARGE, LARGEST_PAGE, Api, Endpoint
 from millstream.destinations.klaviyo.imports import Imports, JobId
 from millstream.destinations.klaviyo.lists import Lists
 from millstream.destinations.klaviyo.profiles import (
@@ -215,8 +215,10 @@ class Klaviyo(Destination[KlaviyoSettings]):
     def requests_for(
         self, operation: Operation, rows: int, *, in_audience: bool, leaving: Leaving = Leaving.LEAVE_AUDIENCE
     ) -> int:
-        """As every destination; who is deleted is looked up first, many at once."""
+        """As every destination; many at once, ids of who comes by a job are read, and who is deleted is looked up."""
         requests = super().requests_for(operation, rows, in_audience=in_audience, leaving=leaving)
+        if operation is Operation.ADD and rows >= self.job_from and self.settings.job_ids:
+            return requests + -(-rows // LARGEST_PAGE)
         looks_up = operation is Operation.REMOVE and leaving is Leaving.DELETE
         return requests + -(-rows // FOUND_AT_ONCE) if looks_up else requests
 
@@ -270,4 +272,4 @@ class Klaviyo(Destination[KlaviyoSettings]):
 
     @cached_property
     def _imports(self) -> Imports:
-        return Imports(self._api)
+        return Imports(self._api, reads_ids=self.settings.job_ids)

@@ -10,7 +10,7 @@ import base64
 import zlib
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import orjson
@@ -28,6 +28,7 @@ from millstream.destinations.klaviyo.addresses import OPTED_OUT
 from millstream.destinations.klaviyo.answers import faults_of, item_of, items_of, refusal
 from millstream.destinations.klaviyo.api import IMPORT_ERRORS, IMPORT_MANY, IMPORT_STATUS, IMPORTED, Api
 from millstream.destinations.klaviyo.profiles import IDENTIFIERS
+from millstream.destinations.modes import Status
 from millstream.state.errors import NotFoundError, RefusedError
 
 _ENDED = ("complete", "cancelled")
@@ -73,10 +74,12 @@ class Imports:
 
     Args:
         api: Calls endpoints.
+        reads_ids: Whether the ids of the profiles that a job wrote are read.
     """
 
-    def __init__(self, api: Api) -> None:
+    def __init__(self, api: Api, *, reads_ids: bool) -> None:
         self._api = api
+        self._reads_ids = reads_ids
         self._ended: dict[str, Mapping[str, Any]] = {}
 
     def submit(
@@ -129,8 +132,20 @@ class Imports:
         outcomes = dict(job.left_out)
         if job.id is not None:
             sent = [rows[place] for place in places]
-            outcomes |= dict(zip(places, self._of_ended(job.id, sent), strict=True))
+            told = self._of_ended(job.id, sent)
+            outcomes |= dict(zip(places, self._with_ids(job, sent, told), strict=True))
         return [outcomes[place] for place in range(len(rows))]
+
+    def _with_ids(self, job: JobId, rows: Sequence[DeliveryRow], outcomes: list[Outcome]) -> list[Outcome]:
+        """Outcomes with the ids of people whose id was not known."""
+        lacking = any(one.status is Status.ACCEPTED and not one.external_id for one in outcomes)
+        if job.id is None or not (self._reads_ids and lacking):
+            return outcomes
+        ids = self._imported(job.id, [job.match_key])
+        return [
+            replace(one, external_id=one.external_id or ids.get(row.key)) if one.status is Status.ACCEPTED else one
+            for row, one in zip(rows, outcomes, strict=True)
+        ]
 
     def _of_ended(self, job_id: str, rows: Sequence[DeliveryRow]) -> list[Outcome]:
         facts = self._ended.get(job_id) or self._status(job_id)
@@ -152,11 +167,16 @@ class Imports:
                 refused[place] = refusal(fault, rows[place].match_value)
         if stray is None and (failed is None or len(refused) >= failed):
             return [refused.get(place) or accepted(row.external_id) for place, row in enumerate(rows)]
-        there = set(self._imported(job_id))
+        there = self._imported(job_id, IDENTIFIERS)
+        there |= {profile_id: profile_id for profile_id in there.values()}
         absent = stray or {"code": "not_imported", "detail": "Klaviyo did not import the row, and gave no reason."}
         return [
             refused.get(place)
-            or (accepted(row.external_id) if there & {row.key, row.external_id} else refusal(absent, row.match_value))
+            or (
+                accepted(row.external_id)
+                if there.keys() & {row.key, row.external_id}
+                else refusal(absent, row.match_value)
+            )
             for place, row in enumerate(rows)
         ]
 
@@ -172,11 +192,13 @@ class Imports:
     def _errors(self, job_id: str) -> Iterator[Mapping[str, Any]]:
         return (found["attributes"] for found in self._api.pages(IMPORT_ERRORS, of=job_id))
 
-    def _imported(self, job_id: str) -> Iterator[str]:
-        """All names of the profiles that a job wrote."""
-        for found in self._api.pages(IMPORTED, of=job_id, params={"fields[profile]": ",".join(IDENTIFIERS)}):
-            names = [str(found["attributes"].get(name) or "") for name in IDENTIFIERS]
-            yield from (found["id"], *(name.lower() if "@" in name else name for name in names if name))
+    def _imported(self, job_id: str, identifiers: Sequence[str]) -> dict[str, str]:
+        """Ids of the profiles that a job wrote, by the values of these identifiers."""
+        ids: dict[str, str] = {}
+        for found in self._api.pages(IMPORTED, of=job_id, params={"fields[profile]": ",".join(identifiers)}):
+            names = [str(found["attributes"].get(name) or "") for name in identifiers]
+            ids |= {name.lower() if "@" in name else name: str(found["id"]) for name in names if name}
+        return ids
 
 
 def _body(profiles: Sequence[Mapping[str, object]], list_id: str | None) -> dict[str, object]:

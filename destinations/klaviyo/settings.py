@@ -23,6 +23,12 @@ class KlaviyoSettings(TokenOrOAuthSettings, DestinationSettings):
         description="Revision of the API that is spoken; Klaviyo ends each two years after it came out.",
     )
 
+    job_ids: bool = Field(
+        default=True,
+        description="Read the profile ids of people who come by a job, a request for 100. Whoever changes their "
+        "address at Klaviyo is found by it when they are to leave.",
+    )
+
     def credential(self, vendors_token_url: str) -> AuthBase:
         """The private key in Klaviyo's own scheme, or access tokens of the app, which signs in by HTTP Basic."""
         if self.access_token is not None:

@@ -96,6 +96,10 @@ class MetaCustomAudiences(Destination[MetaCustomAudiencesSettings]):
         """All keys by which somebody is found."""
         return self._members.names(match_value, external_id, match_key)
 
+    def stays_as(self, match_value: str, external_id: str | None, *, match_key: str) -> Collection[str]:
+        """All keys that the person was put in with last."""
+        return self._members.current_names(match_value, external_id, match_key)
+
     def replace_members(
         self, audience_id: str, batches: Iterable[Sequence[DeliveryRow]], *, match_key: str, label: str
     ) -> list[Outcome]:

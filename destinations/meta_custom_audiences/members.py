@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from millstream.destinations.contract import DeliveryRow, Outcome, rejected
-from millstream.destinations.kept_identifiers import Identifier, identifiers_in, kept, name_of
+from millstream.destinations.kept_identifiers import Identifier, current_in, identifiers_in, kept, name_of
 from millstream.destinations.meta_custom_audiences.keys import Key
 from millstream.destinations.rows import match_of, text_value
 
@@ -70,6 +70,11 @@ class Members:
     def names(self, match_value: str, external_id: str | None, match_key: str) -> list[str]:
         """Everything by which somebody is found without any other key."""
         known = self._known(match_value, external_id, match_key)
+        return [name_of(one) for one in known if one[0] in self._lasting]
+
+    def current_names(self, match_value: str, external_id: str | None, match_key: str) -> list[str]:
+        """The same of what the person was put in with last."""
+        known = self._known(match_value, None, match_key) + current_in(external_id)
         return [name_of(one) for one in known if one[0] in self._lasting]
 
     def leaving(self, row: DeliveryRow, match_key: str, staying: Collection[str] = ()) -> list[dict[str, str]]:

@@ -79,11 +79,15 @@ def read_plan(path: Path) -> SavedPlan:
     """What a plan's file says it is.
 
     Raises:
-        ConfigurationError: It is no such file.
+        ConfigurationError: There is no such file, or it is no plan.
     """
     try:
         metadata = pq.read_schema(path).metadata or {}
         return SavedPlan(**orjson.loads(metadata[_KEY]))
+    except FileNotFoundError as error:
+        raise ConfigurationError(
+            f"There is no file {path}.", where="--plan", remedy=f"write it first: `millstream plan SYNC --out {path}`."
+        ) from error
     except (OSError, pa.ArrowInvalid, KeyError, TypeError, orjson.JSONDecodeError) as error:
         raise ConfigurationError(
             f"{path} is no plan that `millstream plan --out` wrote.", where="--plan", remedy="make it anew."

@@ -7,7 +7,7 @@ that id, or the one who left by that hash, would take out somebody who is wanted
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -57,35 +57,38 @@ class Staying:
         """
         if self.sync.mode is SyncMode.REMOVE:
             return frozenset()  # nobody is put in by it
-        leaving = self._names(destination, self._planned(out=True))
+        match_key, leaving = self.sync.match_key, set[str]()
+        for match_value, external_id in self._planned(out=True):
+            leaving.update(destination.known_as(match_value, external_id, match_key=match_key))
         if not leaving:
             return frozenset()
         # Where the vendor gives ids, only those are read who share one with somebody who leaves.
         ids = None if destination.codes("known_as") else pa.array(sorted(leaving), pa.string())
+        anew: list[pa.Array] = []  # filled while those are read who were put in: what was kept of them before is void
         shared: set[str] = set()
-        for people in (self._planned(out=False, ids=ids), self._put_in(ids), self._acknowledged(ids)):
-            shared |= self._names(destination, people, among=leaving)
+        for people in (self._put_in(ids, anew), self._planned(out=False, ids=ids, but=anew), self._acknowledged(ids)):
+            for match_value, external_id in people:
+                shared.update(leaving.intersection(destination.stays_as(match_value, external_id, match_key=match_key)))
         return frozenset(shared)
 
-    def _names(
-        self, destination: AnyDestination, people: Iterator[_Known], *, among: set[str] | None = None
-    ) -> set[str]:
-        found: set[str] = set()
-        for match_value, external_id in people:
-            names = destination.known_as(match_value, external_id, match_key=self.sync.match_key)
-            found.update(names if among is None else among.intersection(names))
-        return found
-
-    def _planned(self, *, out: bool, ids: pa.Array | None = None) -> Iterator[_Known]:
-        """Rows of the plan that are taken out, or all others."""
+    def _planned(self, *, out: bool, ids: pa.Array | None = None, but: Sequence[pa.Array] = ()) -> Iterator[_Known]:
+        """Rows of the plan that are taken out, or all others; those aside whose numbers are in ``but``."""
+        aside = pa.chunked_array(list(but), pa.int32())
         with pq.ParquetFile(self.path) as plan:
-            for batch in plan.iter_batches(columns=["operation", "match_value", "external_id"]):
+            for batch in plan.iter_batches(columns=["number", "operation", "match_value", "external_id"]):
                 is_out = pc.equal(batch["operation"], Operation.REMOVE.value)
                 rows = batch.filter(is_out if out else pc.invert(is_out))
-                yield from _known(rows if ids is None else rows.filter(pc.is_in(rows["external_id"], ids)))
+                if ids is not None:
+                    rows = rows.filter(pc.is_in(rows["external_id"], ids))
+                elif but:
+                    rows = rows.filter(pc.invert(pc.is_in(rows["number"], aside)))
+                yield from _known(rows)
 
-    def _put_in(self, ids: pa.Array | None) -> Iterator[_Known]:
-        """Rows of the plan to which the vendor gave an id, and which it did not refuse after that."""
+    def _put_in(self, ids: pa.Array | None, anew: list[pa.Array]) -> Iterator[_Known]:
+        """Rows of the plan to which the vendor gave an id, and which it did not refuse after that.
+
+        Their numbers go into ``anew`` batch by batch, as they are read.
+        """
         planned = pq.read_table(self.path, columns=["number", "match_value"]).sort_by("number")
         refused: set[int] = set()
         for outcomes in self._outcomes():
@@ -96,8 +99,10 @@ class Staying:
             wanted = pc.is_valid(given) if ids is None else pc.is_in(given, ids)
             numbers = pa.array(outcomes.numbers, pa.int32()).filter(wanted)
             match_values = planned["match_value"].take(numbers).to_pylist()
-            put_in = zip(numbers.to_pylist(), match_values, given.filter(wanted).to_pylist(), strict=True)
-            yield from ((match_value, given_id) for row, match_value, given_id in put_in if row not in refused)
+            answers = zip(numbers.to_pylist(), match_values, given.filter(wanted).to_pylist(), strict=True)
+            put_in = [answer for answer in answers if answer[0] not in refused]
+            anew.append(pa.array([row for row, _, _ in put_in], pa.int32()))
+            yield from ((match_value, given_id) for _, match_value, given_id in put_in)
 
     def _outcomes(self) -> Iterator[Outcomes]:
         """Outcomes of those who are put in, the newest first."""
@@ -121,7 +126,11 @@ class Staying:
         return frozenset(gone for gone, coming in renamed if coming in unknown)
 
     def _renamed(self) -> list[tuple[int, int]]:
-        """Numbers of rows that are taken out by an id, each with one that puts the same person in without an id."""
+        """Numbers of rows that are taken out, each with one that puts the same person in without an id.
+
+        Where no id is known of who is taken out, the vendor looks for the old match value: until it has the new one, it
+        finds the one who comes.
+        """
         with self.store.rehearsal() as connection:
             planned = parquet_rows(connection, "planned", self.path)
             person, joins = "gone.profile_id", ""
@@ -133,17 +142,18 @@ class Staying:
                 f"""
                 SELECT gone.number, coming.number FROM {planned} AS gone {joins}
                 JOIN {planned} AS coming ON coming.profile_id = {person}
-                WHERE gone.operation = {out} AND gone.external_id IS NOT NULL
-                    AND coming.operation <> {out} AND coming.external_id IS NULL
+                WHERE gone.operation = {out} AND coming.operation <> {out} AND coming.external_id IS NULL
                 """
             ).fetchall()
         return [(int(gone), int(coming)) for gone, coming in rows]
 
     def _acknowledged(self, ids: pa.Array | None) -> Iterator[_Known]:
-        """People whom the vendor has, and whom the plan does not take out."""
+        """People whom the vendor has, and whom the plan does not take out, or says anything of where all are read."""
         with self.store.rehearsal() as connection:
             planned = parquet_rows(connection, "planned", self.path)
-            gone = f"SELECT {{}} FROM {planned} AS planned WHERE operation = {literal(Operation.REMOVE.value)}"
+            gone = f"SELECT {{}} FROM {planned} AS planned"
+            if ids is not None:
+                gone += f" WHERE operation = {literal(Operation.REMOVE.value)}"
             same = "" if ids is None else f"AND external_id IN ({gone.format('external_id')})"
             query = f"""
                 SELECT match_value, external_id FROM delivery.acknowledged

@@ -336,6 +336,9 @@ def test_nobody_is_taken_out_by_an_identifier_that_somebody_who_stays_has(vendor
     ana = add(google, row(1, "ana@box.example", phone=phone))[0]
     ben = add(google, row(2, "ben.ten@gmail.com", phone=phone))[0]
     google.staying = frozenset(google.known_as("ben.ten@gmail.com", ben.external_id, match_key="email"))
+    later = add(google, row(2, "ben.ten@gmail.com", ben.external_id, phone="+18005550199"))[0]
+    stays_as = google.stays_as("ben.ten@gmail.com", later.external_id, match_key="email")
+    assert stays_as == [f"email {sha('benten@gmail.com')}", f"phone {sha('+18005550199')}"], "not the number of before"
     leavers = [row(1, "ana@box.example", ana.external_id), row(3, "benten@gmail.com")]
     assert len(google.remove_members("5", leavers, match_key="email")) == 2
     (body,) = sent(vendor, REMOVE)

@@ -58,7 +58,7 @@ def klaviyo(sandbox: Sandbox) -> Klaviyo:
 @pytest.fixture
 def offline() -> Klaviyo:
     """Against no vendor but ``alone``."""
-    return Klaviyo(KlaviyoSettings(base_url=ROOT, access_token=SecretStr("pk_test")))
+    return Klaviyo(KlaviyoSettings(base_url=ROOT, access_token=SecretStr("pk_test"), job_ids=False))
 
 
 def row(number: int, email: str, external_id: str | None = None, **fields: FieldValue) -> DeliveryRow:
@@ -244,8 +244,8 @@ def test_after_a_job_only_what_is_there_is_emptied(klaviyo: Klaviyo) -> None:
     calls = klaviyo.calls
     rows = [row(n, email, Tier="gold", first_name=None, location__city=None) for n, email in enumerate(emails)]
     assert {outcome.status for outcome in import_(klaviyo, rows)} == {Status.ACCEPTED}
-    # The job and one look at it, three look-ups for 120 people, and two who had something.
-    assert klaviyo.calls - calls == 2 + 3 + 2
+    # The job and one look at it, two pages of ids, three look-ups for 120 people, and two who had something.
+    assert klaviyo.calls - calls == 2 + 2 + 3 + 2
 
 
 @pytest.mark.parametrize(
@@ -338,7 +338,8 @@ def test_a_throttle_that_says_how_long_is_waited_for(offline: Klaviyo, alone: re
 # Jobs
 
 
-def test_a_job_is_two_requests_for_fields_and_membership(klaviyo: Klaviyo) -> None:
+def test_a_job_is_two_requests_for_fields_and_membership(sandbox: Sandbox) -> None:
+    klaviyo = connect(sandbox, job_ids="false")
     audience = klaviyo.ensure_audience("Two requests")
     calls = klaviyo.calls
     rows = [row(number, f"job-{number}@box.example", first_name="Ana", LTV=number) for number in range(2_000)]
@@ -347,7 +348,37 @@ def test_a_job_is_two_requests_for_fields_and_membership(klaviyo: Klaviyo) -> No
     assert len(list(klaviyo.read_back(audience))) == 2_000
 
 
-def test_malformed_rows_are_left_out_before_they_spoil_the_job(klaviyo: Klaviyo) -> None:
+def test_who_came_by_a_job_and_has_another_address_there_leaves_by_the_profile_id(
+    klaviyo: Klaviyo, sandbox: Sandbox
+) -> None:
+    audience = klaviyo.ensure_audience("By id")
+    calls = klaviyo.calls
+    rows = [row(number, f"Came-{number}@box.example") for number in range(250)]
+    outcomes = import_(klaviyo, rows, audience=audience)
+    assert klaviyo.calls - calls == klaviyo.requests_for(Operation.ADD, 250, in_audience=True) == 5
+    assert len({outcome.external_id for outcome in outcomes} - {None}) == 250
+    moved = {"data": {"type": "profile", "id": outcomes[7].external_id, "attributes": {"email": "new@box.example"}}}
+    headers = {"Authorization": "Klaviyo-API-Key pk_sandbox_klaviyo", "revision": "2026-07-15"}
+    path = f"{sandbox.url}/klaviyo/api/profiles/{outcomes[7].external_id}"
+    requests.patch(path, json=moved, headers=headers, timeout=10).raise_for_status()
+    leaver = row(7, "Came-7@box.example", outcomes[7].external_id)
+    klaviyo.remove_members(audience, [leaver], match_key="email")
+    there = set(klaviyo.read_back(audience))
+    assert len(there) == 249
+    assert not {"new@box.example", "came-7@box.example"} & there
+
+
+def test_ids_are_read_only_where_some_are_not_known(klaviyo: Klaviyo) -> None:
+    first = import_(klaviyo, [row(1, "once@box.example"), row(2, "bad@@example")])
+    assert first[0].external_id
+    assert first[1].external_id is None
+    calls = klaviyo.calls
+    again = import_(klaviyo, [row(1, "once@box.example", first[0].external_id, first_name="Ana")])
+    assert (again[0].external_id, klaviyo.calls - calls) == (first[0].external_id, 2)
+
+
+def test_malformed_rows_are_left_out_before_they_spoil_the_job(sandbox: Sandbox) -> None:
+    klaviyo = connect(sandbox, job_ids="false")
     calls = klaviyo.calls
     rows = [
         row(1, "good-1@box.example"),

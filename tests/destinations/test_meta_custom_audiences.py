@@ -326,6 +326,8 @@ def test_nobody_is_taken_out_by_a_key_that_somebody_who_stays_has(alone: respons
     ben = add(meta, "5", row(2, "ben@box.example", phone=shared))[0]
     meta.staying = frozenset(meta.known_as("ben@box.example", ben.external_id, match_key="email"))
     assert meta.staying == {f"EMAIL {sha('ben@box.example')}", f"PHONE {sha(shared[1:])}"}
+    stays_as = meta.stays_as("ana@box.example", later.external_id, match_key="email")
+    assert stays_as == [f"EMAIL {sha('ana@box.example')}", f"PHONE {sha(own[1:])}"], "not the number of before"
     meta.remove_members("5", [row(1, "ana@box.example", later.external_id)], match_key="email")
     assert came[-1]["payload"] == {
         "schema": ["EMAIL", "PHONE", "FN"],

@@ -129,3 +129,5 @@ def test_another_file_is_no_plan(tmp_path: Path) -> None:
     path.write_text("Buy milk.")
     with pytest.raises(ConfigurationError, match=r"notes.txt is no plan"):
         read_plan(path)
+    with pytest.raises(ConfigurationError, match=r"There is no file .*lost.plan.*plan SYNC --out .*lost.plan"):
+        read_plan(tmp_path / "lost.plan")

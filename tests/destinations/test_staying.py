@@ -8,6 +8,7 @@ from typing import ClassVar
 import pytest
 
 from millstream.destinations.contract import DeliveryRow, Outcome, accepted, rejected
+from millstream.destinations.kept_identifiers import current_in, identifiers_in, kept
 from millstream.destinations.modes import Leaving
 from millstream.state.errors import UnavailableError
 from millstream.state.http import RateLimit
@@ -82,6 +83,21 @@ class Hashes(MemoryDestination):
         return [match_value, *([external_id.strip("[]")] if external_id else [])]
 
 
+class Keeping(Hashes):
+    """Keeps the names that people had before, too."""
+
+    def add_members(self, audience_id: str, rows: Sequence[DeliveryRow], *, match_key: str) -> list[Outcome]:
+        names = {row.match_value: str(row.fields["NAME"]) for row in rows}
+        self.memory.step(lambda: self.memory.members.update({*names, *names.values()}))
+        return [accepted(kept([("NAME", names[row.match_value])], row.external_id, lasting=["NAME"])) for row in rows]
+
+    def known_as(self, match_value: str, external_id: str | None, *, match_key: str) -> Collection[str]:
+        return [match_value, *(name for _, name in identifiers_in(external_id))]
+
+    def stays_as(self, match_value: str, external_id: str | None, *, match_key: str) -> Collection[str]:
+        return [match_value, *(name for _, name in current_in(external_id))]
+
+
 @pytest.mark.parametrize("connector", [Ids, IdsSideBySide])
 def test_who_has_a_new_address_and_the_same_id_stays(a_bench: MakeBench, connector: type[Ids]) -> None:
     with a_bench() as bench:
@@ -137,6 +153,38 @@ def test_a_name_that_somebody_who_stays_has_is_not_taken_out(a_bench: MakeBench)
         assert bench.memory.members == set()
 
 
+def test_nobody_is_kept_in_by_a_name_that_somebody_who_stays_had_once(a_bench: MakeBench) -> None:
+    with a_bench() as bench:
+        bench.connector = Keeping
+        bench.want({ANA: "Kim"})
+        bench.run()
+        bench.want({ANA: "Kay", BEN: "Kim", CY: "Kay"})
+        bench.run()
+        bench.want({ANA: "Kay"})
+        bench.run()
+        assert bench.memory.members == {ANA, "Kay"}
+
+
+def test_nobody_is_kept_in_by_a_name_that_somebody_who_stays_loses_in_the_same_run(a_bench: MakeBench) -> None:
+    with a_bench() as bench:
+        bench.connector = Keeping
+        bench.want({ANA: "Kim", BEN: "Kim", CY: "Lee"})
+        bench.run()
+        bench.want({ANA: "Kay"})
+        bench.run()
+        assert bench.memory.members == {ANA, "Kay"}
+        assert bench.planned().operations == 0
+
+
+def test_of_what_an_older_version_kept_the_first_of_each_kind_is_what_somebody_has() -> None:
+    old = '[["PHONE","1"],["FN","Ana"],["PHONE","2"]]'
+    assert identifiers_in(old) == [("PHONE", "1"), ("FN", "Ana"), ("PHONE", "2")]
+    assert current_in(old) == [("PHONE", "1"), ("FN", "Ana")]
+    anew = kept([("FN", "Ana")], old, lasting=["PHONE"])
+    assert current_in(anew) == [("FN", "Ana")]
+    assert identifiers_in(anew) == [("FN", "Ana"), ("PHONE", "1"), ("PHONE", "2")]
+
+
 def test_nobody_is_taken_out_before_all_are_in_who_come_without_a_job(a_bench: MakeBench) -> None:
     with a_bench() as bench:
         bench.connector = IdsSideBySide
@@ -187,6 +235,24 @@ def test_nobody_is_archived_whose_new_address_waits_for_a_job(a_bench: MakeBench
         assert bench.run().status == "completed"
         assert bench.memory.archived == set()
         assert bench.ask("SELECT match_value FROM delivery.acknowledged ORDER BY 1") == [(ANNA,), (BEN,)]
+
+
+def test_nobody_is_archived_by_the_old_address_while_the_new_one_waits_for_a_job(a_bench: MakeBench) -> None:
+    """Where no ids are known, the vendor finds the person by the old address until the job has given the new one."""
+
+    class WithoutIds(MemoryWithJobs):
+        job_from = 2
+
+    with a_bench(on_leave=Leaving.ARCHIVE) as bench:
+        bench.connector = WithoutIds
+        bench.want({ANA: "Ana", CY: "Cy"})
+        bench.run()
+        bench.execute("UPDATE delivery.acknowledged SET external_id = NULL")
+        rename(bench)
+        assert bench.run().codes == {"put_off": 1}
+        assert bench.memory.archived == {CY}
+        bench.run()
+        assert bench.memory.archived == {ANA, CY}, "the vendor knows by now whether that is anybody"
 
 
 def test_nobody_is_archived_whose_new_address_got_no_answer(
