@@ -19,12 +19,17 @@ if TYPE_CHECKING:
 def name_parts(connection: Connection, run_id: str) -> None:
     """Give each part an id: ``resolve_names (label, profile_id)``, ``resolve_after (record_id, profile_id)``.
 
-    On the way: ``resolve_overlap``, ``resolve_heirs``, ``resolve_revived`` and ``resolve_new``.
+    On the way: ``resolve_overlap``, ``resolve_heirs``, ``resolve_revived`` and ``resolve_new``. New ids are proposed
+    first, so that one look into the history tells both which id is the oldest and which is taken.
     """
     _count_overlap(connection)
+    _find_rivals(connection)
+    _propose_new_ids(connection, run_id, _NAMELESS)
+    _look_up_births(connection, "SELECT profile_id FROM resolve_rivals UNION ALL SELECT profile_id FROM resolve_new")
     _choose_survivors(connection)
     _give_back(connection)
-    _make_new_ids(connection, run_id, _NAMELESS)
+    connection.execute("DELETE FROM resolve_new WHERE label IN (SELECT label FROM resolve_revived)")
+    _replace_taken_ids(connection, run_id)
     connection.execute(
         """
         CREATE OR REPLACE TEMP TABLE resolve_names AS
@@ -46,7 +51,9 @@ def name_parts(connection: Connection, run_id: str) -> None:
 
 def name_first_parts(connection: Connection, run_id: str) -> None:
     """Give each part a new id where nobody in scope was a member before: ``resolve_new``."""
-    _make_new_ids(connection, run_id, _ALL)
+    _propose_new_ids(connection, run_id, _ALL)
+    _look_up_births(connection, "SELECT profile_id FROM resolve_new")
+    _replace_taken_ids(connection, run_id)
 
 
 def _count_overlap(connection: Connection) -> None:
@@ -101,11 +108,8 @@ def _collect_taken_apart(connection: Connection) -> None:
     )
 
 
-def _choose_survivors(connection: Connection) -> None:
-    """``resolve_heirs (label, profile_id, rank)``: rank 1 is the id that survives.
-
-    The age of an id is looked up only where two meet.
-    """
+def _find_rivals(connection: Connection) -> None:
+    """``resolve_rivals (profile_id)``: old ids that meet in one part; only of these does the age matter."""
     connection.execute(
         """
         CREATE OR REPLACE TEMP TABLE resolve_rivals AS
@@ -114,18 +118,33 @@ def _choose_survivors(connection: Connection) -> None:
           AND label IN (SELECT label FROM resolve_overlap WHERE rank = 1 GROUP BY label HAVING count(*) > 1)
         """
     )
-    # IS NOT NULL: see ``link_touched_values`` in blocking.py.
+
+
+def _look_up_births(connection: Connection, asked: str) -> None:
+    """``resolve_births (profile_id, created_at)``: of the ids asked about, those that were ever made, and when."""
+    connection.execute("CREATE OR REPLACE TEMP TABLE resolve_births (profile_id TEXT, created_at TIMESTAMPTZ)")
+    if is_empty(connection, "customers.profile_history"):
+        return
+    # IS NOT NULL: see ``touched.py``.
+    connection.execute(
+        f"""
+        INSERT INTO resolve_births
+        SELECT profile_id, min(changed_at) FROM customers.profile_history
+        WHERE change = 'new' AND profile_id IN (SELECT profile_id FROM ({asked}) AS asked WHERE profile_id IS NOT NULL)
+        GROUP BY profile_id
+        """
+    )
+
+
+def _choose_survivors(connection: Connection) -> None:
+    """``resolve_heirs (label, profile_id, rank)``: rank 1 is the id that survives."""
     connection.execute(
         """
         CREATE OR REPLACE TEMP TABLE resolve_heirs AS
-        WITH ages AS (SELECT profile_id, min(changed_at) AS created_at FROM customers.profile_history
-                      WHERE change = 'new'
-                        AND profile_id IN (SELECT profile_id FROM resolve_rivals WHERE profile_id IS NOT NULL)
-                      GROUP BY profile_id)
         SELECT heir.label, heir.profile_id,
                row_number() OVER (PARTITION BY heir.label
-                                  ORDER BY ages.created_at, heir.members DESC, heir.profile_id) AS rank
-        FROM resolve_overlap AS heir LEFT JOIN ages ON ages.profile_id = heir.profile_id
+                                  ORDER BY birth.created_at, heir.members DESC, heir.profile_id) AS rank
+        FROM resolve_overlap AS heir LEFT JOIN resolve_births AS birth ON birth.profile_id = heir.profile_id
         WHERE heir.rank = 1
         """
     )
@@ -182,8 +201,7 @@ SELECT label, alias_id FROM claims WHERE claim = 1
 
 
 _NAMELESS = """
-resolve_parts AS part
-WHERE label NOT IN (SELECT label FROM resolve_heirs) AND label NOT IN (SELECT label FROM resolve_revived)
+resolve_parts AS part WHERE label NOT IN (SELECT label FROM resolve_overlap WHERE rank = 1)
 """
 _ALL = """
 (SELECT coalesce(component.label, node.node) AS label, node.record_id
@@ -191,11 +209,10 @@ _ALL = """
 """
 
 
-def _make_new_ids(connection: Connection, run_id: str, nameless: str) -> None:
-    """``resolve_new (label, hashed, profile_id)``: ids for parts that no other id goes with.
+def _propose_new_ids(connection: Connection, run_id: str, nameless: str) -> None:
+    """``resolve_new (label, hashed, profile_id)``: ids for parts that no old id goes with.
 
-    An id is made from the run and one of the part's records, whichever order they came in. Should it be taken (a run
-    repeated under the same run_id can meet the same record again), it is made anew with a number behind.
+    An id is made from the run and one of the part's records, whichever order they came in.
     """
     connection.execute(
         f"""
@@ -205,6 +222,13 @@ def _make_new_ids(connection: Connection, run_id: str, nameless: str) -> None:
         """,
         [run_id],
     )
+
+
+def _replace_taken_ids(connection: Connection, run_id: str) -> None:
+    """Make ids of ``resolve_new`` anew, with a number behind, as long as any was used before or is there twice.
+
+    A run repeated under the same run_id can meet the same record again.
+    """
     attempt = 0
     while _mark_taken_ids(connection):
         attempt += 1
@@ -215,23 +239,17 @@ def _make_new_ids(connection: Connection, run_id: str, nameless: str) -> None:
             """,
             [run_id, str(attempt)],
         )
+        _look_up_births(connection, "SELECT profile_id FROM resolve_new")
 
 
 def _mark_taken_ids(connection: Connection) -> bool:
-    """``resolve_taken (label)``: the new parts whose id was used before or twice; whether there are any."""
+    """``resolve_taken (label)``: the new parts whose id was made before or twice; whether there are any."""
     connection.execute(
         """
         CREATE OR REPLACE TEMP TABLE resolve_taken AS
         SELECT max(label) AS label FROM resolve_new GROUP BY profile_id HAVING count(*) > 1
+        UNION
+        SELECT new.label FROM resolve_new AS new JOIN resolve_births AS birth ON birth.profile_id = new.profile_id
         """
     )
-    if not is_empty(connection, "customers.profile_history"):
-        connection.execute(
-            """
-            INSERT INTO resolve_taken
-            SELECT new.label FROM resolve_new AS new
-            JOIN customers.profile_history AS history ON history.profile_id = new.profile_id
-            WHERE history.change = 'new'
-            """
-        )
     return not is_empty(connection, "resolve_taken")

@@ -14,38 +14,8 @@ if TYPE_CHECKING:
     from millstream.state.store import Connection
 
 
-def collect_touched_values(connection: Connection, *, growing: bool) -> None:
-    """``resolve_touched_values (kind, value)``: those of changed records, those once shared, and all blocked by now.
-
-    Also ``resolve_borne_now (record_id, kind, value)``: what the changed records bear. A value that is on no changed
-    record and was not blocked cannot have become blocked: it may only have lost records.
-
-    Args:
-        connection: The open store.
-        growing: Whether no record was changed or lost that was there before. Then what stood on too many records
-            still does, and its bearers, who are many, need no look.
-    """
-    connection.execute(
-        """
-        CREATE OR REPLACE TEMP TABLE resolve_borne_now AS
-        SELECT record_id, kind, value FROM resolve_joining
-        WHERE record_id IN (SELECT record_id FROM resolve_rejoin WHERE record_id IS NOT NULL)
-        """
-    )
-    connection.execute(
-        f"""
-        CREATE OR REPLACE TEMP TABLE resolve_touched_values AS
-        (SELECT kind, value FROM resolve_borne_now
-         UNION
-         SELECT kind, value FROM customers.shared_bearers WHERE record_id IN (SELECT record_id FROM resolve_rejoin)
-         UNION
-         SELECT kind, value FROM customers.blocked_values)
-        {f"EXCEPT SELECT kind, value FROM customers.blocked_values WHERE {_HOT}" if growing else ""}
-        """
-    )
-
-
-_HOT = "reason <> 'pattern'"
+HOT = "reason <> 'pattern'"
+"""That a value is blocked because it stands on too many records; SQL."""
 
 
 def add_hot_values(connection: Connection) -> None:
@@ -54,54 +24,12 @@ def add_hot_values(connection: Connection) -> None:
         f"""
         INSERT INTO resolve_blocked
         SELECT hot.kind, hot.value, hot.records + count(DISTINCT new.record_id), hot.reason
-        FROM (SELECT * FROM customers.blocked_values WHERE {_HOT}) AS hot
+        FROM (SELECT * FROM customers.blocked_values WHERE {HOT}) AS hot
         LEFT JOIN (SELECT borne.record_id, borne.kind, borne.value
                    FROM resolve_borne_now AS borne
                    JOIN resolve_changed AS changed ON changed.record_id = borne.record_id AND NOT changed.gone) AS new
           ON new.kind = hot.kind AND new.value = hot.value
         GROUP BY hot.kind, hot.value, hot.records, hot.reason
-        """
-    )
-
-
-def link_touched_values(connection: Connection) -> None:
-    """``resolve_value_links (record_id, kind, value)``: all living records that bear a touched value.
-
-    Also ``resolve_known (record_id, profile_id)``: whose they are, and who else may be looked at. Whoever lives is a
-    member or has changed since; so nobody has to be looked up among all records.
-    """
-    # Of what is looked for in a whole table DuckDB makes a Bloom filter if there is one column of it, itself filtered.
-    connection.execute(
-        """
-        CREATE OR REPLACE TEMP TABLE resolve_bearing AS
-        SELECT record_id, kind, value FROM resolve_joining
-        WHERE value IN (SELECT value FROM resolve_touched_values WHERE value IS NOT NULL)
-        """
-    )
-    connection.execute(
-        """
-        CREATE OR REPLACE TEMP TABLE resolve_known AS
-        SELECT record_id, profile_id FROM customers.members
-        WHERE record_id IN (SELECT record_id
-                            FROM (SELECT record_id FROM resolve_bearing
-                                  UNION
-                                  SELECT record_id FROM resolve_rejoin
-                                  UNION
-                                  SELECT record_id FROM customers.contested) AS concerned
-                            WHERE record_id IS NOT NULL)
-        """
-    )
-    connection.execute(
-        """
-        CREATE OR REPLACE TEMP TABLE resolve_value_links AS
-        SELECT bearing.record_id, bearing.kind, bearing.value
-        FROM resolve_bearing AS bearing
-        JOIN resolve_touched_values AS touched ON touched.kind = bearing.kind AND touched.value = bearing.value
-        JOIN (
-            (SELECT record_id FROM resolve_known UNION SELECT record_id FROM resolve_changed)
-            EXCEPT
-            SELECT record_id FROM resolve_changed WHERE gone
-        ) AS living ON living.record_id = bearing.record_id
         """
     )
 
@@ -146,7 +74,8 @@ def find_blocked_values(connection: Connection, rules: IdentityRules, links: str
         f"""
         CREATE OR REPLACE TEMP TABLE resolve_blocked AS
         SELECT hot.kind, hot.value, count(DISTINCT link.{holder}) AS records,
-               'more than ' || CAST(max(hot.max_records) AS TEXT) || ' records' AS reason
+               'more than ' || CAST(max(hot.max_records) AS TEXT)
+               || CASE max(hot.max_records) WHEN 1 THEN ' record' ELSE ' records' END AS reason
         FROM {links} AS link JOIN resolve_hot AS hot ON hot.value_id = link.value_id
         GROUP BY hot.kind, hot.value
         HAVING count(DISTINCT link.{holder}) > max(hot.max_records)
@@ -203,22 +132,6 @@ def compare_blocked_values(connection: Connection) -> None:
         FROM resolve_blocked AS now
         FULL JOIN customers.blocked_values AS before ON before.kind = now.kind AND before.value = now.value
         WHERE now.kind IS NULL OR before.kind IS NULL
-        """
-    )
-
-
-def collect_touched_records(connection: Connection) -> None:
-    """``resolve_touched (record_id)``: changed records, and those with a touched value unless it was and is blocked."""
-    connection.execute(
-        """
-        CREATE OR REPLACE TEMP TABLE resolve_touched AS
-        SELECT link.record_id
-        FROM resolve_value_links AS link
-        LEFT JOIN resolve_blocked AS blocked ON blocked.kind = link.kind AND blocked.value = link.value
-        LEFT JOIN resolve_turned AS turned ON turned.kind = link.kind AND turned.value = link.value
-        WHERE blocked.kind IS NULL OR turned.kind IS NOT NULL
-        UNION
-        SELECT record_id FROM resolve_rejoin
         """
     )
 

@@ -48,26 +48,50 @@ def write_merges(connection: Connection, run_id: str, now: datetime) -> None:
             JOIN resolve_parts AS part ON part.label = merged.label
             JOIN resolve_before AS before ON before.record_id = part.record_id AND before.profile_id = merged.loser
         ),
+        mine AS (
+            SELECT DISTINCT losing.survivor, losing.loser, losing.label, bond.joint, bond.value_id
+            FROM losing JOIN resolve_bonds AS bond ON bond.node = losing.node
+        ),
         joins AS (
-            SELECT losing.survivor, losing.loser, known.kind, known.value,
+            SELECT mine.survivor, mine.loser, known.kind, known.value,
                    row_number() OVER (
-                       PARTITION BY losing.loser
-                       ORDER BY CASE WHEN old.profile_id = losing.survivor THEN 0 ELSE 1 END,
+                       PARTITION BY mine.loser
+                       ORDER BY CASE WHEN old.profile_id = mine.survivor THEN 0 ELSE 1 END,
                                 rule.priority, known.kind, known.value) AS rank
-            FROM losing
-            JOIN resolve_bonds AS mine ON mine.node = losing.node
+            FROM mine
             JOIN resolve_bonds AS theirs ON theirs.joint = mine.joint
-            JOIN resolve_parts AS part ON part.node = theirs.node AND part.label = losing.label
+            JOIN resolve_parts AS part ON part.node = theirs.node AND part.label = mine.label
             LEFT JOIN resolve_before AS old ON old.record_id = part.record_id
             JOIN resolve_values AS known ON known.value_id = mine.value_id
             JOIN resolve_kinds AS rule ON rule.kind = known.kind
-            WHERE old.profile_id IS NULL OR old.profile_id <> losing.loser
+            WHERE old.profile_id IS NULL OR old.profile_id <> mine.loser
         )
         SELECT ?, ?, 'merge', survivor, loser, kind, value,
                CASE kind WHEN '{MERGE}' THEN 'merged by hand' WHEN '{LINKAGE}' THEN 'linkage' END
         FROM joins WHERE rank = 1
         """,
         [now, run_id],
+    )
+
+
+def blame_deletion(
+    connection: Connection, run_id: str, reason: str, *, kind: str | None = None, value: str | None = None
+) -> None:
+    """Say of what a run took apart or removed that it was a deletion by hand, not one at a source.
+
+    Args:
+        connection: The open store.
+        run_id: The run that only obeyed the deletion.
+        reason: What was deleted, for those who will ask.
+        kind: Kind of the identifier that was.
+        value: Its value.
+    """
+    connection.execute(
+        """
+        UPDATE customers.profile_history SET reason = ?, kind = ?, value = ?
+        WHERE run_id = ? AND (change = 'removed' OR reason IN ('record deleted', 'record changed'))
+        """,
+        [reason, kind, value, run_id],
     )
 
 

@@ -6,7 +6,7 @@ the same result as one that looks at everything: what the store holds decides, n
 
 The steps, each with temporary tables named ``resolve_…`` that its docstring explains:
 
-    scope.py       which records to look at
+    scope.py       which records to look at, with touched.py
     joining.py     what may join them: identifiers, decisions by hand, probable links
     blocking.py    which values join nothing
     shared.py      which values several people share, and whom each joins
@@ -34,6 +34,7 @@ from millstream.state.identity import (
     limits,
     scope,
     shared,
+    touched,
 )
 from millstream.state.identity.joining import is_empty
 from millstream.state.identity.tables import create_identity_tables
@@ -142,14 +143,14 @@ def _take_all(connection: Connection, rules: IdentityRules) -> None:
 
 def _take_touched(connection: Connection, rules: IdentityRules) -> None:
     growing = is_empty(connection, "resolve_knew")
-    blocking.collect_touched_values(connection, growing=growing)
-    blocking.link_touched_values(connection)
+    touched.collect_touched_values(connection, growing=growing)
+    touched.link_touched_values(connection)
     blocking.collect_values(connection, "resolve_value_links")
     blocking.find_blocked_values(connection, rules, blocking.VALUE_BEARERS, "record_id")
     if growing:
         blocking.add_hot_values(connection)
     blocking.compare_blocked_values(connection)
-    blocking.collect_touched_records(connection)
+    touched.collect_touched_records(connection)
     scope.take_touched_records(connection)
     blocking.collect_values(connection, "resolve_held")
     graph.link_nodes(connection, rules)

@@ -64,7 +64,8 @@ def sum_up_records(connection: Connection, seen: SeenState | None) -> RecordSums
         SELECT newest, coalesce(bit_xor(CASE WHEN modelled_at = newest THEN hashed END), 0),
                coalesce(bit_xor(CASE WHEN NOT deleted THEN hashed END), 0),
                coalesce(bit_xor(CASE WHEN modelled_at = CAST(? AS TIMESTAMPTZ) THEN hashed END), 0)
-        FROM (SELECT modelled_at, deleted, {HASHED} AS hashed FROM customers.records) AS record
+        FROM (SELECT modelled_at, deleted, bit_xor({HASHED}) AS hashed
+              FROM customers.records GROUP BY modelled_at, deleted) AS record
         CROSS JOIN (SELECT max(modelled_at) AS newest FROM customers.records) AS latest
         GROUP BY newest
         """,
@@ -174,7 +175,7 @@ def take_all_records(connection: Connection) -> None:
 def take_touched_records(connection: Connection) -> None:
     """The scope of an incremental run.
 
-    Reads ``resolve_rejoin``, ``resolve_known`` and ``resolve_touched`` (see ``blocking.py``). Writes
+    Reads ``resolve_rejoin``, ``resolve_known`` and ``resolve_touched`` (see ``touched.py``). Writes
 
     - ``resolve_before (record_id, profile_id)``: the members of affected profiles;
     - ``resolve_nodes (node, record_id)``: those of them that still live, and the new records, numbered in the order of
@@ -182,7 +183,7 @@ def take_touched_records(connection: Connection) -> None:
     - ``resolve_held (record_id, kind, value)``: what may join them.
     """
     _take_contested_components(connection)
-    # IS NOT NULL: see ``link_touched_values`` in blocking.py.
+    # IS NOT NULL: see ``touched.py``.
     connection.execute(
         """
         CREATE OR REPLACE TEMP TABLE resolve_before AS

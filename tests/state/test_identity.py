@@ -94,6 +94,19 @@ def test_the_older_id_survives_a_merge_and_the_other_becomes_an_alias(customers:
     ) == [(survivor, loser, "email", ANA_WORK[1])]
 
 
+def test_a_merge_is_told_by_what_joins_the_two_not_by_what_one_of_them_had_anyway(customers: Customers) -> None:
+    customers.record("crm.contacts:1", ("card", "old"))
+    customers.resolve()
+    customers.record("shop.orders:1", ("user_id", "7"), ("card", "young"))
+    customers.record("shop.orders:2", ("user_id", "7"))
+    customers.resolve()
+    customers.record("web.visits:1", ("card", "old"), ("card", "young"))
+    assert customers.resolve().merged == 1
+    assert customers.rows("SELECT kind, value FROM customers.profile_history WHERE change = 'merge'") == [
+        ("card", "young")
+    ]
+
+
 def test_aliases_of_aliases_name_the_living_profile(customers: Customers) -> None:
     ids = []
     for number in range(3):
