@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from millstream.flows.artifacts.writing import artifact_key, put_link, put_page, put_table
+from millstream.flows.showing.amounts import counted, people_counted
 from millstream.flows.showing.audiences import audience_rows, preview_rows, sync_preview_rows
 from millstream.flows.showing.figures import figure_rows, funnel_rows, journey_rows, lift_rows, retention_rows
 from millstream.flows.showing.people import freshness_rows, people_rows, rehearsal_tables
@@ -33,16 +34,17 @@ def publish_pull(project: str, report: IngestReport) -> None:
     """A table of the rows of each stream."""
     put_table(
         artifact_key(project, "ingest", report.source),
-        f"**{report.source}**: {report.rows:,} rows pulled in {report.seconds:.1f} s",
+        f"**{report.source}**: {counted(report.rows, 'row')} pulled in {report.seconds:.1f} s",
         pull_rows(report),
     )
 
 
 def publish_people(project: str, report: ResolveReport) -> None:
     """A table of one row: records in, profiles out."""
+    belong = "belongs" if report.records == 1 else "belong"
     put_table(
         artifact_key(project, "people"),
-        f"**{report.records:,} records** belong to **{report.profiles:,} people**",
+        f"**{counted(report.records, 'record')}** {belong} to **{people_counted(report.profiles)}**",
         people_rows(report),
     )
     if fresh := freshness_rows(report):
@@ -64,7 +66,7 @@ def publish_rehearsal(project: str, rehearsal: Rehearsal) -> None:
 def publish_traits(project: str, report: DescribeReport, cards: Mapping[str, ModelCard]) -> None:
     """A table of the sets of traits, and a page with what stands behind the predicted ones."""
     failed = f"; {len(report.failed)} sets failed" if report.failed else ""
-    what = f"**{report.traits:,} traits** of {report.profiles:,} people{failed}"
+    what = f"**{counted(report.traits, 'trait')}** of {people_counted(report.profiles)}{failed}"
     put_table(artifact_key(project, "traits"), what, trait_rows(report))
     if cards:
         put_page(

@@ -176,6 +176,7 @@ def declare_commands() -> typer.Typer:
         "auditing",
         "receiving",
         "steering",
+        "deleting",
         "rejected",
         "suppressing",
         "reconciling",

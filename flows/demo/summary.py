@@ -79,10 +79,10 @@ def _audiences(rows: Sequence[Row]) -> Table:
 
 
 def _sent(rows: Sequence[Row]) -> Table:
-    table = _table("Rows sent", "sync", "sent", "rejected", "held back", "status")
+    table = _table("Rows sent", "sync", "accepted", "rejected", "suppressed", "status")
     for row in rows:
         if "sync" in row:
-            counts = [_number(row[key]) for key in ("sent", "rejected", "suppressed")]
+            counts = [_number(row[key]) for key in ("accepted", "rejected", "suppressed")]
             table.add_row(str(row["sync"]), *counts, str(row["status"]))
     return table
 

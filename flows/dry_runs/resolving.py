@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ from millstream.state.errors import ConfigurationError
 if TYPE_CHECKING:
     from millstream.flows.project import Project
     from millstream.flows.steps import Workspace
+    from millstream.state.audiences.failing import Failing
     from millstream.state.audiences.select import AudienceReport
     from millstream.state.identity.preview import Preview
     from millstream.state.identity.rules import IdentityRules
@@ -29,6 +30,7 @@ class AudienceMove:
         after: Members after.
         entered: Who would enter.
         left: Who would leave.
+        held: Why it would be left as it is.
     """
 
     audience: str
@@ -36,6 +38,7 @@ class AudienceMove:
     after: int
     entered: int
     left: int
+    held: str | None = None
 
 
 @dataclass(frozen=True)
@@ -55,7 +58,7 @@ class Rehearsal:
     new_rows: int
     people: Preview
     audiences: tuple[AudienceMove, ...]
-    seconds: float
+    seconds: float = 0.0
 
     def as_json(self) -> dict[str, Any]:
         """For programs."""
@@ -75,10 +78,19 @@ def rehearse(workspace: Workspace, *, run_id: str, full: bool = False) -> Rehear
     Raises:
         ConfigurationError: The store holds nothing yet, or an audience's rule is wrong.
     """
+    from millstream.state.audiences.failing import without_failing
+
+    started = time.monotonic()
+    found = without_failing(lambda failing: _rehearsed(workspace, failing, run_id=run_id, full=full))
+    return replace(found, seconds=time.monotonic() - started)
+
+
+def _rehearsed(workspace: Workspace, failing: Failing, *, run_id: str, full: bool) -> Rehearsal:
+    """The same, while some audiences stand still."""
     from millstream.state.identity.explain import rules_of_last_run
     from millstream.state.identity.preview import compare, take_picture
 
-    project, started, now = workspace.project, time.monotonic(), datetime.now(UTC)
+    project, now = workspace.project, datetime.now(UTC)
     with workspace.store.rehearsal() as connection:
         make_tables(connection)
         last = rules_of_last_run(connection)
@@ -87,7 +99,7 @@ def rehearse(workspace: Workspace, *, run_id: str, full: bool = False) -> Rehear
         if last is not None and changed:
             last = _with_backend(last, project)
             before = bring_up_to_date(connection, project, rules=last, run_id=f"{run_id}-before", now=now)
-            select_on(connection, project, run_id=run_id, now=now)
+            select_on(connection, project, failing, run_id=run_id, now=now)
             new_rows = before.modelled
         picture = take_picture(connection)
         report = bring_up_to_date(connection, project, rules=project.identity, run_id=run_id, now=now, full=full)
@@ -98,10 +110,10 @@ def rehearse(workspace: Workspace, *, run_id: str, full: bool = False) -> Rehear
                 remedy="run `millstream ingest` first; a project file tried out in another folder needs the full "
                 "path of the store, since relative paths start at its folder.",
             )
-        selected = select_on(connection, project, run_id=run_id, now=now)
+        selected = select_on(connection, project, failing, run_id=run_id, now=now)
         people = compare(connection, picture, run_id=run_id)
-    moves = tuple(_move(audience) for audience in selected)
-    return Rehearsal(changed, new_rows if changed else report.modelled, people, moves, time.monotonic() - started)
+    moves = tuple(move_of(audience) for audience in selected)
+    return Rehearsal(changed, new_rows if changed else report.modelled, people, moves)
 
 
 def _with_backend(rules: IdentityRules, project: Project) -> IdentityRules:
@@ -111,5 +123,6 @@ def _with_backend(rules: IdentityRules, project: Project) -> IdentityRules:
     return rules.model_copy(update={"linkage": linkage})
 
 
-def _move(report: AudienceReport) -> AudienceMove:
-    return AudienceMove(report.name, report.before, report.size, report.entered, report.left)
+def move_of(report: AudienceReport) -> AudienceMove:
+    """How selecting changed an audience."""
+    return AudienceMove(report.name, report.before, report.size, report.entered, report.left, report.held)

@@ -97,25 +97,31 @@ def preview_select(
     Raises:
         ConfigurationError: There is no such audience, or a rule is wrong.
     """
+    from millstream.state.audiences.failing import Failing, without_failing
     from millstream.state.audiences.order import built_on
     from millstream.state.audiences.preview import preview_audiences
 
     project, started, now = workspace.project, time.monotonic(), datetime.now(UTC)
     for name in audiences or ():
         project.audience(name)
-    with workspace.store.rehearsal() as connection:
-        found = preview_audiences(
-            connection,
-            project.audiences,
-            run_id=run_id,
-            as_of=now,
-            only=audiences,
-            rules=project.traits,
-            sample=sample,
-            root=project.root,
-            sql_seconds=project.sql_seconds,
-        )
-        syncs = _syncs(workspace, connection, {one.audience: one for one in found}, run_id=run_id)
+
+    def work(failing: Failing) -> tuple[list[AudiencePreview], list[SyncPreview]]:
+        with workspace.store.rehearsal() as connection:
+            found = preview_audiences(
+                connection,
+                project.audiences,
+                run_id=run_id,
+                as_of=now,
+                only=audiences,
+                rules=project.traits,
+                sample=sample,
+                root=project.root,
+                sql_seconds=project.sql_seconds,
+                failing=failing,
+            )
+            return found, _syncs(workspace, connection, {one.audience: one for one in found}, run_id=run_id)
+
+    found, syncs = without_failing(work)
     left_out = tuple(built_on(project.audiences, audiences)) if audiences is not None else ()
     return SelectPreview(now, tuple(found), tuple(syncs), left_out, time.monotonic() - started)
 

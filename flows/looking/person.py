@@ -7,11 +7,13 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from millstream.state.errors import NotFoundError
-from millstream.state.store import column_types
+from millstream.state.errors import ConfigurationError, NotFoundError
+from millstream.state.store import column_types, kept_whole
 
 if TYPE_CHECKING:
+    from millstream.flows.project import Project
     from millstream.flows.steps import Workspace
+    from millstream.state.audiences import Audience
     from millstream.state.audiences.explain import Why
     from millstream.state.identity import ProfileExplanation
     from millstream.state.identity.find import Match
@@ -182,9 +184,6 @@ def _consents(connection: Connection, profile_id: str) -> tuple[tuple[str, str, 
 
 
 def _memberships(workspace: Workspace, connection: Connection, profile_id: str) -> tuple[AudienceMembership, ...]:
-    from millstream.state.audiences.explain import why
-
-    audiences, rules, now = workspace.project.audiences, workspace.project.traits, datetime.now(UTC)
     since = dict(
         connection.execute(
             "SELECT audience, entered_at FROM customers.memberships WHERE profile_id = ? AND left_at IS NULL",
@@ -193,10 +192,23 @@ def _memberships(workspace: Workspace, connection: Connection, profile_id: str) 
     )
     return tuple(
         AudienceMembership(
-            name, name in since, since.get(name), why(connection, audience, profile_id, as_of=now, rules=rules)
+            name, name in since, since.get(name), _why(workspace.project, connection, audience, profile_id)
         )
-        for name, audience in audiences.items()
+        for name, audience in workspace.project.audiences.items()
     )
+
+
+def _why(project: Project, connection: Connection, audience: Audience, profile_id: str) -> Why:
+    """Why somebody is in an audience or not; of one whose rule or SQL does not work, what is wrong with it."""
+    from millstream.state.audiences.explain import Why, why
+    from millstream.state.audiences.failing import FailingSqlError
+
+    now, rules, limit = datetime.now(UTC), project.traits, project.sql_seconds
+    try:
+        with kept_whole(connection):
+            return why(connection, audience, profile_id, as_of=now, rules=rules, sql_seconds=limit)
+    except (ConfigurationError, FailingSqlError) as error:
+        return Why("its rule does not work", None, error.what)
 
 
 def _stories(

@@ -61,6 +61,7 @@ class StatusReport:
 
 def status(workspace: Workspace) -> StatusReport:
     """The last runs, how fresh each stream is, the audiences and the syncs."""
+    workspace.journal.note_killed()
     report = StatusReport(runs=workspace.journal.last_runs(10))
     with workspace.store.open() as connection:
         for source in workspace.project.sources:

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from millstream.flows.steps.describing import trait_sets_of
+from millstream.flows.steps.describing import usable_sets_of
 from millstream.state.errors import ConfigurationError
 from millstream.state.sql import quoted
 from millstream.state.store import column_types
@@ -106,10 +106,10 @@ def list_traits(workspace: Workspace) -> list[TraitStatus]:
     """Every trait that the project computes, set by set.
 
     Raises:
-        ConfigurationError: A trait file is wrong.
+        ConfigurationError: The section `traits` is wrong.
     """
-    sets = trait_sets_of(workspace)
     with workspace.store.open() as connection:
+        sets = usable_sets_of(workspace, connection)
         states, coverage = _states(connection), _coverage(connection)
     return [_status(one, name, states, coverage) for one in sets for name in one.traits]
 
@@ -118,18 +118,18 @@ def trait_details(workspace: Workspace, name: str) -> TraitDetails:
     """All there is to know of one trait.
 
     Raises:
-        ConfigurationError: There is no such trait, or a trait file is wrong.
+        ConfigurationError: There is no such trait, or the section `traits` is wrong.
     """
     from millstream.state.traits.cards import latest_cards
 
-    by_trait = {trait: one for one in trait_sets_of(workspace) for trait in one.traits}
-    if name not in by_trait:
-        raise ConfigurationError(
-            f"No trait {name!r} is computed.",
-            remedy=did_you_mean(name, by_trait) or "see `millstream traits`.",
-        )
-    one = by_trait[name]
     with workspace.store.open() as connection:
+        by_trait = {trait: one for one in usable_sets_of(workspace, connection) for trait in one.traits}
+        if name not in by_trait:
+            raise ConfigurationError(
+                f"No trait {name!r} is computed.",
+                remedy=did_you_mean(name, by_trait) or "see `millstream traits`.",
+            )
+        one = by_trait[name]
         status = _status(one, name, _states(connection), _coverage(connection))
         quantiles, groups, others = _distribution(connection, name, one.traits[name])
         return TraitDetails(
@@ -179,8 +179,8 @@ def _status(
         people,
         share,
         state.computed_at if state else None,
-        state.status if state else "never computed",
-        state.message if state else "",
+        "failed" if one.broken else state.status if state else "never computed",
+        one.broken or (state.message if state else ""),
     )
 
 

@@ -19,17 +19,20 @@ def audience_rows(reports: Sequence[AudienceReport]) -> list[Row]:
     rows: list[Row] = [
         {"audience": one.name, "members": one.size, "entered": one.entered, "left": one.left} for one in reports
     ]
-    if any(one.held for one in reports):
-        rows = [{**row, "stands still": one.held} for row, one in zip(rows, reports, strict=True)]
-    return rows
+    return _with_held(rows, [one.held for one in reports])
 
 
 def move_rows(moves: Sequence[AudienceMove]) -> list[Row]:
-    """One row for each audience: how a dry run of resolve would change it."""
-    return [
+    """One row for each audience: how a dry run of resolve would change it; why some stand still, if they do."""
+    rows: list[Row] = [
         {"audience": one.audience, "now": one.before, "then": one.after, "enter": one.entered, "leave": one.left}
         for one in moves
     ]
+    return _with_held(rows, [one.held for one in moves])
+
+
+def _with_held(rows: list[Row], held: Sequence[str | None]) -> list[Row]:
+    return [{**row, "stands still": why} for row, why in zip(rows, held, strict=True)] if any(held) else rows
 
 
 def preview_rows(preview: SelectPreview) -> list[Row]:
@@ -46,7 +49,7 @@ def preview_rows(preview: SelectPreview) -> list[Row]:
             "by the data": _moves(one.by_data),
         }
         for one in preview.audiences
-        if one.change != "unchanged" or one.entered or one.left or one.before != one.after
+        if one.change != "unchanged" or one.entered or one.left or one.before != one.after or one.problem
     ]
 
 
@@ -63,7 +66,7 @@ def sync_preview_rows(preview: SelectPreview) -> list[Row]:
             "would add": one.adds,
             "update": one.updates,
             "take out": one.removes,
-            "held back": ", ".join(f"{count:,} {why}" for why, count in (one.held or {}).items()),
+            "kept back": ", ".join(f"{count:,} {why}" for why, count in (one.held or {}).items()),
             "also": restraints_of(one),
             "guards": " ".join(one.guards) or one.problem,
         }

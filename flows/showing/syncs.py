@@ -17,7 +17,7 @@ def sync_rows(reports: Sequence[SyncReport]) -> list[Row]:
         {
             "sync": one.sync,
             "status": one.status,
-            "sent": one.accepted,
+            "accepted": one.accepted,
             "rejected": one.rejected,
             "suppressed": one.suppressed,
             "retry later": one.retry_later,

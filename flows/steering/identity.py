@@ -21,6 +21,7 @@ from millstream.state.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from millstream.flows.steps import Workspace
+    from millstream.state.audiences.failing import Failing
     from millstream.state.identity.decisions import Decision
     from millstream.state.store import Connection
 
@@ -183,6 +184,21 @@ def _steer(
     keep: bool,
 ) -> Steered:
     """Write a decision, obey it, describe and select, in one transaction; taken back unless it is to be kept."""
+    from millstream.state.audiences.failing import without_failing
+
+    return without_failing(lambda failing: _steered(workspace, kind, begin, failing, run_id=run_id, keep=keep))
+
+
+def _steered(
+    workspace: Workspace,
+    kind: Kind,
+    begin: Callable[[Connection, datetime], Begun],
+    failing: Failing,
+    *,
+    run_id: str,
+    keep: bool,
+) -> Steered:
+    """The same, while some audiences stand still."""
     from millstream.state.identity.explain import rules_of_last_run
 
     project, now = workspace.project, datetime.now(UTC)
@@ -197,7 +213,7 @@ def _steer(
         decision_id = decide()
         report = ResolveReport()
         know(connection, project, report, rules=rules, run_id=run_id, now=now, link=False)
-        select_on(connection, project, run_id=run_id, now=now)
+        select_on(connection, project, failing, run_id=run_id, now=now)
         held = holders_of(connection, records)
         _check_obeyed(connection, kind, decision_id, held)
         after = tuple(side_of(connection, profile_id) for profile_id in held)

@@ -23,6 +23,8 @@ def different_people(connection: Connection, people: Sequence[str], default_coun
     for who in people:
         match = find_one(connection, who, default_country=default_country)
         if match.profile_id in named:
+            if named[match.profile_id].strip() == who.strip():
+                raise ConfigurationError(f"{who!r} is named twice.", remedy="name each person once.")
             once = f" {match.alias} was merged into it." if match.alias else ""
             raise ConfigurationError(
                 f"{named[match.profile_id]!r} and {who!r} are one person already, {match.profile_id}.{once}",

@@ -43,21 +43,21 @@ class Steered:
 class SteeringRun:
     """What the journal keeps of a decision: ids only."""
 
-    steered: Steered | None = None
+    done: Steered | None = None
 
     @property
     def ok(self) -> bool:
         """Whether it was done."""
-        return self.steered is not None
+        return self.done is not None
 
     def as_json(self) -> dict[str, Any]:
         """For programs."""
-        if self.steered is None:
+        if self.done is None:
             return {}
-        profiles = {side.profile_id for side in (*self.steered.before, *self.steered.after)}
+        profiles = {side.profile_id for side in (*self.done.before, *self.done.after)}
         return {
-            "decision": self.steered.decision,
-            "decision_id": self.steered.decision_id,
+            "decision": self.done.decision,
+            "decision_id": self.done.decision_id,
             "profiles": sorted(profiles),
         }
 

@@ -15,7 +15,7 @@ A step gets its project and databases as a ``workspace``, tells how far it is by
 journal by ``recording``. Heavy libraries are imported when a step runs, so that the command line starts quickly.
 """
 
-from millstream.flows.steps.activating import activate, activate_all, plan
+from millstream.flows.steps.activating import activate, activate_all, plan, plan_all
 from millstream.flows.steps.auditing import AuditReport, audit
 from millstream.flows.steps.checking import check
 from millstream.flows.steps.describing import describe
@@ -47,6 +47,7 @@ __all__ = [
     "measure",
     "new_run_id",
     "plan",
+    "plan_all",
     "reconcile",
     "reconcile_all",
     "recorded_run",

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from millstream.flows.steps.threads import side_by_side
-from millstream.state.errors import MillstreamError
+from millstream.state.errors import MillstreamError, StoreLockedError
 
 if TYPE_CHECKING:
     from millstream.destinations.preview import Look, PlanPreview, SavedPlan
@@ -18,6 +18,28 @@ if TYPE_CHECKING:
 def plan(workspace: Workspace, sync: str, *, run_id: str, look: Look | None = None) -> PlanPreview:
     """What an activation of a sync would do; nothing is sent."""
     return workspace.delivery(sync).plan(run_id, look)
+
+
+def plan_all(
+    workspace: Workspace, syncs: Sequence[str], *, run_id: str, look: Look
+) -> tuple[list[PlanPreview], list[MillstreamError]]:
+    """What activations would do, and what keeps others from being planned: nobody else's is lost by it.
+
+    Raises:
+        MillstreamError: None can be planned; the first one's error.
+    """
+    previews: list[PlanPreview] = []
+    errors: list[MillstreamError] = []
+    for sync in syncs:
+        try:
+            previews.append(plan(workspace, sync, run_id=run_id, look=look))
+        except StoreLockedError:
+            raise  # all others would wait for it, too
+        except MillstreamError as error:
+            errors.append(error.at(f"sync {sync}"))
+    if errors and not previews:
+        raise errors[0]
+    return previews, errors
 
 
 def activate(

@@ -31,6 +31,8 @@ def check(workspace: Workspace, names: Sequence[str] | None = None) -> list[Chec
         run_check("store", "store", open_store),
         run_check("journal", "journal", lambda: workspace.journal.last_runs(1)),
     ]
+    if names is None and project.identity.linkage.enabled:
+        results.append(run_check("linkage", "linkage", lambda: _probe_linkage(workspace)))
     for name in project.sources:
         if names is None or name in names:
             results += check_source(project.source(name), name=name)
@@ -39,7 +41,38 @@ def check(workspace: Workspace, names: Sequence[str] | None = None) -> list[Chec
             results.append(run_check(name, "destination", project.destination(name).probe))
     if names is None:
         results += _check_traits(workspace)
-    return results + _check_audiences(workspace) if names is None and results[0].ok else results
+    if names is not None or not results[0].ok:
+        return results
+    return results + _check_identity(workspace) + _check_audiences(workspace)
+
+
+def _probe_linkage(workspace: Workspace) -> None:
+    """Connect to where Splink compares."""
+    from millstream.flows.steps.resolving import with_url
+    from millstream.state.identity.linkage.engine import probe
+
+    rules = with_url(workspace.project.identity.linkage, workspace.project.root)
+    probe(rules.backend, rules.place())
+
+
+def _check_identity(workspace: Workspace) -> list[CheckResult]:
+    """The names in the identity rules that no source says."""
+    from millstream.flows.steps.unheard import unheard_names
+    from millstream.state.checks import CheckResult
+
+    with workspace.store.open() as connection:
+        found = unheard_names(workspace.project, connection)
+    return [
+        CheckResult(
+            name=one.key,
+            kind="identity",
+            ok=not one.certain,
+            problem="other" if one.certain else None,
+            detail=f"{workspace.project.path.name}:{one.line}: {one.what}",
+            remedy=one.remedy,
+        )
+        for one in found
+    ]
 
 
 def _check_traits(workspace: Workspace) -> list[CheckResult]:

@@ -10,13 +10,14 @@ from millstream.state.traits.report import DescribeReport
 
 if TYPE_CHECKING:
     from millstream.flows.steps.workspace import Workspace
+    from millstream.state.store import Connection
     from millstream.state.traits.contract import TraitSet
 
 
 def describe(workspace: Workspace, *, run_id: str, full: bool = False) -> DescribeReport:
     """Compute the traits that are due, and keep them beside what records say.
 
-    A set that fails keeps its earlier values, and does not stop the others.
+    A set that fails, or whose file is wrong, keeps its earlier values, and does not stop the others.
 
     Args:
         workspace: The project with its databases.
@@ -24,14 +25,27 @@ def describe(workspace: Workspace, *, run_id: str, full: bool = False) -> Descri
         full: Compute all sets, due or not.
 
     Raises:
-        ConfigurationError: A trait file is wrong, or files do not fit together.
+        ConfigurationError: The section `traits` is wrong.
     """
     from millstream.state.traits import compute
 
-    sets, rules = trait_sets_of(workspace), workspace.project.traits
-    limit, now = workspace.project.sql_seconds, datetime.now(UTC)
+    rules, limit, now = workspace.project.traits, workspace.project.sql_seconds, datetime.now(UTC)
     with workspace.store.open() as connection:
+        sets = usable_sets_of(workspace, connection)
         return compute.describe(connection, sets, rules, run_id=run_id, now=now, full=full, sql_seconds=limit)
+
+
+def usable_sets_of(workspace: Workspace, connection: Connection) -> tuple[TraitSet, ...]:
+    """All trait sets of a project, with what those whose file is wrong had before.
+
+    Raises:
+        ConfigurationError: The section `traits` is wrong.
+    """
+    from millstream.state.traits.usable import known_traits, usable_sets
+
+    project, found = workspace.project, variants(workspace)
+    also = [found] if found else []
+    return usable_sets(project.traits, root=project.root, known=known_traits(connection), also=also)
 
 
 def trait_sets_of(workspace: Workspace) -> list[TraitSet]:

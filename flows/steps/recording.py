@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -88,11 +89,14 @@ class recorded_run:  # noqa: N801 - reads as a statement
     ) -> None:
         self._workspace, self._run_id, self._kind = workspace, run_id, kind
         self._report, self._about = report, about
+        self._alive = ExitStack()
 
     def __enter__(self) -> None:
         self._workspace.journal.start_run(self._run_id, self._kind, about=self._about)
+        self._alive.enter_context(self._workspace.journal.signs_of_life(self._run_id))
 
     def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        self._alive.close()
         ok = error is None and bool(self._report.ok)
         self._workspace.journal.finish_run(self._run_id, ok=ok, summary=self._report.as_json())
         if self._workspace.project.alerts is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from millstream.state.identity.rules import IdentityRules
     from millstream.state.profiles.freshness import TraitFreshness
     from millstream.state.store import Connection
+
+log = logging.getLogger(__name__)
 
 
 @dataclass
@@ -71,11 +74,17 @@ class ResolveReport:
 
 def resolve(workspace: Workspace, *, run_id: str, full: bool = False) -> ResolveReport:
     """Model what was pulled, work out who is who, and write one profile a person."""
+    from millstream.flows.steps.unheard import unheard_names
+
     project = workspace.project
     with workspace.store.transaction() as connection:
-        return bring_up_to_date(
+        report = bring_up_to_date(
             connection, project, rules=project.identity, run_id=run_id, now=datetime.now(UTC), full=full
         )
+        unheard = unheard_names(project, connection)
+    for one in unheard:
+        log.warning("%s:%d: %s: %s What to do: %s", project.path.name, one.line, one.key, one.what, one.remedy)
+    return report
 
 
 def bring_up_to_date(
@@ -200,7 +209,7 @@ def _link(connection: Connection, rules: IdentityRules, *, root: Path, run_id: s
     from millstream.state.identity import linkage
 
     if rules.linkage.enabled:
-        found = _with_url(rules.linkage, root)
+        found = with_url(rules.linkage, root)
         return linkage.link(connection, found, run_id=run_id, now=now, full=full).changed > 0
     # Without what it learned, it begins anew when it is on again.
     connection.execute("DELETE FROM customers.linkage_model")
@@ -214,7 +223,7 @@ def _link(connection: Connection, rules: IdentityRules, *, root: Path, run_id: s
     return bool(off)
 
 
-def _with_url(rules: LinkageRules, root: Path) -> LinkageRules:
+def with_url(rules: LinkageRules, root: Path) -> LinkageRules:
     """The rules with the URL of the place to compare in, where the project file only says where it stands."""
     from pydantic import SecretStr
 

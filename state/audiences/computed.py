@@ -15,6 +15,7 @@ from millstream.state.suggestions import did_you_mean
 if TYPE_CHECKING:
     from millstream.state.audiences.rules import Audience
     from millstream.state.store import Connection
+    from millstream.state.traits.contract import TraitSet
     from millstream.state.traits.rules import TraitRules
 
 
@@ -46,8 +47,9 @@ def held_audiences(
     *,
     rules: TraitRules | None = None,
     root: Path | None = None,
+    failing: Mapping[str, str] | None = None,
 ) -> dict[str, str]:
-    """Audiences that rest on traits which are not computed, and those that build on them, with the reason.
+    """Audiences that rest on traits which are not computed, or fail, and those that build on them, with the reason.
 
     They stand still: by earlier values, or by none, people would enter and leave for what is not so.
 
@@ -56,12 +58,15 @@ def held_audiences(
         audiences: All audiences of the project, ready-made ones written out.
         rules: The section ``traits`` of the project file; the usual when left out.
         root: The folder of the project file; without it, only the shipped trait sets are known.
+        failing: Audiences whose SQL does not work, by name, with the reason.
     """
     failed = _failed_traits(connection) | _awaited_traits(connection, audiences, rules, root)
-    held: dict[str, str] = {}
-    for name in evaluation_order(audiences) if failed else ():
+    held = {name: why for name, why in (failing or {}).items() if name in audiences}
+    for name in evaluation_order(audiences) if failed or held else ():
         audience = audiences[name]
         columns = _traits_of(audience) if audience.sql is None else columns_of(audience.sql)
+        if name in held:
+            continue
         if resting := sorted(columns & failed.keys()):
             held[name] = failed[resting[0]]
         elif below := sorted(audience.refers_to() & held.keys()):
@@ -82,14 +87,22 @@ def _awaited_traits(
     missing = named - existing_columns(connection, "people").keys()
     if not missing:
         return {}
-    from millstream.state.traits.registry import trait_sets
+    from millstream.state.traits.registry import shipped_sets
     from millstream.state.traits.rules import TraitRules
+    from millstream.state.traits.usable import known_traits, usable_sets
 
-    try:
-        sets = trait_sets(rules or TraitRules(), root=root)
-    except ConfigurationError as error:
-        return {trait: f"nobody has the trait {trait!r}, and a file of traits is wrong: {error}" for trait in missing}
-    return {
+    rules = rules or TraitRules()
+    if root is None:
+        sets: Collection[TraitSet] = shipped_sets(rules, without=rules.without)
+    else:
+        try:
+            sets = usable_sets(rules, root=root, known=known_traits(connection))
+        except ConfigurationError as error:
+            return dict.fromkeys(missing, f"nobody has the trait, and sets of traits do not fit together: {error}")
+    wrong = next((one.broken for one in sets if one.broken), None)
+    told = "nobody has the trait {!r}, and a file of traits is wrong: {}"
+    found = {trait: told.format(trait, wrong) for trait in missing if wrong}
+    return found | {
         trait: f"the trait set {one.name!r} was not computed yet: run `millstream describe`"
         for one in sets
         for trait in missing & one.traits.keys()

@@ -12,6 +12,7 @@ from millstream.state.audiences.compiling.conditions import Conditions
 from millstream.state.audiences.compiling.events import EventFeatures
 from millstream.state.audiences.compiling.query import PEOPLE, Query
 from millstream.state.audiences.compiling.sequences import Sequences
+from millstream.state.audiences.members import failures_of
 from millstream.state.audiences.nodes import (
     AllRule,
     AnyRule,
@@ -33,6 +34,7 @@ from millstream.state.audiences.tables import create_audience_tables
 from millstream.state.errors import NotFoundError
 from millstream.state.profiles.columns import existing_columns
 from millstream.state.sql import quoted
+from millstream.state.store import SECONDS, time_limit
 
 if TYPE_CHECKING:
     from millstream.state.store import Connection
@@ -45,13 +47,13 @@ class Why:
 
     Attributes:
         condition: The node in words close to the project file.
-        holds: Whether it is true.
-        seen: What the profile shows; empty for nodes that only combine others.
+        holds: Whether it is true; None where that cannot be told.
+        seen: What the profile shows, or why nothing can be told; empty for nodes that only combine others.
         parts: The nodes below.
     """
 
     condition: str
-    holds: bool
+    holds: bool | None
     seen: str = ""
     parts: tuple[Why, ...] = ()
 
@@ -63,6 +65,7 @@ def why(
     *,
     as_of: datetime,
     rules: TraitRules | None = None,
+    sql_seconds: float = SECONDS,
 ) -> Why:
     """Tell for each node of an audience's rule whether it is true of a profile, and what was seen.
 
@@ -74,10 +77,12 @@ def why(
         profile_id: The profile.
         as_of: The time from which spans count back, aware.
         rules: The section ``traits`` of the project file, for a ready-made audience; the usual when left out.
+        sql_seconds: How long the SQL of the audience may take.
 
     Raises:
         NotFoundError: No living profile goes by this id.
         ConfigurationError: The rule is wrong.
+        FailingSqlError: The SQL does not work; the transaction, if there is one, cannot be gone on with.
     """
     create_audience_tables(connection)
     living = _living(connection, profile_id)
@@ -85,7 +90,8 @@ def why(
     audience = written_out({"": audience}, rules, traits=traits)[""]
     if audience.rule is None:
         compiled = compile_audience(audience, name="sql", traits=traits, as_of=as_of, only=living)
-        holds = connection.execute(compiled.sql, list(compiled.values)).fetchone() is not None
+        with failures_of("sql"), time_limit(connection, sql_seconds, where="sql"):
+            holds = connection.execute(compiled.sql, list(compiled.values)).fetchone() is not None
         return Why("sql", holds)
     return _Explainer(connection, living, lambda: Query(traits=traits, as_of=as_of, rules=rules, only=living)).node(
         audience.rule

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 from millstream.state.audiences.compile import compile_audiences
 from millstream.state.audiences.compiling.own_sql import checked_select
 from millstream.state.audiences.compiling.query import PEOPLE
+from millstream.state.audiences.failing import FailingSqlError
 from millstream.state.audiences.rules import Audience
-from millstream.state.errors import QueryError
+from millstream.state.errors import QueryError, TimeLimitError
 from millstream.state.profiles.columns import existing_columns
 from millstream.state.sql import identifier
-from millstream.state.store import SECONDS, query_errors, time_limit
+from millstream.state.store import SECONDS, time_limit
 
 if TYPE_CHECKING:
     from millstream.state.store import Connection
@@ -42,8 +44,7 @@ def make_members(
 
     Raises:
         ConfigurationError: Audiences build on each other in a circle or on one that is not there, or a rule is wrong.
-        QueryError: The SQL of one names what is not there.
-        TimeLimitError: It took longer.
+        FailingSqlError: The SQL of one does not work; the transaction cannot be gone on with.
     """
     traits = existing_columns(connection, PEOPLE.partition(".")[2])
     given = _given_by_sql(connection, table, audiences, wanted=wanted, seconds=sql_seconds)
@@ -66,9 +67,22 @@ def _given_by_sql(
         where = f"audiences.{name}"
         chosen = checked_select(audiences[name].sql or "", where=where)
         query = f"SELECT DISTINCT profile_id FROM ({chosen}) AS own"
-        try:
-            with query_errors(), time_limit(connection, seconds, where=where):
-                connection.execute(f"CREATE OR REPLACE TEMP TABLE {identifier(made)} AS {query}")
-        except QueryError as error:
-            raise QueryError(f"The SQL fails: {error.what}", where=where) from error
+        with failures_of(name), time_limit(connection, seconds, where=where):
+            connection.execute(f"CREATE OR REPLACE TEMP TABLE {identifier(made)} AS {query}")
     return given
+
+
+@contextmanager
+def failures_of(audience: str) -> Iterator[None]:
+    """Tell that its SQL does not work, without a value, which might be somebody's; not what else may go wrong."""
+    import duckdb
+
+    from millstream.state.traits.checking import said_by_engine
+
+    at_fault = (duckdb.ProgrammingError, duckdb.DataError, duckdb.NotSupportedError, duckdb.OutOfMemoryException)
+    try:
+        yield
+    except TimeLimitError as error:
+        raise FailingSqlError(audience, f"{error.what} What to do: {error.remedy}") from error
+    except (QueryError, *at_fault) as error:
+        raise FailingSqlError(audience, f"The SQL fails: {said_by_engine(error)}") from error

@@ -13,6 +13,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from millstream.state.audiences.failing import Failing, FailingSqlError
 from millstream.state.audiences.kept_rules import KeptRule, rules_in_force
 from millstream.state.audiences.members import make_members
 from millstream.state.audiences.order import built_on
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from millstream.state.traits.rules import TraitRules
 
 Change = Literal["new", "changed", "builds on", "removed", "unchanged"]
+
+_NO_LONGER = "its rule of the last run no longer works"
 
 
 @dataclass(frozen=True)
@@ -97,6 +100,7 @@ def preview_audiences(
     sample: int = 0,
     root: Path | None = None,
     sql_seconds: float = SECONDS,
+    failing: Failing | None = None,
 ) -> list[AudiencePreview]:
     """Select audiences on a connection whose work is taken back, and tell what that does.
 
@@ -110,13 +114,16 @@ def preview_audiences(
         sample: So many people who enter each audience are named, and so many who leave.
         root: The folder of the project file, for trait sets of its own.
         sql_seconds: How long the SQL of an audience may take.
+        failing: Audiences whose SQL does not work, now or as it was in the last run; see ``without_failing``.
 
     Returns:
         One for each audience that is computed, in the order of the project; then those that are gone from it.
 
     Raises:
         ConfigurationError: Audiences build on each other in a circle or on one that is not there, or a rule is wrong.
+        FailingSqlError: The SQL of another one does not work; the transaction cannot be gone on with.
     """
+    failing = failing or Failing()
     create_audience_tables(connection)
     written = written_out(audiences, rules, traits=existing_columns(connection, "people"))
     old = rules_in_force(connection)
@@ -129,10 +136,15 @@ def preview_audiences(
         rules=rules,
         root=root,
         sql_seconds=sql_seconds,
+        failing=failing,
     )
     changes = _changes(old, written, reports)
     held = {report.name: f"stands still: {report.held}" for report in reports if report.held}
-    problems = _evaluate_old(connection, old, written, changes, as_of, sql_seconds=sql_seconds) | held
+    former = {name: f"{_NO_LONGER}: {why}" for name, why in failing.former.items()}
+    moving = {name: change for name, change in changes.items() if name not in held}
+    problems = held | _evaluate_old(
+        connection, old, written, moving, as_of=as_of, former=former, sql_seconds=sql_seconds
+    )
     _compare(connection, run_id)
     found = _Comparison(
         changes, _because_of(written, changes), problems, _counts(connection), _movers(connection, sample)
@@ -207,22 +219,25 @@ def _evaluate_old(
     old: Mapping[str, KeptRule],
     audiences: Mapping[str, Audience],
     changes: Mapping[str, Change],
-    as_of: datetime,
     *,
+    as_of: datetime,
+    former: Mapping[str, str],
     sql_seconds: float,
 ) -> dict[str, str]:
     """``preview_then``: members by the old rules of audiences whose rules, or those below, are others now.
 
-    ``preview_known`` names the audiences of which it tells.
+    ``preview_known`` names the audiences of which it tells. Those of which ``former`` says why their SQL does not work
+    are left out.
 
     Returns:
         Of audiences whose old rule cannot be evaluated, why.
     """
     import pyarrow as pa
 
-    concerned = [name for name, change in changes.items() if change not in ("new", "unchanged")]
+    problems = {name: why for name, why in former.items() if name in changes}
+    concerned = [name for name, change in changes.items() if change not in ("new", "unchanged") if name not in problems]
     known = {name: audience for name in concerned if (audience := old[name].audience) is not None}
-    problems = {name: "its rule of the last run is not known" for name in concerned if name not in known}
+    problems |= {name: "its rule of the last run is not known" for name in concerned if name not in known}
     while known:
         # References to what did not change are read from the memberships, which are those of today by now.
         everything = {name: audience for name, audience in audiences.items() if name not in problems} | known
@@ -231,8 +246,10 @@ def _evaluate_old(
         except ConfigurationError as error:
             wrong = (error.where or "").removeprefix("audiences.")
             lost = [wrong] if wrong in known else list(known)
-            problems |= dict.fromkeys(lost, f"its rule of the last run no longer works: {error.what}")
+            problems |= dict.fromkeys(lost, f"{_NO_LONGER}: {error.what}")
             known = {name: audience for name, audience in known.items() if name not in lost}
+        except FailingSqlError as error:
+            raise FailingSqlError(error.audience, error.what, former=True) from error
         else:
             break
     else:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from millstream.state.audiences.computed import held_audiences
+from millstream.state.audiences.failing import Failing
 from millstream.state.audiences.kept_rules import LATEST_RULES, definition_of
 from millstream.state.audiences.members import make_members
 from millstream.state.audiences.order import evaluation_order
@@ -79,12 +80,14 @@ def select_audiences(
     rules: TraitRules | None = None,
     root: Path | None = None,
     sql_seconds: float = SECONDS,
+    failing: Failing | None = None,
 ) -> list[AudienceReport]:
     """Bring ``customers.memberships`` up to date, with the sizes and the rules of the audiences.
 
     Every rule is compiled before the first membership is written. Stays in audiences that the project no longer has
     end, unless only some audiences are asked for. Audiences that rest on traits which could not be computed, or are not
-    yet, are held: they stay as they are.
+    yet, are held: they stay as they are. So are those whose SQL does not work, once that is known; see
+    ``without_failing``.
 
     Args:
         connection: The open store.
@@ -95,19 +98,20 @@ def select_audiences(
         rules: The section ``traits`` of the project file, for ready-made audiences; the usual when left out.
         root: The folder of the project file, for trait sets of its own.
         sql_seconds: How long the SQL of an audience may take.
+        failing: Audiences whose SQL does not work.
 
     Returns:
         A report for each, in the order of the project; then those that are gone from it, by name.
 
     Raises:
         ConfigurationError: Audiences build on each other in a circle or on one that is not there, or a rule is wrong.
-        QueryError: The SQL of one names what is not there.
-        TimeLimitError: It took longer.
+        FailingSqlError: The SQL of another one does not work; the transaction cannot be gone on with.
     """
     create_audience_tables(connection)
     audiences = written_out(audiences, rules, traits=existing_columns(connection, "people"))
     asked = [name for name in audiences if only is None or name in only]
-    why_held = held_audiences(connection, audiences, rules=rules, root=root)
+    failing = failing or Failing()
+    why_held = held_audiences(connection, audiences, rules=rules, root=root, failing=failing.now)
     wanted = [name for name in asked if name not in why_held]
     make_members(connection, "select_now", audiences, as_of=as_of, wanted=wanted, sql_seconds=sql_seconds)
     removed = _removed(connection, audiences) if only is None else []

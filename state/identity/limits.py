@@ -109,7 +109,8 @@ def _read_limits(connection: Connection) -> dict[str, Limit]:
         "SELECT kind, max_values, window_days FROM resolve_kinds WHERE max_values IS NOT NULL"
     ).fetchall():
         window = None if days is None else timedelta(days=days)
-        limits[kind] = Limit(most, window, f"more than {most} {kind}" + (f" within {days} days" if days else ""))
+        within = f" within {days} day{'' if days == 1 else 's'}" if days else ""
+        limits[kind] = Limit(most, window, f"more than {most} {kind}{within}")
     return {name: limits[name] for name in sorted(limits, key=lambda name: (limits[name].reason != BY_HAND, name))}
 
 

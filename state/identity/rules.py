@@ -267,8 +267,10 @@ class IdentityRules(BaseModel):
 
     def spelling_key(self, kind: str) -> str:
         """All that decides which value a raw one of this kind becomes; kinds that are spelled alike share it."""
+        from millstream.state.identity.normalise import VERSIONS
+
         spelling, valid = self.spelling(kind), self.rule(kind).valid
-        parts: list[str] = [spelling]
+        parts: list[str] = [spelling, VERSIONS[spelling]]
         if spelling == "phone" and self.default_country:
             parts.append(self.default_country)
         if spelling == "email" and not self.email_providers:

@@ -43,7 +43,8 @@ CREATE TABLE IF NOT EXISTS customers.profile_history (
     record_id TEXT,                     -- split, unmerge: a record whose change took the join away
     reason TEXT                         -- merge: NULL, merged by hand, linkage; split, unmerge: unmerged by hand,
                                         -- identifier blocked, identifier shared, limit, decision revoked,
-                                        -- link withdrawn, record deleted, record changed, rules changed
+                                        -- link withdrawn, record deleted, record changed, rules changed,
+                                        -- identifier deleted; also of removed: source … deleted
 );
 
 -- Values on two or more records that join nothing, with the reason.

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -20,6 +21,7 @@ __all__ = ["HEAD", "LEASE", "BatchEntry", "Journal", "PlanEntry", "now"]
 
 LEASE = 900.0
 """Seconds without a sign of life after which a holder on another machine counts as dead."""
+_LIFE = "run "
 
 
 class Journal(Deliveries):
@@ -48,15 +50,30 @@ class Journal(Deliveries):
             )
 
     def note_killed(self) -> None:
-        """Note which runs were killed without a word."""
-        running = sa.select(runs.c.run_id, runs.c.holder).where(runs.c.status == "running")
+        """Note which runs were killed without a word, and when they last gave a sign of life.
+
+        Their process is gone from this machine, or they were silent for too long; see ``signs_of_life``.
+        """
+        running = (
+            sa.select(runs.c.run_id, runs.c.holder, leases.c.expires)
+            .outerjoin(leases, leases.c.name == sa.literal(_LIFE) + runs.c.run_id)
+            .where(runs.c.status == "running")
+        )
         with self.engine.connect() as connection:
-            gone = [run_id for run_id, holder in connection.execute(running) if holder and is_gone(holder)]
-        if gone:
-            with self.writing() as connection:
-                connection.execute(
-                    runs.update().where(runs.c.run_id.in_(gone)).values(status="killed", finished_at=now())
-                )
+            found = connection.execute(running).all()
+        for run_id, holder, expires in found:
+            if (expires is not None and expires < time.time()) or (holder and is_gone(holder)):
+                last = now() if expires is None else datetime.fromtimestamp(expires - LEASE, UTC)
+                with self.writing() as connection:
+                    killed = runs.update().where(runs.c.run_id == run_id, runs.c.status == "running")
+                    connection.execute(killed.values(status="killed", finished_at=last))
+                    connection.execute(leases.delete().where(leases.c.name == f"{_LIFE}{run_id}"))
+
+    @contextmanager
+    def signs_of_life(self, run_id: str) -> Iterator[None]:
+        """Keep telling that a run is alive, until the block ends: who looks may be on another machine."""
+        with self.lease(f"{_LIFE}{run_id}", run_id):
+            yield
 
     def finish_run(self, run_id: str, *, ok: bool, summary: Mapping[str, Any]) -> None:
         """Note how a run ended."""

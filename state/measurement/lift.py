@@ -4,7 +4,7 @@ Groups are compared as they were meant (intention to treat): who belongs to whic
 memberships and the salted hash alone, whatever became of the message. Somebody's time begins when they entered, or
 with the campaign if they were a member already; only people whose time is over count.
 
-People whom the sync held back for want of consent, or by the suppression list, when their time began would never have
+People whom the sync kept back for want of consent, or by the suppression list, when their time began would never have
 been addressed. They are left out of both groups: those reasons are looked at before holdouts are, so they do not
 depend on the group. What people did to their consent later might, and does not count.
 """

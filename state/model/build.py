@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Protocol
 from millstream.state.model.currency import CurrencyRules
 from millstream.state.model.declarations import Consent, People
 from millstream.state.model.events import happened_select, write_happened
-from millstream.state.model.identifiers import write_identifiers, write_said
+from millstream.state.model.identifiers import forget_outdated_spellings, write_identifiers, write_said
 from millstream.state.model.judging import judge_anew
 from millstream.state.model.standard_events import whole_plan
 from millstream.state.model.tables import create_tables
@@ -157,6 +157,7 @@ class _StreamModel:
         ).fetchone()
         if known is None or known[0] == self._fingerprint():
             return
+        forget_outdated_spellings(self.connection)
         mine = "SELECT record_id FROM customers.records WHERE source = $source AND stream = $stream"
         named = {"source": self.source, "stream": self.stream.name}
         for table in ("identifiers", "traits", "consents"):

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from millstream.state.identity.normalise import LONGEST, spell
+from millstream.state.identity.normalise import LONGEST, VERSIONS, spell
 from millstream.state.model.declarations import Identifier, People
 from millstream.state.sql import identifier, literal, union_all
 from millstream.state.store import write_arrow
@@ -107,8 +107,19 @@ def _spell_new(connection: Connection, rules: IdentityRules) -> None:
     connection.execute("DROP TABLE spelled")
 
 
+def forget_outdated_spellings(connection: Connection) -> None:
+    """Delete what other versions of the normalisers have spelled: it is not read any more."""
+    current = union_all(f"SELECT {literal(f'{spelling} {version}')}" for spelling, version in VERSIONS.items())
+    connection.execute(
+        f"""
+        DELETE FROM customers.normalised
+        WHERE split_part(spelling, ' ', 1) || ' ' || split_part(spelling, ' ', 2) NOT IN ({current})
+        """
+    )
+
+
 def write_identifiers(connection: Connection) -> None:
-    """Write what is said into ``customers.identifiers``, unless it is there."""
+    """Write what is said into ``customers.identifiers``, unless it is there, or was deleted by hand."""
     connection.execute(
         """
         INSERT INTO customers.identifiers (record_id, kind, value, original, merges, contact)
@@ -123,6 +134,9 @@ def write_identifiers(connection: Connection) -> None:
         WHERE place = 1 AND NOT EXISTS (
             SELECT 1 FROM customers.identifiers AS known
             WHERE known.record_id = told.record_id AND known.kind = told.kind AND known.value = told.value
+        ) AND NOT EXISTS (
+            SELECT 1 FROM customers.deleted_identifiers AS deleted
+            WHERE deleted.kind = told.kind AND deleted.value = told.value
         )
         """
     )

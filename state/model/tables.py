@@ -87,12 +87,21 @@ CREATE TABLE IF NOT EXISTS customers.consents (
 
 -- Raw identifier values as they were normalised once; value and contact are NULL where it is not valid.
 CREATE TABLE IF NOT EXISTS customers.normalised (
-    spelling TEXT NOT NULL,             -- how: all that the rules say about it
+    spelling TEXT NOT NULL,             -- how: version of the code, and all that the rules say about it
     country TEXT NOT NULL,
     original TEXT NOT NULL,
     value TEXT,
     contact TEXT,
     PRIMARY KEY (spelling, country, original)
+);
+
+-- Identifiers that were deleted by hand: what a source still says of them is not heard.
+CREATE TABLE IF NOT EXISTS customers.deleted_identifiers (
+    kind TEXT NOT NULL,
+    value TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    made_by TEXT NOT NULL,
+    deleted_at TIMESTAMPTZ NOT NULL
 );
 
 -- How far each stream has been modelled.

@@ -85,24 +85,31 @@ def _checks_of(name: str, trait: Trait) -> Iterator[tuple[str, str]]:
         yield f"{name} is empty", f"{column} IS NULL"
 
 
-def told(error: Exception, one: TraitSet) -> str:
+def told(error: BaseException, one: TraitSet) -> str:
     """What went wrong, for the report: never a value, which might be somebody's."""
     if isinstance(error, UnfitValuesError):
         return f"{error}."
-    if isinstance(error, QueryError):
-        names_parts = str(getattr(error.__cause__, "pgcode", None) or "").startswith("42")
-        return _first_line(error.what, keep_quoted=names_parts)
+    if (said := said_by_engine(error)) is not None:
+        return said
     if isinstance(error, MillstreamError):
         return str(error)
-    if type(error).__module__.partition(".")[0] in ("duckdb", "_duckdb"):
-        kind, text = type(error).__name__, str(error)
-        names_parts = kind in ("BinderException", "CatalogException", "ParserException")
-        if not names_parts and kind not in _VALUES_IN_QUOTES:
-            return f"{text.partition(':')[0]}."
-        return _first_line(text, keep_quoted=names_parts)
     stem = f"{one.name}.py"
     here = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename.endswith(stem)]
     return f"{type(error).__name__}{f' in line {here[-1]} of {stem}' if here else ''}."
+
+
+def said_by_engine(error: BaseException) -> str | None:
+    """What an engine of the store says is wrong with a statement, without values; None if it is no engine's error."""
+    if isinstance(error, QueryError):
+        names_parts = str(getattr(error.__cause__, "pgcode", None) or "").startswith("42")
+        return _first_line(error.what, keep_quoted=names_parts)
+    if type(error).__module__.partition(".")[0] not in ("duckdb", "_duckdb"):
+        return None
+    kind, text = type(error).__name__, str(error)
+    names_parts = kind in ("BinderException", "CatalogException", "ParserException")
+    if not names_parts and kind not in _VALUES_IN_QUOTES:
+        return f"{text.partition(':')[0]}."
+    return _first_line(text, keep_quoted=names_parts)
 
 
 def _first_line(text: str, *, keep_quoted: bool) -> str:

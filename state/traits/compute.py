@@ -9,9 +9,11 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import json
+import logging
+import threading
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
@@ -49,6 +51,8 @@ if TYPE_CHECKING:
     from millstream.state.store import Connection
     from millstream.state.traits.contract import TraitSet
     from millstream.state.traits.rules import TraitRules
+
+_log = logging.getLogger(__name__)
 
 EARLY = 0.1
 """The share of ``every`` by which a set may be computed early: a daily run does not start at the same second."""
@@ -133,6 +137,8 @@ class _Run:
     def state_of(self, one: TraitSet) -> SetState:
         """Compute a set if it is due, and tell how it went."""
         before = self.states.get(one.name) or SetState(one.name, "failed")
+        if one.broken:
+            return _changed(before, "failed", one.broken)
         fingerprint = fingerprint_of(one, self.rules)
         if not self._is_due(one, before, fingerprint):
             status: SetStatus = before.status if before.status == "nothing to learn" else "kept"
@@ -169,7 +175,7 @@ class _Run:
             raise
         except (QueryError, TimeLimitError, UnfitValuesError, duckdb.Error) as error:
             return told(error, one)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             # A function may raise anything.
             if one.compute is None:
                 raise
@@ -202,7 +208,8 @@ class _Run:
             with self._limited(one):
                 self._store(one, table, one.sql, tuple(one.traits), bound(read_select(one.sql).values, self.values))
             return Made(table, check_values(self.connection, one, table), columns=tuple(one.traits))
-        result = one.compute(Context(connection=self.connection, as_of=self.now, rules=self.rules))
+        with self._limited(one), self._watched(one):
+            result = one.compute(Context(connection=self.connection, as_of=self.now, rules=self.rules))
         columns = _columns_of(one, result)
         _check_tables(one, result)
         write_arrow(self.connection, "given_rows", result.rows)
@@ -212,8 +219,20 @@ class _Run:
         return Made(table, people, columns, dict(result.cards), dict(result.tables), result.nothing_to_learn)
 
     def _limited(self, one: TraitSet) -> AbstractContextManager[None]:
-        """A limit of time for what somebody wrote."""
+        """A limit of time for what somebody wrote: for its SQL, also for that which a function executes."""
         return time_limit(self.connection, self.sql_seconds, where=one.file) if _is_own(one) else nullcontext()
+
+    @contextmanager
+    def _watched(self, one: TraitSet) -> Iterator[None]:
+        """Say which function keeps the run waiting: Python that runs in this process cannot be stopped."""
+        told = "%s has run for %g seconds; the run and the store wait until it ends."
+        watch = threading.Timer(self.sql_seconds, _log.warning, (told, one.file or one.name, self.sql_seconds))
+        watch.daemon = True
+        watch.start()
+        try:
+            yield
+        finally:
+            watch.cancel()
 
     def _store(
         self, one: TraitSet, table: str, query: str, columns: Sequence[str], values: dict[str, object] | None

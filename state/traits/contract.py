@@ -165,6 +165,7 @@ class TraitSet:
         needs: Module that a Python set imports and Millstream does not require, with the extra that brings it.
         file: Where it was read from, for messages.
         code: What stands there; when it changes, the set is computed anew.
+        broken: Why its file cannot be used: then it stands for what the set had, and nothing is computed.
     """
 
     name: str
@@ -178,3 +179,4 @@ class TraitSet:
     needs: tuple[str, str] | None = None
     file: str = ""
     code: str = ""
+    broken: str = ""

@@ -206,7 +206,7 @@ def _imported(path: Path, label: str) -> ModuleType:
         spec.loader.exec_module(module)
     except SyntaxError as error:
         raise ConfigurationError(f"the file is not Python: {error.msg}.", where=f"{label}:{error.lineno}") from error
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         told = f"the file cannot be imported: {type(error).__name__}: {error}."
         raise ConfigurationError(told, where=f"{label}:{line_in(error, path)}") from error
     return module
@@ -222,7 +222,7 @@ def _python_set(module: ModuleType, code: str, rules: TraitRules, *, name: str, 
     """The ``TRAITS`` of a module: a set, or a function that gives one by the rules."""
     declared: object = getattr(module, "TRAITS", None)
     if isinstance(declared, Callable):  # type: ignore[arg-type]
-        declared = declared(rules)  # type: ignore[operator]
+        declared = _called(declared, rules, module.__file__ or "", label)  # type: ignore[arg-type]
         if declared is None:
             return None
     if not isinstance(declared, TraitSet):
@@ -232,6 +232,14 @@ def _python_set(module: ModuleType, code: str, rules: TraitRules, *, name: str, 
             remedy="see `Traits in Python` in docs/traits.md.",
         )
     return check_declared(replace(declared, name=name, file=label, code=code))
+
+
+def _called(declare: Callable[[TraitRules], object], rules: TraitRules, path: str, label: str) -> object:
+    try:
+        return declare(rules)
+    except (Exception, SystemExit) as error:
+        told = f"its TRAITS cannot be called: {type(error).__name__}: {error}."
+        raise ConfigurationError(told, where=f"{label}:{line_in(error, path)}") from error
 
 
 def check_declared(declared: TraitSet) -> TraitSet:

@@ -29,6 +29,18 @@ def trait_sets(rules: TraitRules, *, root: Path | None = None) -> tuple[TraitSet
     Raises:
         ConfigurationError: A file is wrong, two sets give one trait, sets build on each other in a circle.
     """
+    check_left_out(rules)
+    own = own_sets(rules, root) if root else []
+    taken = {*rules.without, *(one.name for one in own)}
+    return ordered([*(shipped_sets(rules, without=taken)), *own])
+
+
+def check_left_out(rules: TraitRules) -> None:
+    """Hold ``traits.without`` against the sets that are shipped.
+
+    Raises:
+        ConfigurationError: There is no such set.
+    """
     known = shipped_names()
     for name in rules.without:
         if name not in known:
@@ -38,9 +50,6 @@ def trait_sets(rules: TraitRules, *, root: Path | None = None) -> tuple[TraitSet
                 allowed=known,
                 remedy=did_you_mean(name, known),
             )
-    own = own_sets(rules, root) if root else []
-    taken = {*rules.without, *(one.name for one in own)}
-    return ordered([*(shipped_sets(rules, without=taken)), *own])
 
 
 def shipped_sets(rules: TraitRules, *, without: Iterable[str] = ()) -> list[TraitSet]:
@@ -57,17 +66,30 @@ def own_sets(rules: TraitRules, root: Path) -> list[TraitSet]:
     Raises:
         ConfigurationError: A file is wrong, or two are of one name.
     """
-    folder = root / rules.folder
-    if not folder.is_dir():
-        return []
-    paths: dict[str, Path] = {}
-    for path in sorted(path for path in folder.iterdir() if is_set(path)):
-        if (other := paths.setdefault(path.stem, path)) is not path:
-            told = f"the set {path.stem!r} stands in {other.name} and in {path.name}."
-            where = f"{rules.folder}/{path.name}"
-            raise ConfigurationError(told, where=where, remedy="give one of the files another name.")
-    found = (read_set(path, rules, label=f"{rules.folder}/{path.name}") for path in paths.values())
+    found = (read_own_set(name, paths, rules) for name, paths in own_files(rules, root).items())
     return [one for one in found if one is not None]
+
+
+def own_files(rules: TraitRules, root: Path) -> dict[str, list[Path]]:
+    """The files of the project's own folder by the names of their sets, in that order; one each, if all is right."""
+    folder, found = root / rules.folder, dict[str, list[Path]]()
+    for path in sorted(path for path in folder.iterdir() if is_set(path)) if folder.is_dir() else ():
+        found.setdefault(path.stem, []).append(path)
+    return found
+
+
+def read_own_set(name: str, paths: Sequence[Path], rules: TraitRules) -> TraitSet | None:
+    """The set of a name; None where a Python file has nothing to compute by these rules.
+
+    Raises:
+        ConfigurationError: The file is wrong, or there are two.
+    """
+    *others, path = paths
+    label = f"{rules.folder}/{path.name}"
+    if others:
+        told = f"the set {name!r} stands in {others[0].name} and in {path.name}."
+        raise ConfigurationError(told, where=label, remedy="give one of the files another name.")
+    return read_set(path, rules, label=label)
 
 
 def ordered(sets: Sequence[TraitSet]) -> tuple[TraitSet, ...]:

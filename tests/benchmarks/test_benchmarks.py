@@ -13,6 +13,8 @@ from benchmarks.identity_people import make_store
 from benchmarks.measuring import Comparison, DifferentResultsError, Meter, Side, compare
 from benchmarks.report import Options, header, show
 
+pytestmark = pytest.mark.slow
+
 PHASES = {
     "ingest": {("ingest", "contacts"): True, ("ingest", "all streams"): False},
     "identity": {

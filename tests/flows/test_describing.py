@@ -169,15 +169,45 @@ def test_the_command_tells_what_failed(store: Store, tmp_path: Path) -> None:
     assert "traits own: mine is none of the allowed values" in result.stderr
 
 
+def test_a_persons_story_is_told_where_the_sql_of_an_audience_does_not_work(store: Store, tmp_path: Path) -> None:
+    assert steps.run_all(workspace()).ok
+    more = "  broken: {sql: SELECT profile_id FROM customers.people WHERE gone = 1}"
+    project = tmp_path / "millstream.yaml"
+    project.write_text(project.read_text().replace("\nalerts:", f"\n{more}\nalerts:"))
+    [person] = call_json("explain", "u0")["people"]
+    buyers, broken = person["audiences"]
+    assert (buyers["member"], buyers["rule"]["holds"]) == (True, True)
+    assert (broken["member"], broken["rule"]["holds"]) == (False, None)
+    assert broken["rule"]["seen"].startswith("The SQL fails: ")
+    assert "? its rule does not work" in call("explain", "u0").stdout
+    previewed = call_json("select", "--dry-run")["audiences"]
+    assert [(one["audience"], one["problem"][:28]) for one in previewed] == [
+        ("buyers", ""), ("broken", "stands still: The SQL fails:"),
+    ]  # fmt: skip
+
+
 def test_a_wrong_file_is_told_with_its_line(store: Store, tmp_path: Path) -> None:
     write_trait(tmp_path, OWN.replace("inputs", "imputs"))
     result = call("describe")
-    assert result.exit_code == 2
-    assert "traits/own.sql:3: imputs: this key is not known" in " ".join(result.stderr.split())
+    assert result.exit_code == 1
+    assert "traits own: traits/own.sql:3: imputs: this key is not known" in " ".join(result.stderr.split())
     [found] = [one for one in call_json("check", ok=False)["checks"] if one["kind"] == "traits"]
     assert (found["name"], found["ok"]) == ("traits/own.sql:3", False)
     write_trait(tmp_path, OWN)
     assert [one["name"] for one in call_json("check")["checks"]] == ["store", "journal"]
+
+
+def test_a_file_that_became_wrong_stops_neither_the_other_sets_nor_the_run(store: Store, tmp_path: Path) -> None:
+    write_trait(tmp_path, OWN)
+    assert steps.run_all(workspace()).ok
+    write_trait(tmp_path, OWN.replace("inputs", "imputs"))
+    report = steps.run_all(workspace())
+    assert {one.name: one.status for one in report.described.sets} == {"purchases": "computed", "own": "failed"}
+    assert [(one.name, one.size, one.held) for one in report.selected] == [("buyers", 3, None)]
+    assert not report.ok
+    told = call_json("traits", "mine")
+    assert (told["status"]["status"], told["groups"]) == ("failed", [{"value": "same", "people": 7}])
+    assert told["status"]["message"].startswith("traits/own.sql:3: imputs: this key is not known")
 
 
 def test_traits_are_listed_also_before_anything_is_computed(store: Store, tmp_path: Path) -> None:

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import sqlite3
+import subprocess
+import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from unittest.mock import Mock
@@ -17,6 +21,7 @@ from millstream.flows.project import load_project
 from millstream.flows.steps import Workspace
 from millstream.state.ledger.journal import now
 from millstream.state.ledger.suppressions import value_hash
+from tests.flows.calling import call as plain_call
 from tests.flows.calling import call_json
 
 PROJECT = """
@@ -73,6 +78,16 @@ def test_they_are_counted_by_what_they_share(refused: Path) -> None:
     assert [(one["group"], one["rows"], one["held"]) for one in groups] == [("bad", 2, 2), ("no_answer", 1, 1)]
 
 
+def test_each_column_of_a_count_says_what_it_counts_by(refused: Path) -> None:
+    heads = {}
+    for by in ("sync", "code", "fault"):
+        shown = plain_call("rejected", "--by", by, "-p", str(refused)).stdout
+        heads[by] = next(line for line in shown.splitlines() if "rows" in line).split()[:2]
+    assert heads == {"sync": ["sync", "rows"], "code": ["sync", "code"], "fault": ["sync", "fault"]}
+    [group] = call(refused, "rejected", "--by", "sync")["groups"]
+    assert (group["group"], group["sync"], group["rows"]) == ("letters", "letters", 3)
+
+
 def test_retrying_leaves_rows_without_an_answer_alone_unless_asked(refused: Path) -> None:
     assert call(refused, "rejected", "--retry", "--code", "bad")["retried"] == 2
     rows = call(refused, "rejected")["rejected"]
@@ -118,6 +133,70 @@ def test_a_sync_that_is_wrong_takes_nobody_elses_report_along(project: Path, mon
     ]
     assert "nope" in told["problems"][0]
     assert call(project, "activate", "broken", ok=False)["error"]["kind"] == "ConfigurationError"
+
+
+def test_a_sync_that_is_wrong_takes_nobody_elses_plan_along(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_KEY", "none-us1")
+    file = project / "millstream.yaml"
+    broken = "{destination: mailchimp, table: crm.wanted, into: X, match: {email: emial}, consent: not_needed}"
+    file.write_text(f"{PROJECT}  broken: {broken}\n")
+    workspace = Workspace.open(load_project(project))
+    with workspace.store.open() as connection:
+        connection.execute("CREATE SCHEMA crm")
+        connection.execute("CREATE TABLE crm.wanted (email TEXT)")
+    workspace.journal.close()
+    told = call(project, "plan", ok=False)
+    assert [one["sync"] for one in told["plans"]] == ["letters"]
+    [problem] = told["problems"]
+    assert problem.startswith("sync broken: Column 'emial' is not there to be sent.")
+    assert problem.endswith("did you mean 'email'?")
+    assert "emial" in call(project, "plan", "broken", ok=False)["error"]["message"]
+
+
+def test_a_plan_is_sent_for_the_sync_and_in_the_project_that_it_was_made_for(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NO_KEY", "none-us1")
+    workspace = Workspace.open(load_project(project))
+    with workspace.store.open() as connection:
+        connection.execute("CREATE SCHEMA crm")
+        connection.execute("CREATE TABLE crm.wanted (email TEXT)")
+    workspace.journal.close()
+    plan = project / "letters.plan"
+    shown = plain_call("plan", "letters", "--out", str(plan), "-p", str(project))
+    assert f"millstream activate --plan {plan}" in " ".join(shown.stderr.split())
+    file = project / "millstream.yaml"
+    file.write_text(PROJECT + PROJECT.splitlines()[-1].replace("letters", "others") + "\n")
+    other = call(project, "activate", "others", "--plan", str(plan), ok=False)["error"]
+    assert other["message"] == "The plan is for sync 'letters', not 'others'."
+    file.write_text(PROJECT.replace("letters:", "others:").replace("name: shop", "name: stall"))
+    stranger = call(project, "activate", "--plan", str(plan), ok=False)["error"]
+    assert stranger["message"] == "The plan is for sync 'letters', which the project 'stall' does not have."
+
+
+def test_status_tells_at_once_that_a_run_was_killed_and_when_it_was_last_alive(project: Path) -> None:
+    code = """
+import sys, time
+from millstream.flows.project import load_project
+from millstream.flows.steps import PipelineReport, Workspace, recorded_run
+
+run = PipelineReport("r1")
+with recorded_run(Workspace.open(load_project()), "r1", "activate", run):
+    print("running", flush=True)
+    time.sleep(600)
+"""
+    run = subprocess.Popen([sys.executable, "-c", code], cwd=project, stdout=subprocess.PIPE)
+    assert run.stdout is not None
+    assert run.stdout.readline() == b"running\n"
+    assert call(project, "status")["runs"][0]["status"] == "running"
+    alive = datetime.now(UTC)
+    run.kill()
+    run.communicate()
+    [found] = call(project, "status")["runs"]
+    assert found["status"] == "killed"
+    assert abs((datetime.fromisoformat(found["finished_at"]) - alive).total_seconds()) < 60
+    shown = plain_call("status", "-p", str(project)).stdout
+    assert re.search(r"killed, last alive \d+ (s|min) ago", " ".join(shown.split()))
 
 
 def test_what_a_disk_refuses_is_said_as_that(project: Path, refused: Path) -> None:

@@ -210,6 +210,7 @@ class TestMerge:
         expected = {
             (one,): "One person cannot be merged",
             (one, record): f"are one person already, {one}",
+            (one, other, one): f"'{one}' is named twice",
             (one, "p_nobody"): "Nobody is known by 'p_nobody'",
             (one, f"x{email}"): f"did you mean {one} (email ",
             (one, other[:9]): f"did you mean {other}?",

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from millstream.state.audiences import Audience
+from millstream.state.audiences.failing import Failing, without_failing
 from millstream.state.audiences.preview import AudiencePreview, Mover, Moves, preview_audiences
 from millstream.state.audiences.select import select_audiences
-from millstream.state.errors import ConfigurationError, TimeLimitError
+from millstream.state.errors import ConfigurationError
 from tests.state.audience_world import AS_OF, AudienceWorld
 
 if TYPE_CHECKING:
@@ -45,13 +46,19 @@ def select(world: AudienceWorld, **audiences: Audience) -> None:
 def preview(
     world: AudienceWorld, sample: int = 0, only: list[str] | None = None, /, **audiences: Audience
 ) -> dict[str, AudiencePreview]:
-    """On a connection whose work is taken back."""
-    world.connection.execute("BEGIN TRANSACTION")
-    try:
-        found = preview_audiences(world.connection, audiences, run_id="tried", as_of=LATER, only=only, sample=sample)
-    finally:
-        world.connection.execute("ROLLBACK")
-    return {one.audience: one for one in found}
+    """On a connection whose work is taken back; SQL may take 0.3 seconds."""
+
+    def work(failing: Failing) -> list[AudiencePreview]:
+        world.connection.execute("BEGIN TRANSACTION")
+        try:
+            return preview_audiences(
+                world.connection, audiences, run_id="tried", as_of=LATER, only=only, sample=sample, sql_seconds=0.3,
+                failing=failing,
+            )  # fmt: skip
+        finally:
+            world.connection.execute("ROLLBACK")
+
+    return {one.audience: one for one in without_failing(work)}
 
 
 def test_what_the_rule_changes_is_told_apart_from_what_the_data_does(world: AudienceWorld) -> None:
@@ -117,22 +124,39 @@ def test_an_old_rule_that_no_longer_works_is_said(world: AudienceWorld) -> None:
     assert (found["many"].left, found["many"].by_rules, found["many"].by_data) == (7, None, None)
 
 
-def test_sql_of_the_last_run_may_take_no_longer_than_that_of_today(world: AudienceWorld) -> None:
-    many = Audience(sql="SELECT profile_id FROM customers.people WHERE 'slow' <> ''")
-    select(world, many=many)
-    counted = "WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < 2000000000)"
-    endless = f"({counted} SELECT max(n) FROM c) > 1"
+ENDLESS = "(WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < 2000000000) SELECT max(n) FROM c)"
+
+
+@pytest.mark.parametrize(
+    ("former", "why"),
+    [(f"{ENDLESS} > 1", "The SQL was stopped after 0.3 seconds"), ("gone = 1", "The SQL fails: ")],
+    ids=["slow", "column gone"],
+)
+def test_sql_of_the_last_run_that_no_longer_works_is_said_of_that_audience(
+    world: AudienceWorld, former: str, why: str
+) -> None:
+    many = Audience(sql="SELECT profile_id FROM customers.people WHERE 'works' <> ''")
+    select(world, many=many, few=visits(at_most=1), most=rule({"audience": "many"}))
     world.connection.execute(
-        "UPDATE customers.audience_rules SET definition = replace(definition, ?, ?)", ["'slow' <> ''", endless]
+        "UPDATE customers.audience_rules SET definition = replace(definition, ?, ?)", ["'works' <> ''", former]
     )
-    world.connection.execute("BEGIN TRANSACTION")
-    try:
-        with pytest.raises(TimeLimitError, match=r"audiences\.many: The SQL was stopped after 0\.3 seconds"):
-            preview_audiences(
-                world.connection, {"many": visits(at_least=8)}, run_id="tried", as_of=LATER, sql_seconds=0.3
-            )
-    finally:
-        world.connection.execute("ROLLBACK")
+    found = preview(world, many=visits(at_least=8), few=visits(at_most=2), most=rule({"audience": "many"}))
+
+    assert found["many"].problem.startswith(f"its rule of the last run no longer works: {why}")
+    assert (found["many"].before, found["many"].after, found["many"].by_rules) == (9, 2, None)
+    assert (found["few"].problem, found["few"].by_rules, found["few"].by_data) == ("", Moves(1, 0), Moves())
+    assert found["most"].problem
+
+
+def test_sql_of_today_that_does_not_work_leaves_its_audience_still_and_tells_of_the_others(
+    world: AudienceWorld,
+) -> None:
+    select(world, many=visits(at_least=8), few=visits(at_most=1))
+    broken = Audience(sql="SELECT profile_id FROM customers.people WHERE gone = 1")
+    found = preview(world, many=broken, few=visits(at_most=2))
+    assert found["many"].problem.startswith("stands still: The SQL fails: ")
+    assert (found["many"].before, found["many"].after) == (2, 2)
+    assert found["few"].by_rules == Moves(1, 0)
 
 
 def test_members_of_before_rules_were_kept_are_compared_with_by_fingerprint(world: AudienceWorld) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from millstream.state.identity import IdentityRules, KindRule, normalise, region
-from millstream.state.identity.normalise import Spelled, spell
+from millstream.state.identity.normalise import VERSIONS, Spelled, spell
+from millstream.state.identity.rules import Spelling
 
 SHIPPED = IdentityRules(default_country="DE")
 
@@ -250,3 +253,36 @@ def test_normalising_twice_changes_nothing(kind: str, spelling: str, text: str) 
         again = spell(rules, kind, once.contact)
         assert again is not None
         assert again.contact == once.contact
+
+
+# Versions: stores keep what was spelled, and learn by them that it is to be spelled anew
+
+TEXTS = (
+    "Ana.Lopez+News@GMAIL.com", "mailto:ana@box.example", '"ana lopez"@box.example', "ana@m\u00fcnchen.example",
+    "a-b@yahoo.de", "ana+x@icloud.com", "ana..b@box.example", "+1 (202) 555-0100", "0049 30 901820",
+    "030 901820 ext. 7", "tel:+44 20 7946 0958", "12", "GA1.2.1000000354.1778432532",
+    "{F81D4FAE-7DEC-11D0-A765-00A0C91E6BF6}",
+    "12 Main Street, 02139 Cambridge", "Hauptstra\u00dfe 5, 10117 Berlin", "Berlin", " C-000 119 ",
+    "\u200bC\uff0d1\u200b", "n/a",
+)  # fmt: skip
+MADE_BY: dict[Spelling, tuple[str, str]] = {
+    "text": ("1", "4ac69a1d0c5a"),
+    "lower": ("1", "afbec876f116"),
+    "digits": ("1", "eed351782d89"),
+    "alphanumeric": ("1", "ef0b9ab47f39"),
+    "email": ("1.1", "cf4fa5babb6d"),
+    "phone": ("1.1", "dd40a0d73f20"),
+    "device": ("1.1", "6886c8f74cd2"),
+    "address": ("1.1", "0274b17f94ef"),
+}
+
+
+@pytest.mark.parametrize("spelling", list(MADE_BY))
+def test_whoever_changes_what_comes_of_a_text_raises_the_version(spelling: Spelling) -> None:
+    rules = IdentityRules(default_country="DE", kinds={"own": KindRule(spelling=spelling)})
+    made = repr([spell(rules, "own", text) for text in TEXTS])
+    digest = hashlib.sha256(made.encode()).hexdigest()[:12]
+    assert (VERSIONS[spelling], digest) == MADE_BY[spelling], (
+        f"other values come of {spelling} now: raise the VERSION of its module in state/identity/normalise, so that "
+        "stores spell anew what they keep, and write the new pair here"
+    )

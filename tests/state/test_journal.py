@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -17,7 +18,7 @@ from alembic.script import ScriptDirectory
 
 from millstream.state.errors import ConfigurationError, UnreachableError
 from millstream.state.ledger import migrations
-from millstream.state.ledger.journal import HEAD, Journal
+from millstream.state.ledger.journal import HEAD, LEASE, Journal
 from millstream.state.ledger.outcomes import Outcomes
 from millstream.state.ledger.tables import metadata
 from tests.postgres import Server
@@ -121,6 +122,28 @@ def test_a_lease_of_another_machine_ends_with_its_time(journal: Journal) -> None
         connection.execute(sa.text("UPDATE leases SET expires = 0"))
     with journal.lease("sync a", "mine") as taken:
         assert taken
+
+
+def test_a_run_of_another_machine_that_is_silent_for_too_long_was_killed_when_it_was_last_heard(
+    journal: Journal,
+) -> None:
+    for run in ("silent", "alive"):
+        journal.start_run(run, "pipeline")
+    silent_since = time.time() - LEASE - 60
+    with journal.signs_of_life("alive"), journal.engine.begin() as connection:
+        connection.execute(sa.text("UPDATE runs SET holder = 'elsewhere/1@2/' || run_id"))
+        connection.execute(sa.text("UPDATE leases SET holder = 'elsewhere/1@2/alive'"))
+        expired = {"at": silent_since + LEASE}
+        connection.execute(sa.text("INSERT INTO leases VALUES ('run silent', 'elsewhere/1@2/silent', :at)"), expired)
+    journal.note_killed()
+    runs = {run["run_id"]: run for run in journal.last_runs()}
+    assert (runs["alive"]["status"], runs["silent"]["status"]) == ("running", "killed")
+    assert runs["silent"]["finished_at"].timestamp() == pytest.approx(silent_since, abs=1)
+    with journal.engine.connect() as connection:
+        assert connection.execute(sa.text("SELECT name FROM leases")).scalars().all() == ["run alive"]
+    # Who was only asleep comes to an end all the same.
+    journal.finish_run("silent", ok=True, summary={})
+    assert {run["run_id"]: run["status"] for run in journal.last_runs()}["silent"] == "completed"
 
 
 def test_a_url_that_cannot_be_read_is_one_clear_error(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import random
 from collections.abc import Callable, Iterator, Mapping
@@ -17,6 +18,7 @@ from hypothesis import strategies as st
 
 from millstream.state.errors import ConfigurationError
 from millstream.state.identity import IdentityRules, KindRule, resolve
+from millstream.state.model import identifiers
 from millstream.state.model.build import ModelReport, build_model
 from millstream.state.model.declarations import Consent, Event, Identifier, People, Trait
 from millstream.state.model.tracking_plan import PlannedEvent, TrackingPlan
@@ -24,6 +26,7 @@ from millstream.state.store import Connection, write_arrow
 from tests.engines import Engine
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
+normalise = importlib.import_module("millstream.state.identity.normalise")  # its package has a function of that name
 NO_PLAN = TrackingPlan()
 
 SCHEMA = pa.schema(
@@ -306,6 +309,19 @@ def test_other_rules_spell_what_was_kept_anew(
     again.say({"id": "1", "email": "A.Li+x@gmail.com"})
     assert shop.identifiers() == again.identifiers()
     again.connection.close()
+
+
+def test_a_newer_normaliser_spells_what_was_kept_anew(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    shop.say({"id": "1", "email": "ali@box.example", "phone": "+12025550100"})
+    monkeypatch.setattr(normalise, "fold_provider", lambda address: address.replace("li", "lice"))
+    assert shop.model().rows == 0, "that nobody raised the version for is not noticed"
+    monkeypatch.setattr(normalise, "VERSIONS", {**normalise.VERSIONS, "email": "next"})
+    monkeypatch.setattr(identifiers, "VERSIONS", normalise.VERSIONS)
+    assert shop.model().rows == 1
+    assert shop.identifiers() == [("email", "alice@box.example"), ("phone", "+12025550100")]
+    kept = shop.sql("SELECT spelling, value FROM customers.normalised WHERE spelling LIKE 'email%'")
+    assert kept == [("email next", "alice@box.example")], "what the one before had spelled is gone"
+    assert shop.model().rows == 0
 
 
 def test_rules_of_kinds_that_a_stream_does_not_say_model_nothing_anew(open_shop: OpenShop) -> None:

@@ -76,7 +76,7 @@ def _show_rows(rows: Sequence[Mapping[str, Any]]) -> None:
         by_sync.setdefault(row["sync"], []).append(_row(row))
     for sync, shown in by_sync.items():
         print_table(f"{sync}: {len(shown):,} not accepted", shown, rare=("who has to act", "held because"))
-    print_line("\nThe story of one: millstream explain PROFILE" if rows else "Every row was accepted.")
+    print_line("\nThe story of one: millstream explain PROFILE" if rows else "No row is refused.")
 
 
 def _row(row: Mapping[str, Any]) -> Row:
@@ -103,12 +103,12 @@ def _show_groups(groups: Sequence[Any], by: str) -> None:
         [
             {
                 "sync": group.sync,
-                by if by != "sync" else "status": group.group,
+                by: group.group,
                 "rows": group.rows,
                 "held": group.held,
                 "for example": group.example or "",
             }
             for group in groups
         ],
-        empty="Every row was accepted.",
+        empty="No row is refused.",
     )

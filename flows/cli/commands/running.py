@@ -13,6 +13,7 @@ from millstream.flows.cli.application import RUN, JsonOption, PrefectOption, Pro
 from millstream.flows.cli.choosing import chosen_names
 
 if TYPE_CHECKING:
+    from millstream.destinations.preview import SavedPlan
     from millstream.flows.project import Project
 
 FirstDay = Annotated[
@@ -173,8 +174,8 @@ def plan(
         raise ConfigurationError("A plan's file is of one sync.", where="--out", remedy="name the sync.")
     workspace, run_id = steps.Workspace.open(loaded), steps.new_run_id()
     look = Look(removals=removals, in_clear=clear, requests=requests, save_to=out)
-    previews = [steps.plan(workspace, name, run_id=run_id, look=look) for name in chosen]
-    return show_plans(previews, as_json=as_json)
+    previews, errors = steps.plan_all(workspace, chosen, run_id=run_id, look=look)
+    return show_plans(previews, [str(error) for error in errors], out, as_json=as_json)
 
 
 @command("activate", panel=RUN)
@@ -201,9 +202,9 @@ def activate(
 
     loaded = load_project(project)
     saved = read_plan(plan_file) if plan_file else None
-    chosen = chosen_names(
-        "sync", names or ([saved.sync] if saved else None), loaded.syncs, default=loaded.enabled_syncs
-    )
+    if saved:
+        _check_meant(saved, names, loaded)
+    chosen = chosen_names("sync", [saved.sync] if saved else names, loaded.syncs, default=loaded.enabled_syncs)
     _require(loaded, (), chosen)
     if saved:
         # What was looked at here is sent from here.
@@ -241,6 +242,18 @@ def run(
     outcome = engine_for(loaded, prefect=prefect).run(chosen_sources, chosen_syncs)
     parts = ("ingested", "resolved", "described", "selected", "activated", "measured", "audited")
     return show_outcome(outcome, parts, as_json=as_json)
+
+
+def _check_meant(saved: SavedPlan, names: Sequence[str] | None, project: Project) -> None:
+    """Refuse a plan of another project, or of another sync than was named."""
+    from millstream.state.errors import ConfigurationError
+
+    told = f"The plan is for sync {saved.sync!r}"
+    if saved.sync not in project.syncs:
+        what = f"{told}, which the project {project.name!r} does not have."
+        raise ConfigurationError(what, where="--plan", remedy="was it made in another project?")
+    if others := [name for name in names or () if name != saved.sync]:
+        raise ConfigurationError(f"{told}, not {others[0]!r}.", where="--plan", remedy="leave the name out.")
 
 
 def _require(project: Project, sources: Sequence[str], syncs: Sequence[str]) -> None:

@@ -179,33 +179,18 @@ def _steer(
     dry_run: bool,
     as_json: bool,
 ) -> bool:
-    """Show what would happen, ask, do it, and keep in the journal that it was done.
-
-    Raises:
-        ConfigurationError: There is nobody to ask.
-    """
-    from millstream.flows import steps
-    from millstream.flows.cli.asking import agreed, someone_is_there
+    from millstream.flows.cli.confirming import confirmed
     from millstream.flows.cli.views.decisions import show_done, show_steered
-    from millstream.flows.project import load_project
     from millstream.flows.steering.reports import SteeringRun
-    from millstream.state.errors import ConfigurationError
 
-    if not (yes or dry_run) and (as_json or not someone_is_there()):
-        raise ConfigurationError(
-            "Nobody is there to confirm it.", remedy="add --yes, or --dry-run to only see what would happen."
-        )
-    workspace, run_id = steps.Workspace.open(load_project(project)), steps.new_run_id()
-    tried = work(workspace, run_id, False)
-    if not yes or dry_run:
-        show_steered(tried, as_json=as_json)
-        if dry_run or not agreed():
-            return dry_run
-    run = SteeringRun()
-    with steps.recorded_run(workspace, run_id, kind, run):
-        done = run.steered = work(workspace, run_id, True)
-    if yes:
-        show_steered(done, as_json=as_json)
-    if not as_json:
-        show_done(done)
-    return True
+    return confirmed(
+        kind,
+        project,
+        work,
+        SteeringRun(),
+        show=lambda steered: show_steered(steered, as_json=as_json),
+        show_done=show_done,
+        yes=yes,
+        dry_run=dry_run,
+        as_json=as_json,
+    )

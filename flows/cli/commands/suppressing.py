@@ -40,6 +40,7 @@ def suppress(
     """
     from millstream.flows.cli.output import print_json, print_note
     from millstream.flows.project import load_project
+    from millstream.flows.showing.amounts import counted
     from millstream.flows.steering import suppressions
     from millstream.flows.steps import Workspace
 
@@ -55,7 +56,7 @@ def suppress(
         print_json({"changed": changed, "suppressed": [asdict(one) for one in listed]})
         return True
     if names:
-        print_note(f"{changed:,} entries {'taken off' if remove else 'put on'} the list.")
+        print_note(f"{counted(changed, 'entry', 'entries')} {'taken off' if remove else 'put on'} the list.")
     else:
         _show(listed)
     return True

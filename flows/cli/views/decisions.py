@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from millstream.flows.cli.output import day, joined, print_json, print_line, print_note, print_table
 from millstream.flows.cli.views.person import levels_text
+from millstream.flows.showing.amounts import counted, people_counted
 
 if TYPE_CHECKING:
     from millstream.flows.showing.cells import Row
@@ -17,8 +18,8 @@ if TYPE_CHECKING:
 
 _MOST_TRAITS = 40
 _TITLES = {
-    "merge": ("{before} people are one person", "{before} people would be one person"),
-    "unmerge": ("One person is {after} people", "One person would be {after} people"),
+    "merge": ("{before} are one person", "{before} would be one person"),
+    "unmerge": ("One person is {after}", "One person would be {after}"),
     "revoke": ("The decision no longer holds", "The decision would no longer hold"),
     "accept": ("The suggestion is accepted", "The suggestion would be accepted"),
     "refuse": ("The suggestion is refused", "The suggestion would be refused"),
@@ -31,13 +32,14 @@ def show_steered(steered: Steered, *, as_json: bool) -> None:
         print_json(steered.as_json())
         return
     title = _TITLES[steered.decision][0 if steered.done else 1]
-    print_table(title.format(before=len(steered.before), after=len(steered.after)), _trait_rows(steered))
+    before, after = people_counted(len(steered.before)), people_counted(len(steered.after))
+    print_table(title.format(before=before, after=after), _trait_rows(steered))
     audiences = _audience_rows(steered)
     if audiences:
         print_table("Audiences", audiences)
     if steered.others:
         change = "changed" if steered.done else "would change"
-        print_note(f"{steered.others:,} other {'person' if steered.others == 1 else 'people'} {change} with it.")
+        print_note(f"{counted(steered.others, 'other person', 'other people')} {change} with it.")
 
 
 def show_done(steered: Steered) -> None:

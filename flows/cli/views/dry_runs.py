@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from millstream.flows.cli.output import print_json, print_line, print_note, print_table
+from millstream.flows.showing.amounts import counted
 from millstream.flows.showing.audiences import move_rows
 from millstream.flows.showing.people import change_row
 
@@ -31,9 +32,16 @@ def show_rehearsal(rehearsal: Rehearsal, *, as_json: bool) -> bool:
     if as_json:
         print_json({"ok": True, "dry_run": True, **rehearsal.as_json()})
         return True
-    people = rehearsal.people
     print_line(_compared_with(rehearsal))
-    print_table("Nothing is written; resolve would do this", _count_rows(people))
+    print_table("Nothing is written; resolve would do this", count_rows(rehearsal.people))
+    show_people(rehearsal.people)
+    print_table("Audiences", move_rows(rehearsal.audiences))
+    print_note(f"Tried on the store and taken back, in {rehearsal.seconds:,.1f} s.")
+    return True
+
+
+def show_people(people: Preview) -> None:
+    """How many people change, and the largest merges and splits with their causes."""
     print_table("People", [change_row(people)])
     if people.merges:
         print_table("Largest merges", [
@@ -56,13 +64,10 @@ def show_rehearsal(rehearsal: Rehearsal, *, as_json: bool) -> bool:
         {"person": one.profile_id, "records": one.records, "now": one.records_before, "of people": one.profiles_before}
         for one in people.largest
     ])  # fmt: skip
-    print_table("Audiences", move_rows(rehearsal.audiences))
-    print_note(f"Tried on the store and taken back, in {rehearsal.seconds:,.1f} s.")
-    return True
 
 
 def _compared_with(rehearsal: Rehearsal) -> str:
-    rows = f"{rehearsal.new_rows:,} new rows"
+    rows = counted(rehearsal.new_rows, "new row")
     if rehearsal.rules_changed:
         also = f", with {rows} counted on both sides" if rehearsal.new_rows else ""
         return f"Compared with the identity rules of the last run{also}."
@@ -72,7 +77,8 @@ def _compared_with(rehearsal: Rehearsal) -> str:
     )
 
 
-def _count_rows(people: Preview) -> list[Row]:
+def count_rows(people: Preview) -> list[Row]:
+    """What there is now and what there is then: people, households, values."""
     return [
         {"": words, "now": people.before[name], "then": people.after[name]}
         for name, words in _COUNTS.items()
@@ -114,7 +120,7 @@ def show_select_preview(preview: SelectPreview, *, as_json: bool) -> bool:
     print_table(
         "Syncs that would get something to do",
         sync_preview_rows(preview),
-        rare=("held back", "also", "guards"),
+        rare=("kept back", "also", "guards"),
         empty="None.",
     )
     if preview.left_out:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from millstream.flows.cli.output import day, print_error, print_json, print_note, print_table
+from millstream.flows.showing.amounts import counted, people_counted, who_is_who
 from millstream.flows.showing.audiences import audience_rows
 from millstream.flows.showing.figures import figure_rows
 from millstream.flows.showing.quality import threshold_rows
@@ -61,7 +62,7 @@ def _show_ingested(report: PipelineReport) -> None:
         if one.skipped
     ]
     total = sum(pulled.rows for pulled in report.ingested)
-    print_table(f"Pulled {total:,} rows", rows, rare=("quarantined",), empty="No stream was read.")
+    print_table(f"Pulled {counted(total, 'row')}", rows, rare=("quarantined",), empty="No stream was read.")
     for pulled in report.ingested:
         for stream in pulled.streams:
             for warning in stream.warnings:
@@ -71,7 +72,7 @@ def _show_ingested(report: PipelineReport) -> None:
 def _show_resolved(report: PipelineReport) -> None:
     resolved = report.resolved
     print_table(
-        f"{resolved.records:,} records are {resolved.profiles:,} people",
+        who_is_who(resolved.records, resolved.profiles),
         [
             {
                 "new rows": resolved.modelled,
@@ -120,7 +121,9 @@ def _show_described(report: PipelineReport) -> None:
         }
         for one in described.sets
     ]
-    print_table(f"{described.traits:,} traits of {described.profiles:,} people", rows, rare=("message",))
+    print_table(
+        f"{counted(described.traits, 'trait')} of {people_counted(described.profiles)}", rows, rare=("message",)
+    )
 
 
 def _show_selected(report: PipelineReport) -> None:
@@ -145,7 +148,7 @@ def _show_activated(report: PipelineReport) -> None:
     if still:
         requests = sum(one.requests for one in still)
         what = "Nothing changed" if len(still) == len(report.activated) else f"Nothing changed for {len(still)} of them"
-        print_note(f"{what}: {requests} requests made.")
+        print_note(f"{what}: {counted(requests, 'request')} made.")
 
 
 def _show_measured(report: PipelineReport) -> None:

@@ -9,6 +9,7 @@ from rich.text import Text
 from rich.tree import Tree
 
 from millstream.flows.cli.output import console, day, joined, print_json, print_line
+from millstream.flows.showing.amounts import counted, people_counted
 
 if TYPE_CHECKING:
     from millstream.flows.looking.person import AudienceMembership, Explanation, Person, SyncStory, TraitValue
@@ -73,7 +74,7 @@ def _origin(trait: TraitValue) -> str:
 
 
 def _add_records(tree: Tree, identity: ProfileExplanation) -> None:
-    records = tree.add(f"{len(identity.records)} records")
+    records = tree.add(counted(len(identity.records), "record"))
     for record in identity.records:
         branch = records.add(_line(record.record_id, f"   {day(record.observed_at)}"))
         for seen in record.identifiers:
@@ -117,7 +118,8 @@ def _add_circumstances(tree: Tree, identity: ProfileExplanation) -> None:
     for value in identity.shared:
         tree.add(
             Text(
-                f"{value.kind} {value.value} is shared: {value.records} records of {value.groups} people, told apart "
+                f"{value.kind} {value.value} is shared: {counted(value.records, 'record')} of "
+                f"{people_counted(value.groups)}, told apart "
                 f"by {value.trait}"
             )
         )
@@ -152,7 +154,7 @@ def _decision_line(decision: DecisionSeen) -> Text:
     for _, holder in decision.records:
         name = f"of {holder}" if holder else "gone"
         held[name] = held.get(name, 0) + 1
-    named = joined([f"{count} records {name}" for name, count in held.items()])
+    named = joined([f"{counted(count, 'record')} {name}" for name, count in held.items()])
     revoked = f", revoked {day(decision.revoked_at)}" if decision.revoked_at else ""
     why = f" ({decision.reason})" if decision.reason else ""
     return _line(
@@ -202,7 +204,8 @@ def _add_audience(branch: Tree, audience: AudienceMembership) -> None:
 
 
 def _add_rule(branch: Tree, rule: Why) -> None:
-    mark = Text("✓ " if rule.holds else "✗ ", style="green" if rule.holds else "red")
+    marks = {True: ("✓ ", "green"), False: ("✗ ", "red"), None: ("? ", "yellow")}
+    mark = Text(marks[rule.holds][0], style=marks[rule.holds][1])
     seen = f"   ({rule.seen})" if rule.seen else ""
     below = branch.add(Text.assemble(mark, rule.condition, (seen, "dim")))
     for part in rule.parts:

@@ -9,17 +9,19 @@ from typing import TYPE_CHECKING
 from millstream.flows.cli.output import print_error, print_json, print_line, print_note, print_table
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from millstream.destinations.preview import ExampleRequest, Forecast, PlanPreview
     from millstream.flows.showing.cells import Row
 
 _RARE = ("it takes", "suppressed", "held out", "sent with another", "no match key", "waiting", "merged away")
 
 
-def show_plans(previews: Sequence[PlanPreview], *, as_json: bool) -> bool:
-    """Show what would be sent; False when a guard would stop one."""
-    ok = all(preview.plan.ok for preview in previews)
+def show_plans(previews: Sequence[PlanPreview], problems: Sequence[str], out: Path | None, *, as_json: bool) -> bool:
+    """Show what would be sent; False when a guard would stop one, or a sync cannot be planned."""
+    ok = not problems and all(preview.plan.ok for preview in previews)
     if as_json:
-        print_json({"ok": ok, "plans": [preview.as_json() for preview in previews]})
+        print_json({"ok": ok, "problems": list(problems), "plans": [preview.as_json() for preview in previews]})
         return ok
     print_table("Nothing is sent; activate would do this", [_counts(preview) for preview in previews], rare=_RARE)
     for preview in previews:
@@ -36,6 +38,10 @@ def show_plans(previews: Sequence[PlanPreview], *, as_json: bool) -> bool:
     for preview in previews:
         for guard in preview.plan.guards:
             print_error(f"sync {preview.plan.sync}: a guard would stop it: {guard}")
+    for problem in problems:
+        print_error(problem)
+    if out is not None:
+        print_note(f"The plan is written. To send it: millstream activate --plan {out}")
     return ok
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from millstream.flows.cli.output import age, print_json, print_table, utc
+from millstream.flows.showing.amounts import people_counted
 
 if TYPE_CHECKING:
     from millstream.flows.looking.status import StatusReport
@@ -27,7 +28,7 @@ def show_status(report: StatusReport, *, as_json: bool) -> bool:
         empty="Nothing was pulled yet.",
     )
     print_table(
-        f"Audiences, of {report.profiles:,} people",
+        f"Audiences, of {people_counted(report.profiles)}",
         [
             {"audience": one.audience, "members": one.size, "last change": age(one.changed_at)}
             for one in report.audiences
@@ -59,5 +60,5 @@ def _run_row(run: Mapping[str, Any]) -> Row:
         "kind": run["kind"],
         "started": age(started),
         "took": f"{(finished - started).total_seconds():,.1f} s" if finished else "",
-        "status": run["status"],
+        "status": f"killed, last alive {age(finished)}" if run["status"] == "killed" else run["status"],
     }

@@ -97,6 +97,7 @@ def read_deliveries(reader: Reader, syncs: dict[str, str]) -> tuple[SyncFacts, .
 
 def read_journal(journal: Journal, syncs: Collection[str]) -> tuple[tuple[RejectedCount, ...], tuple[RunFacts, ...]]:
     """Why rows of these syncs are not accepted, and the last runs."""
+    journal.note_killed()
     reasons = tuple(one for one in rejected_counts(journal) if one.sync in syncs)
     runs = tuple(
         RunFacts(

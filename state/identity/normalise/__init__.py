@@ -15,13 +15,14 @@ import unicodedata
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
+from millstream.state.identity.normalise import addresses, devices, emails, phones
 from millstream.state.identity.normalise.addresses import fold_address
 from millstream.state.identity.normalise.devices import fold_device
 from millstream.state.identity.normalise.emails import fold_provider, read_email
 from millstream.state.identity.normalise.phones import read_phone, region
 from millstream.state.identity.rules import IdentityRules, Spelling
 
-__all__ = ["LONGEST", "Spelled", "normalise", "region", "spell"]
+__all__ = ["LONGEST", "VERSIONS", "Spelled", "normalise", "region", "spell"]
 
 # Among them the marks of direction that phones and spreadsheets put around what is copied from them.
 _INVISIBLE = dict.fromkeys(
@@ -31,9 +32,20 @@ _NO_DIGIT = re.compile(r"\D")
 _NO_ALPHANUMERIC = re.compile(r"[\W_]")
 _DEFAULT_RULES = IdentityRules()
 
-
 LONGEST = 600
 """Characters of the longest identifier; more is a text, or a file, that came into the wrong column."""
+
+VERSION = 1
+"""The same for what is done here to the texts of any kind: raised, all kinds are spelled anew."""
+
+VERSIONS: Mapping[Spelling, str] = {
+    **dict.fromkeys(("text", "lower", "digits", "alphanumeric"), f"{VERSION}"),
+    "email": f"{VERSION}.{emails.VERSION}",
+    "phone": f"{VERSION}.{phones.VERSION}",
+    "device": f"{VERSION}.{devices.VERSION}",
+    "address": f"{VERSION}.{addresses.VERSION}",
+}
+"""Which version of the code each spelling is made by."""
 
 
 class Spelled(NamedTuple):

@@ -5,6 +5,9 @@ from __future__ import annotations
 import re
 import unicodedata
 
+VERSION = 1
+"""Raised by whoever changes which value comes of a text: what was kept of the version before is then spelled anew."""
+
 _WORD = re.compile(r"[^\W_]+")
 # Long to short, as 'st' is a saint too: what becomes equal by this was written differently, not another place.
 _ABBREVIATIONS = {

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import re
 
+VERSION = 1
+"""Raised by whoever changes which value comes of a text: what was kept of the version before is then spelled anew."""
+
 # Google's cookie `_ga` holds 'GA1.', how deep its domain is (and its path: '1-2'), and then the client id.
 _ANALYTICS_COOKIE = re.compile(r"(?:_ga=)?GA\d\.\d+(?:-\d+)?\.(?P<client>.+)", re.IGNORECASE)
 _HEXADECIMAL = re.compile(

@@ -10,6 +10,9 @@ import re
 from collections.abc import Iterable
 from typing import NamedTuple
 
+VERSION = 1
+"""Raised by whoever changes which value comes of a text: what was kept of the version before is then spelled anew."""
+
 _LOCAL = re.compile(r"[\w!#$%&'*+/=?^`{|}~-]+(?:\.[\w!#$%&'*+/=?^`{|}~-]+)*")
 _QUOTED = re.compile(r'"((?:[^"\\]|\\.)+)"')
 _PRINTABLE = re.compile(r"[ -~]+")

@@ -10,6 +10,11 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from phonenumbers import PhoneNumber
 
+VERSION = 1
+"""Raised by whoever changes which value comes of a text: what was kept of the version before is then spelled anew.
+
+Newer tables of the library raise nothing: a number that they know as valid only now had its value before, too.
+"""
 _MEXICO = 52
 _ABROAD = re.compile(r"(?:tel:)?\s*00(?=[\s\d])")
 

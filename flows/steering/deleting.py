@@ -1,0 +1,280 @@
+"""Deleting by hand: what a source brought, or an identifier. One transaction with what follows from it.
+
+As with other decisions by hand, people, their traits and the audiences change together or not at all, the same work in
+a rehearsal tells beforehand what would come of it, and no raw row is modelled on the way.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Literal
+
+from millstream.flows.dry_runs.resolving import AudienceMove, move_of
+from millstream.flows.steps.ingesting import LONGEST_PULL
+from millstream.flows.steps.resolving import ResolveReport, know, make_tables
+from millstream.flows.steps.selecting import select_on
+from millstream.state.errors import ConfigurationError, StoreLockedError
+from millstream.state.model import deleting
+from millstream.state.profiles.refusals import count_lost_refusals, remember_refusals
+from millstream.state.suggestions import did_you_mean
+
+if TYPE_CHECKING:
+    from millstream.flows.steps import Workspace
+    from millstream.state.audiences.failing import Failing
+    from millstream.state.identity.preview import Preview
+    from millstream.state.model.deleting import DeletedIdentifier, Deletion
+    from millstream.state.store import Connection
+
+What = Literal["source", "identifier"]
+
+
+@dataclass(frozen=True)
+class Deleted:
+    """What a deletion does, or would do.
+
+    Attributes:
+        what: ``source`` or ``identifier``.
+        name: The source, or the identifier's value.
+        kind: Kind of the identifier.
+        deletion: How much goes.
+        people: How people change.
+        audiences: How the audiences change.
+        refusals_lost: People who had refused to be addressed, and by what is left have agreed.
+        in_project: Whether the project has the source, so that the next run pulls it again.
+        done: Whether it was done; else it was only tried.
+    """
+
+    what: What
+    name: str
+    kind: str | None
+    deletion: Deletion
+    people: Preview
+    audiences: tuple[AudienceMove, ...]
+    refusals_lost: int
+    in_project: bool
+    done: bool
+
+    def as_json(self) -> dict[str, Any]:
+        """For programs."""
+        return {"ok": True, **asdict(self)}
+
+
+@dataclass
+class DeletionRun:
+    """What the journal keeps of a deletion: counts, and of an identifier only the kind."""
+
+    reason: str
+    made_by: str
+    done: Deleted | None = None
+
+    @property
+    def ok(self) -> bool:
+        """Whether it was done."""
+        return self.done is not None
+
+    def as_json(self) -> dict[str, Any]:
+        """For programs."""
+        if self.done is None:
+            return {}
+        of_source = self.done.what == "source"
+        return {
+            "what": self.done.what,
+            "name": self.done.name if of_source else self.done.kind,
+            "reason": self.reason,
+            "made_by": self.made_by,
+            **asdict(self.done.deletion),
+            "people_before": self.done.people.before["profiles"],
+            "people_after": self.done.people.after["profiles"],
+        }
+
+
+@dataclass(frozen=True)
+class _Acted:
+    """What was deleted, and what the history is to say of it."""
+
+    kind: str | None
+    name: str
+    deletion: Deletion
+    reason: str
+
+
+def delete_source(workspace: Workspace, source: str, *, run_id: str, keep: bool) -> Deleted:
+    """Delete all that a source brought, and the place up to which it was read.
+
+    Args:
+        workspace: The project with its databases.
+        source: Its name; it need not be in the project any more.
+        run_id: Names the change in the history.
+        keep: False only tries it.
+
+    Raises:
+        ConfigurationError: The store holds nothing of it.
+        StoreLockedError: A run pulls it right now.
+    """
+
+    def act(connection: Connection, _now: datetime) -> _Acted:
+        stored = deleting.sources_stored(connection)
+        if source not in stored:
+            raise ConfigurationError(
+                f"The store holds nothing of a source {source!r}.", allowed=stored, remedy=did_you_mean(source, stored)
+            )
+        return _Acted(None, source, deleting.delete_source(connection, source), f"source {source} deleted")
+
+    if not keep:
+        return _delete(workspace, act, run_id=run_id, keep=False)
+    with workspace.journal.lease(f"source {source}", run_id, seconds=LONGEST_PULL) as mine:
+        if not mine:
+            raise StoreLockedError(
+                f"A run pulls {source!r} right now.", remedy="wait for it to end, and delete then; nothing was changed."
+            )
+        done = _delete(workspace, act, run_id=run_id, keep=True)
+        # What dlt keeps beside the store would else be loaded by the next pull.
+        shutil.rmtree(workspace.work / "dlt" / source, ignore_errors=True)
+    return done
+
+
+def delete_identifier(
+    workspace: Workspace, value: str, *, kind: str | None, reason: str, made_by: str, run_id: str, keep: bool
+) -> Deleted:
+    """Delete an identifier from all records that bear it; what sources still say of it is not heard any more.
+
+    Args:
+        workspace: The project with its databases.
+        value: As people write it, or as the store has it.
+        kind: Its kind; needed where several kinds have such a value.
+        reason: Why, in words of the person who decides.
+        made_by: Who decides.
+        run_id: Names the change in the history.
+        keep: False only tries it.
+
+    Raises:
+        ConfigurationError: Nobody bears it, or it may be one of several.
+    """
+
+    def act(connection: Connection, now: datetime) -> _Acted:
+        found = _meant(connection, workspace, value, kind)
+        deletion = deleting.delete_identifier(connection, *found, reason=reason, made_by=made_by, now=now)
+        return _Acted(*found, deletion, "identifier deleted")
+
+    return _delete(workspace, act, run_id=run_id, keep=keep)
+
+
+def restore_identifier(workspace: Workspace, value: str, *, kind: str | None) -> DeletedIdentifier:
+    """Let an identifier that was deleted be heard again, from the next run on.
+
+    Raises:
+        ConfigurationError: It was not deleted, or it may be one of several.
+    """
+    with workspace.store.transaction() as connection:
+        make_tables(connection)
+        known = deleting.deleted_identifiers(connection)
+        texts = _texts(connection, workspace, value)
+        found = [one for one in known if one.value in texts and kind in (None, one.kind)]
+        if not found:
+            raise ConfigurationError(
+                f"No identifier {value!r} was deleted.", remedy="`millstream delete` lists those that were."
+            )
+        if len(found) > 1:
+            raise _unclear(value, [(one.kind, one.value) for one in found])
+        deleting.restore_identifier(connection, found[0].kind, found[0].value)
+    return found[0]
+
+
+def list_deleted(workspace: Workspace) -> list[DeletedIdentifier]:
+    """The identifiers that were deleted by hand."""
+    with workspace.store.open() as connection:
+        make_tables(connection)
+        return deleting.deleted_identifiers(connection)
+
+
+def _meant(connection: Connection, workspace: Workspace, value: str, kind: str | None) -> tuple[str, str]:
+    """Kind and value of the identifier that somebody means."""
+    texts = _texts(connection, workspace, value)
+    marks = ", ".join("?" for _ in texts)
+    rows = connection.execute(
+        f"""
+        SELECT DISTINCT kind, value FROM customers.identifiers
+        WHERE (value IN ({marks}) OR original = ?) AND (CAST(? AS TEXT) IS NULL OR kind = ?) ORDER BY kind, value
+        """,
+        [*texts, value.strip(), kind, kind],
+    ).fetchall()
+    if not rows:
+        of_kind = f" of kind {kind!r}" if kind else ""
+        raise ConfigurationError(
+            f"No record bears {value!r}{of_kind}.",
+            remedy="`millstream explain` finds people by other ids, and tells what they are known by.",
+        )
+    if len(rows) > 1:
+        raise _unclear(value, rows)
+    return str(rows[0][0]), str(rows[0][1])
+
+
+def _texts(connection: Connection, workspace: Workspace, value: str) -> list[str]:
+    from millstream.state.identity.find import spellings
+
+    return sorted(spellings(connection, value.strip(), workspace.project.identity.default_country))
+
+
+def _unclear(value: str, found: Iterable[tuple[object, ...]]) -> ConfigurationError:
+    named = [f"{kind} {known}" for kind, known in found]
+    return ConfigurationError(
+        f"There are {len(named)} identifiers {value!r}.",
+        allowed=named,
+        remedy="say which by --kind, or give the value as it stands here.",
+    )
+
+
+def _delete(workspace: Workspace, act: Callable[[Connection, datetime], _Acted], *, run_id: str, keep: bool) -> Deleted:
+    """Delete, resolve, describe and select in one transaction; taken back unless it is to be kept."""
+    from millstream.state.audiences.failing import without_failing
+
+    return without_failing(lambda failing: _deleted(workspace, act, failing, run_id=run_id, keep=keep))
+
+
+def _deleted(
+    workspace: Workspace,
+    act: Callable[[Connection, datetime], _Acted],
+    failing: Failing,
+    *,
+    run_id: str,
+    keep: bool,
+) -> Deleted:
+    """The same, while some audiences stand still."""
+    from millstream.state.identity.explain import rules_of_last_run
+    from millstream.state.identity.history import blame_deletion
+    from millstream.state.identity.preview import compare, take_picture
+    from millstream.state.identity.tables import create_identity_tables
+
+    project, now = workspace.project, datetime.now(UTC)
+    with workspace.store.transaction() if keep else workspace.store.rehearsal() as connection:
+        make_tables(connection)
+        create_identity_tables(connection)
+        picture, rules = take_picture(connection), rules_of_last_run(connection)
+        moves: tuple[AudienceMove, ...] = ()
+        lost = 0
+        if rules is None:  # pulled, and nothing more: nobody is known
+            acted = act(connection, now)
+        else:
+            remember_refusals(connection)
+            acted = act(connection, now)
+            know(connection, project, ResolveReport(), rules=rules, run_id=run_id, now=now, link=False)
+            selected = select_on(connection, project, failing, run_id=run_id, now=now)
+            moves = tuple(move_of(audience) for audience in selected)
+            lost = count_lost_refusals(connection)
+        value = acted.name if acted.kind else None
+        blame_deletion(connection, run_id, acted.reason, kind=acted.kind, value=value)
+        people = compare(connection, picture, run_id=run_id)
+    return Deleted(
+        what="identifier" if acted.kind else "source",
+        name=acted.name,
+        kind=acted.kind,
+        deletion=acted.deletion,
+        people=people,
+        audiences=moves,
+        refusals_lost=lost,
+        in_project=not acted.kind and acted.name in project.sources,
+        done=keep,
+    )

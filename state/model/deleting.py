@@ -1,0 +1,149 @@
+"""Deleting by hand: all that a source has brought, or an identifier wherever it stands.
+
+Records and identifiers go here; what they alone held together comes apart in the next ``resolve``. An identifier stays
+away: whoever still says it is not heard (``customers.deleted_identifiers``, see ``identifiers.py``).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from millstream.state.sql import quoted
+from millstream.state.store import count
+
+if TYPE_CHECKING:
+    from millstream.state.store import Connection
+
+_OF_SOURCE = "record_id IN (SELECT record_id FROM customers.records WHERE source = ?)"
+
+
+@dataclass(frozen=True)
+class Deletion:
+    """How much was deleted.
+
+    Attributes:
+        raw_rows: Rows as pulled.
+        records: Records.
+        identifiers: Identifiers, each once a record.
+        events: Events.
+    """
+
+    raw_rows: int = 0
+    records: int = 0
+    identifiers: int = 0
+    events: int = 0
+
+
+@dataclass(frozen=True)
+class DeletedIdentifier:
+    """An identifier that was deleted by hand, and since is not heard of any more."""
+
+    kind: str
+    value: str
+    reason: str
+    made_by: str
+    deleted_at: datetime
+
+
+def sources_stored(connection: Connection) -> list[str]:
+    """The sources of which the store holds something, also such as were only pulled."""
+    rows = connection.execute(
+        """
+        SELECT source FROM customers.modelled_streams
+        UNION
+        SELECT source FROM customers.records
+        UNION
+        SELECT substr(table_schema, 5) FROM information_schema.tables
+        WHERE substr(table_schema, 1, 4) = 'raw_'
+        ORDER BY 1
+        """
+    ).fetchall()
+    named = [str(source) for (source,) in rows]
+    return [name for name in named if not (name.endswith("_staging") and name.removesuffix("_staging") in named)]
+
+
+def delete_source(connection: Connection, source: str) -> Deletion:
+    """Delete all that a source has brought: raw tables, records, and what they say.
+
+    Args:
+        connection: The open store, in a transaction.
+        source: Its name, in the project or in one of old.
+
+    Raises:
+        QueryError: On PostgreSQL, something of others' stands on a raw table; the message names it.
+    """
+    deletion = Deletion(
+        raw_rows=_drop_raw_tables(connection, source),
+        records=count(connection, "SELECT count(*) FROM customers.records WHERE source = ?", [source]),
+        identifiers=count(connection, f"SELECT count(*) FROM customers.identifiers WHERE {_OF_SOURCE}", [source]),
+        events=count(connection, "SELECT count(*) FROM customers.events WHERE source = ?", [source]),
+    )
+    for table in ("identifiers", "traits", "consents"):
+        connection.execute(f"DELETE FROM customers.{table} WHERE {_OF_SOURCE}", [source])
+    for table in ("events", "records", "modelled_streams"):
+        connection.execute(f"DELETE FROM customers.{table} WHERE source = ?", [source])
+    return deletion
+
+
+def _drop_raw_tables(connection: Connection, source: str) -> int:
+    """Drop what dlt keeps of a source, the place up to which it was read included; how many rows were pulled."""
+    rows = 0
+    for schema in (f"raw_{source}", f"raw_{source}_staging"):
+        for table in _tables(connection, schema, "BASE TABLE"):
+            name = f"{quoted(schema)}.{quoted(table)}"
+            if schema == f"raw_{source}" and not table.startswith("_dlt_"):
+                rows += count(connection, f"SELECT count(*) FROM {name}")
+            connection.execute(f"DROP TABLE {name}")
+        if not _tables(connection, schema, "VIEW"):
+            connection.execute(f"DROP SCHEMA IF EXISTS {quoted(schema)}")
+    return rows
+
+
+def _tables(connection: Connection, schema: str, kind: str) -> list[str]:
+    rows = connection.execute(
+        "SELECT table_name FROM information_schema.tables WHERE table_schema = ? AND table_type = ? ORDER BY 1",
+        [schema, kind],
+    ).fetchall()
+    return [str(name) for (name,) in rows]
+
+
+def delete_identifier(
+    connection: Connection, kind: str, value: str, *, reason: str, made_by: str, now: datetime
+) -> Deletion:
+    """Delete an identifier from all records that bear it, and hear no more of it.
+
+    Args:
+        connection: The open store, in a transaction.
+        kind: Its kind.
+        value: As ``customers.identifiers`` has it.
+        reason: Why, for those who will ask.
+        made_by: Who decides.
+        now: The time to write down, aware.
+    """
+    bearers = "record_id IN (SELECT record_id FROM customers.identifiers WHERE kind = ? AND value = ?)"
+    borne = count(connection, f"SELECT count(*) FROM customers.records WHERE {bearers}", [kind, value])
+    connection.execute(f"UPDATE customers.records SET modelled_at = ? WHERE {bearers}", [now, kind, value])
+    connection.execute("DELETE FROM customers.identifiers WHERE kind = ? AND value = ?", [kind, value])
+    connection.execute(
+        "INSERT INTO customers.deleted_identifiers VALUES (?, ?, ?, ?, ?)", [kind, value, reason, made_by, now]
+    )
+    return Deletion(identifiers=borne)
+
+
+def restore_identifier(connection: Connection, kind: str, value: str) -> None:
+    """Let an identifier that was deleted be heard again: all streams are modelled anew by the next run."""
+    connection.execute("DELETE FROM customers.deleted_identifiers WHERE kind = ? AND value = ?", [kind, value])
+    connection.execute("UPDATE customers.modelled_streams SET declaration = ''")
+
+
+def deleted_identifiers(connection: Connection) -> list[DeletedIdentifier]:
+    """The identifiers that were deleted by hand, oldest first."""
+    rows = connection.execute(
+        """
+        SELECT kind, value, reason, made_by, deleted_at FROM customers.deleted_identifiers
+        ORDER BY deleted_at, kind, value
+        """
+    ).fetchall()
+    return [DeletedIdentifier(*row) for row in rows]

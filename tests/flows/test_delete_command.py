@@ -1,0 +1,229 @@
+"""``millstream delete``: what a source brought, or an identifier, goes; who it alone held together comes apart."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from millstream.flows.project import load_project
+from millstream.flows.steps import Workspace
+from millstream.state.ledger.journal import Journal
+from tests.engines import Engine
+from tests.flows.calling import call, call_json, documented_keys
+
+PROJECT = """
+name: cards
+connections:
+  disk: {system: files, url: in, settle_seconds: 0}
+sources:
+  shop:
+    connection: disk
+    streams:
+      buyers:
+        files: shop.csv
+        primary_key: [no]
+        people:
+          identifiers: {mail: email}
+          traits: {town: city}
+          consents: {news: {channel: email, statuses: {"yes": granted, "no": denied}}}
+  club:
+    connection: disk
+    streams:
+      members:
+        files: club.csv
+        primary_key: [no]
+        people:
+          identifiers: {card: club_card}
+  till:
+    connection: disk
+    streams:
+      receipts:
+        files: till.csv
+        primary_key: [no]
+        people:
+          identifiers: {mail: email, card: club_card}
+          consents: {news: {channel: email, statuses: {"no": denied}}}
+          events: [{name: Order Completed, at: at}]
+audiences:
+  reached: {rule: {trait: city, equals: Bonn}}
+"""
+FILES = {
+    "shop.csv": "no,mail,town,news\n1,ana@box.example,Bonn,yes\n2,bo@box.example,Bonn,yes\n3,cy@box.example,Ulm,yes\n",
+    "club.csv": "no,card\n1,C-1\n2,C-2\n",
+    "till.csv": "no,mail,card,at,news\n1,ana@box.example,C-1,2026-01-02T10:00:00Z,no\n"
+    "2,dan@box.example,,2026-01-02T11:00:00Z,\n",
+}
+BRIDGE = "till.receipts:1"
+
+
+@pytest.fixture
+def project(
+    engine: Engine, request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Path]:
+    """The folder of a project that was pulled, resolved and selected; the current folder."""
+    (tmp_path / "in").mkdir()
+    for name, text in FILES.items():
+        (tmp_path / "in" / name).write_text(text)
+    (tmp_path / "millstream.yaml").write_text(PROJECT)
+    monkeypatch.chdir(tmp_path)
+    with ExitStack() as server:
+        if engine.name == "postgres":
+            url = server.enter_context(request.getfixturevalue("postgres_server").database())
+            monkeypatch.setenv("MILLSTREAM_STORE", url)
+        for command in ("ingest", "resolve", "select"):
+            result = call(command)
+            assert result.exit_code == 0, result.stderr
+        yield tmp_path
+
+
+def rows(query: str, *values: object) -> list[tuple[Any, ...]]:
+    with Workspace.open(load_project()).store.open() as connection:
+        return connection.execute(query, list(values)).fetchall()
+
+
+def people() -> set[frozenset[str]]:
+    found: dict[str, set[str]] = {}
+    for profile_id, record_id in rows("SELECT profile_id, record_id FROM customers.members"):
+        found.setdefault(profile_id, set()).add(record_id)
+    return {frozenset(records) for records in found.values()}
+
+
+ANA = frozenset({"shop.buyers:1", "club.members:1", BRIDGE})
+
+
+class TestSource:
+    def test_who_it_alone_held_together_comes_apart_and_the_history_says_why(self, project: Path) -> None:
+        before = people()
+        assert ANA in before
+        done = call_json("delete", "--source", "till", "--reason", "closed", "--yes")
+        assert set(done) == documented_keys("delete")
+        assert done["deletion"] == {"raw_rows": 2, "records": 2, "identifiers": 3, "events": 2}
+        assert people() == {
+            frozenset({"shop.buyers:1"}),
+            frozenset({"club.members:1"}),
+            *(one for one in before if not any(record.startswith("till.") for record in one)),
+        }
+        told = rows("SELECT change, record_id, reason FROM customers.profile_history WHERE change <> 'new' ORDER BY 1")
+        assert told == [
+            ("removed", None, "source till deleted"),
+            ("split", BRIDGE, "source till deleted"),
+        ]
+        for table in ("records", "events", "modelled_streams"):
+            assert rows(f"SELECT count(*) FROM customers.{table} WHERE source = 'till'") == [(0,)]
+        assert rows("SELECT count(*) FROM information_schema.tables WHERE table_schema LIKE 'raw_till%'") == [(0,)]
+        assert not (project / ".millstream" / "dlt" / "till").exists()
+        run = call_json("status")["runs"][0]
+        assert (run["kind"], run["status"]) == ("delete", "completed")
+        assert (run["summary"]["name"], run["summary"]["reason"]) == ("till", "closed")
+
+    def test_the_next_run_pulls_it_again_and_all_are_who_they_were(self, project: Path) -> None:
+        members = set(rows("SELECT record_id, profile_id FROM customers.members WHERE record_id NOT LIKE 'till%'"))
+        before = people()
+        assert "the next run pulls it again" in call("delete", "--source", "till", "--yes").stderr
+        assert call_json("ingest", "till")["ingested"][0]["rows"] == 2
+        assert call("resolve").exit_code == 0
+        assert people() == before
+        after = set(rows("SELECT record_id, profile_id FROM customers.members WHERE record_id NOT LIKE 'till%'"))
+        assert after == members, "the older id stays"
+
+    def test_a_source_that_the_project_has_lost_can_be_deleted(self, project: Path) -> None:
+        text = (project / "millstream.yaml").read_text()
+        start = text.index("  till:")
+        (project / "millstream.yaml").write_text(text[:start] + text[text.index("audiences:") :])
+        done = call_json("delete", "--source", "till", "--yes")
+        assert done["in_project"] is False
+        assert ANA not in people()
+        full = people()
+        assert call("resolve", "--full").exit_code == 0
+        assert people() == full
+
+    def test_a_dry_run_tells_the_same_and_writes_nothing(self, project: Path) -> None:
+        before = people()
+        tried = call_json("delete", "--source", "shop", "--dry-run")
+        assert people() == before
+        assert rows("SELECT count(*) FROM raw_shop.buyers") == [(3,)]
+        done = call_json("delete", "--source", "shop", "--yes")
+        for key in ("deletion", "audiences", "refusals_lost"):
+            assert tried[key] == done[key]
+        assert tried["people"]["after"] == done["people"]["after"]
+        (audience,) = done["audiences"]
+        assert (audience["before"], audience["after"], audience["left"]) == (2, 0, 2)
+        assert (tried["done"], done["done"]) == (False, True)
+
+    def test_refusals_that_nothing_else_knows_of_are_told(self, project: Path) -> None:
+        tried = call("delete", "--source", "till", "--dry-run")
+        assert "1 person might then be addressed again" in tried.stderr
+        assert call_json("delete", "--source", "club", "--dry-run")["refusals_lost"] == 0
+
+    def test_a_pull_that_runs_is_not_deleted_under(self, project: Path) -> None:
+        before = people()
+        journal = Journal(load_project().journal, root=project)
+        with journal.lease("source till", "another run"):
+            result = call("delete", "--source", "till", "--yes")
+        assert result.exit_code == 1
+        assert "A run pulls 'till' right now" in result.stderr
+        assert people() == before
+
+    def test_what_was_never_resolved_can_be_deleted(self, project: Path) -> None:
+        with Workspace.open(load_project()).store.open() as connection:
+            connection.execute("DROP SCHEMA customers CASCADE")
+        done = call_json("delete", "--source", "till", "--yes")
+        assert done["deletion"]["raw_rows"] == 2
+        assert rows("SELECT count(*) FROM raw_shop.buyers") == [(3,)]
+
+    def test_wrong_use_is_said_clearly(self, project: Path) -> None:
+        expected = {
+            ("--source", "tils"): "Allowed: club, shop, till. What to do: did you mean 'till'?",
+            ("--source", "till", "--identifier", "x"): "One thing at a time",
+            ("--source", ""): "--source is empty",
+            ("--identifier", " "): "--identifier is empty",
+            ("--restore",): "--restore needs --identifier",
+            ("--kind", "email"): "--kind needs --identifier",
+            ("--identifier", "nobody@box.example"): "No record bears",
+            ("--identifier", "ana@box.example", "--kind", "phone"): "of kind 'phone'",
+            ("--identifier", "ana@box.example", "--restore"): "was deleted",
+        }
+        before = people()
+        for arguments, said in expected.items():
+            result = call("delete", *arguments, "--yes")
+            assert result.exit_code == 2, arguments
+            assert said in " ".join(result.stderr.split()), arguments
+            assert "@" not in result.stderr.replace("@***", "")
+        assert call("delete", "--source", "till").exit_code == 2, "nobody is there to confirm it"
+        assert people() == before
+
+
+class TestIdentifier:
+    def test_who_it_alone_held_together_comes_apart_and_stays_so(self, project: Path) -> None:
+        done = call_json("delete", "--identifier", "C-1", "--reason", "printed twice", "--by", "kim", "--yes")
+        assert (done["what"], done["kind"], done["name"]) == ("identifier", "club_card", "disk:C-1")
+        assert done["deletion"]["identifiers"] == 2
+        apart = {frozenset({"club.members:1"}), frozenset({"shop.buyers:1", BRIDGE})}
+        assert apart < people()
+        assert rows("SELECT kind, value, reason FROM customers.profile_history WHERE change = 'split'") == [
+            ("club_card", "disk:C-1", "identifier deleted")
+        ]
+        (project / "in" / "till.csv").write_text(FILES["till.csv"].replace("10:00", "10:05"))
+        for command in (["ingest", "--full"], ["resolve"], ["resolve", "--full"]):
+            assert call(*command).exit_code == 0
+        assert apart < people(), "the till still says it"
+        (listed,) = call_json("delete")["identifiers"]
+        assert (listed["value"], listed["reason"], listed["made_by"]) == ("disk:C-1", "printed twice", "kim")
+        assert "C-1" not in json.dumps(call_json("status")["runs"])
+
+    def test_it_can_be_restored(self, project: Path) -> None:
+        before = set(rows("SELECT record_id, profile_id FROM customers.members"))
+        assert call("delete", "--identifier", "ana@box.example", "--yes").exit_code == 0
+        assert ANA not in people()
+        assert rows("SELECT count(*) FROM customers.profile_identifiers WHERE value = 'ana@box.example'") == [(0,)]
+        restored = call("delete", "--restore", "--kind", "email", "--identifier", "ANA@box.example")
+        assert restored.exit_code == 0
+        assert "counts again" in restored.stdout
+        assert call("resolve").exit_code == 0
+        assert set(rows("SELECT record_id, profile_id FROM customers.members")) == before
+        assert call_json("delete") == {"identifiers": []}
