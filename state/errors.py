@@ -173,7 +173,10 @@ class QuotaExhaustedError(MillstreamError):
 
     Attributes:
         resets_in: Seconds until the vendor renews the budget, or None when it does not say.
+        after_a_try: Whether the request was sent before, and nobody knows if it was carried out.
     """
+
+    after_a_try = False
 
     def __init__(self, what: str, *, resets_in: float | None = None, remedy: str | None = None) -> None:
         super().__init__(what, remedy=remedy)

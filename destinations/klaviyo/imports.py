@@ -7,6 +7,7 @@ process, which knows only the id and the rows.
 from __future__ import annotations
 
 import base64
+import logging
 import zlib
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -29,7 +30,9 @@ from millstream.destinations.klaviyo.answers import faults_of, item_of, items_of
 from millstream.destinations.klaviyo.api import IMPORT_ERRORS, IMPORT_MANY, IMPORT_STATUS, IMPORTED, Api
 from millstream.destinations.klaviyo.profiles import IDENTIFIERS
 from millstream.destinations.modes import Status
-from millstream.state.errors import NotFoundError, RefusedError
+from millstream.state.errors import NotFoundError, PermissionDeniedError, RefusedError
+
+log = logging.getLogger(__name__)
 
 _ENDED = ("complete", "cancelled")
 _TRIES = 5
@@ -141,7 +144,11 @@ class Imports:
         lacking = any(one.status is Status.ACCEPTED and not one.external_id for one in outcomes)
         if job.id is None or not (self._reads_ids and lacking):
             return outcomes
-        ids = self._imported(job.id, [job.match_key])
+        try:
+            ids = self._imported(job.id, [job.match_key])
+        except (NotFoundError, PermissionDeniedError) as error:
+            log.warning("klaviyo: the ids of people who came by a job cannot be read: %s", error)
+            return outcomes
         return [
             replace(one, external_id=one.external_id or ids.get(row.key)) if one.status is Status.ACCEPTED else one
             for row, one in zip(rows, outcomes, strict=True)

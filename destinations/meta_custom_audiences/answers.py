@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 
 from millstream.destinations.contract import Outcome, accepted_async, rejected
-from millstream.destinations.meta_custom_audiences.members import Person
+from millstream.destinations.meta_custom_audiences.members import Cells, Person
 from millstream.state.errors import (
     AuthenticationError,
     ConfigurationError,
@@ -119,6 +119,18 @@ def outcomes_of(answer: Mapping[str, Any], people: Sequence[Person]) -> dict[str
         reason = f"Meta counted {unnamed} of {len(people)} rows as invalid without naming them."
         log.warning("meta_custom_audiences: %s", reason)
     return {one.key: named.get(one.key) or accepted_async(one.external_id, reason=reason) for one in people}
+
+
+def unread(answer: Mapping[str, Any], rows: Sequence[Cells]) -> dict[int, Outcome]:
+    """Rows of a removal that Meta could not read, by place: those that it names, or all where it names too few."""
+    invalid = _number(answer.get("num_invalid_entries"))
+    samples = {cell: words for cells, words in _samples(answer) for cell in cells}
+    named = {
+        place: _invalid(samples[cell])
+        for place, row in enumerate(rows)
+        if (cell := next((cell for cell in row.values() if cell in samples), None))
+    }
+    return named if invalid <= len(named) else {place: _invalid(_first(answer)) for place in range(len(rows))}
 
 
 def _invalid(words: str) -> Outcome:

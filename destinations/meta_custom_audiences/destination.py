@@ -13,7 +13,13 @@ from typing import Any
 from requests.auth import AuthBase
 
 from millstream.destinations.contract import DeliveryRow, Destination, Outcome, accepted_async
-from millstream.destinations.meta_custom_audiences.answers import outcomes_of, problem_of, seconds_to_regain, usage
+from millstream.destinations.meta_custom_audiences.answers import (
+    outcomes_of,
+    problem_of,
+    seconds_to_regain,
+    unread,
+    usage,
+)
 from millstream.destinations.meta_custom_audiences.audiences import Audiences
 from millstream.destinations.meta_custom_audiences.keys import keys_of
 from millstream.destinations.meta_custom_audiences.members import Members, Person, pieces
@@ -138,12 +144,16 @@ class MetaCustomAudiences(Destination[MetaCustomAudiencesSettings]):
         single: bool = False,
         staying: Collection[str] = (),
     ) -> list[Outcome]:
-        latest = last_of_each(rows)
-        leaving = (cells for row in latest for cells in self._members.leaving(row, match_key, staying))
+        outcomes = {row.key: accepted_async(row.external_id) for row in last_of_each(rows)}
+        leaving = [
+            (row.key, cells) for row in last_of_each(rows) for cells in self._members.leaving(row, match_key, staying)
+        ]
         for piece in pieces(leaving, self.settings.rows_per_request):
-            # A row that Meta cannot read is nobody's, so nobody is left in by it.
-            self._change("DELETE", path, self._members.payload(piece, single=single))
-        return in_order(rows, {row.key: accepted_async(row.external_id) for row in latest})
+            table = [cells for _, cells in piece]
+            answer = self._change("DELETE", path, self._members.payload(table, single=single))
+            # Who was not read may be in still, and stays known as somebody to take out.
+            outcomes |= {piece[place][0]: outcome for place, outcome in unread(answer, table).items()}
+        return in_order(rows, outcomes)
 
     def _change(self, method: str, path: str, payload: Mapping[str, object]) -> Mapping[str, Any]:
         answer: Mapping[str, Any] = self.http.request(

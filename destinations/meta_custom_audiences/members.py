@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from millstream.destinations.contract import DeliveryRow, Outcome, rejected
 from millstream.destinations.kept_identifiers import Identifier, current_in, identifiers_in, kept, name_of
@@ -13,6 +14,7 @@ from millstream.destinations.rows import match_of, text_value
 _OPTIONS = "DATA_PROCESSING_OPTIONS"
 _SINGLE = {"EMAIL": "EMAIL_SHA256", "PHONE": "PHONE_SHA256", "MADID": "MOBILE_ADVERTISER_ID", "EXTERN_ID": "EXTERN_ID"}
 """What the keys that can stand alone are called where they do."""
+Row = TypeVar("Row")
 Cells = Mapping[str, str]
 """Cells of a row by column; a key that the person does not have is left out."""
 
@@ -123,9 +125,9 @@ class Members:
         return {"schema": schema, "data": data}
 
 
-def pieces(rows: Iterable[Cells], size: int) -> Iterator[list[Cells]]:
+def pieces(rows: Iterable[Row], size: int) -> Iterator[list[Row]]:
     """Rows in pieces of this size."""
-    piece: list[Cells] = []
+    piece: list[Row] = []
     for row in rows:
         piece.append(row)
         if len(piece) == size:

@@ -13,7 +13,17 @@ from millstream.destinations.sending.jobs import StillRunningError
 from millstream.destinations.sending.performing import checked, unanswered
 from millstream.destinations.sending.plan_rows import AnyDestination
 from millstream.destinations.sending.reasons import name_nobody, without_people
-from millstream.state.errors import MillstreamError, RefusedError, RetryableError, UnknownOutcomeError
+from millstream.state.errors import (
+    AuthenticationError,
+    ConfigurationError,
+    MillstreamError,
+    NotFoundError,
+    PermissionDeniedError,
+    QuotaExhaustedError,
+    RefusedError,
+    RetryableError,
+    UnknownOutcomeError,
+)
 from millstream.state.ledger.journal import Journal
 from millstream.state.ledger.outcomes import Detail, Outcomes
 from millstream.state.privacy import redact
@@ -22,6 +32,8 @@ Progress = Callable[[int], None]
 """Called with the number of rows that have an outcome, after each batch."""
 
 Rows = Sequence[DeliveryRow]
+
+_REFUSALS = (AuthenticationError, PermissionDeniedError, NotFoundError, ConfigurationError)
 
 
 @dataclass(kw_only=True)
@@ -87,8 +99,9 @@ class Attempts:
             outcomes = [unanswered(Status.UNKNOWN, error)] * len(rows)
         except MillstreamError as error:
             self.halt(error)
-            if self.destination.calls - calls <= 1:
-                self.end(batch, [], [])  # its only request was refused
+            made = self.destination.calls - calls
+            if not made or (made == 1 and _is_refusal(error)):
+                self.end(batch, [], [])  # nothing was written
                 return []
             outcomes = [unanswered(Status.UNKNOWN, error)] * len(rows)
         self.end(batch, numbers, outcomes)
@@ -118,3 +131,10 @@ class Attempts:
         except MillstreamError as error:
             name_nobody(error, rows)
             raise
+
+
+def _is_refusal(error: MillstreamError) -> bool:
+    """Whether a request that ended so was not carried out, for sure."""
+    if isinstance(error, QuotaExhaustedError):
+        return not error.after_a_try
+    return isinstance(error, _REFUSALS)

@@ -67,4 +67,4 @@ def _unreadable(answer: Answer) -> MillstreamError | None:
 def place_of(request: requests.PreparedRequest) -> str:
     """Method, host and path of a request, without the people in them."""
     parts = urlsplit(request.url or "")
-    return redact(f"{request.method} {parts.netloc}{parts.path}")
+    return redact(f"{request.method} {parts.netloc.rpartition('@')[2]}{parts.path}")

@@ -15,6 +15,8 @@ _PUBLIC_HEADERS = frozenset(
 _WITH_BODY = frozenset({307, 308})
 """Statuses that have the same request made at the other place, its body with it (RFC 9110, 15.4.8 and 15.4.9)."""
 
+_READS = frozenset({"GET", "HEAD"})
+
 _SEE_OTHER = 303
 """The work was done, and its result is to be read at the other place."""
 
@@ -31,17 +33,19 @@ class GuardedRedirects(requests.Session):
         self._system = system
 
     def rebuild_method(self, prepared_request: requests.PreparedRequest, response: requests.Response) -> None:
-        """Refuse to take a body to another host, and to make a write into a request that writes nothing.
+        """Refuse to take a write to another host, and to make it into a request that writes nothing.
 
         Raises:
             FatalError: Nothing was sent to where the answer leads.
         """
         method = prepared_request.method
         super().rebuild_method(prepared_request, response)
-        if prepared_request.body and response.status_code in _WITH_BODY:
-            if self._leads_elsewhere(prepared_request, response):
-                raise self._takes_data_along(prepared_request, response)
-        elif response.status_code != _SEE_OTHER and (prepared_request.body or prepared_request.method != method):
+        writes = method not in _READS or prepared_request.body
+        if writes and self._leads_elsewhere(prepared_request, response):
+            raise self._is_a_strangers(prepared_request, response)
+        if response.status_code in _WITH_BODY:
+            return
+        if response.status_code != _SEE_OTHER and (prepared_request.body or prepared_request.method != method):
             # ``requests`` would read there, or write nothing, and the answer would be taken for the write's.
             raise FatalError(
                 f"{place_of(response.request)} answered HTTP {response.status_code}, which leads elsewhere.",
@@ -62,12 +66,12 @@ class GuardedRedirects(requests.Session):
             self.should_strip_auth(response.request.url, prepared_request.url)  # type: ignore[no-untyped-call]
         )
 
-    def _takes_data_along(self, prepared_request: requests.PreparedRequest, response: requests.Response) -> FatalError:
+    def _is_a_strangers(self, prepared_request: requests.PreparedRequest, response: requests.Response) -> FatalError:
         parts = urlsplit(prepared_request.url or "")
         host = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
         return FatalError(
             f"{place_of(response.request)} answered HTTP {response.status_code}, which leads to another host, {host}: "
-            "the data in the request does not follow it there.",
+            "the data in the request does not follow it there, nor is that host's word taken for it.",
             where=self._system,
             remedy="nothing was written. If that host is the vendor's, put it into the connection, as base_url; "
             "if not, look who answers at the address that stands there now.",

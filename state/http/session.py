@@ -18,6 +18,7 @@ from requests.hooks import dispatch_hook
 from millstream.state.errors import (
     AuthenticationError,
     MillstreamError,
+    QuotaExhaustedError,
     RateLimitedError,
     RetryableError,
     UnknownOutcomeError,
@@ -167,11 +168,15 @@ class VendorSession(GuardedRedirects):
                 renewed = True
 
     def _retrying(self, work: Callable[[], Read]) -> Read:
-        attempt = 1
+        attempt, unclear = 1, False
         while True:
             try:
                 return work()
+            except QuotaExhaustedError as error:
+                error.after_a_try |= unclear
+                raise
             except RetryableError as error:
+                unclear |= not isinstance(error, RateLimitedError)
                 if attempt == self._retries.attempts:
                     raise
                 self.pacer.sleep(self._wait(error, attempt))
@@ -215,15 +220,17 @@ class VendorSession(GuardedRedirects):
         if problem is None:
             return answer
         problem.at(self._system)
+        # Who is told to slow down is told so before anything is done, also by vendors that say it under status 200.
+        not_done = answer.status_code in NOT_DONE_STATUSES or isinstance(problem, RateLimitedError)
         if isinstance(problem, RetryableError) and problem.retry_after is not None:
             # At once: what others are about to send would be refused as well.
             self.pacer.pause(problem.retry_after)
-            if problem.retry_after > self._retries.longest_retry_after:
-                raise asked_to_wait(problem.retry_after).at(self._system) from problem
-        # Who is told to slow down is told so before anything is done, also by vendors that say it under status 200.
-        not_done = answer.status_code in NOT_DONE_STATUSES or isinstance(problem, RateLimitedError)
         if isinstance(problem, RetryableError) and not replay and not not_done:
             raise UnknownOutcomeError(f"{problem.what} The request may or may not have been carried out.")
+        if isinstance(problem, RetryableError) and (problem.retry_after or 0.0) > self._retries.longest_retry_after:
+            quota = asked_to_wait(problem.retry_after or 0.0)
+            quota.after_a_try = not not_done
+            raise quota.at(self._system) from problem
         raise problem
 
     def _exchange(self, request: requests.PreparedRequest, options: Mapping[str, object]) -> Answer:

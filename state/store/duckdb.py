@@ -129,7 +129,7 @@ class DuckDBStore(Store):
             try:
                 return act()
             except duckdb.IOException as error:
-                if not re.search(r"\block\b", str(error)):
+                if not re.search("Could not set lock|Conflicting lock", str(error)):
                     raise self._unreadable(error) from error
                 holder = _holder(error)
                 raise self._locked(holder) from error
@@ -155,8 +155,8 @@ class DuckDBStore(Store):
             return FatalError(
                 f"{self.path} is damaged: {error}",
                 where="store",
-                remedy="put a copy of it in its place, or move it and its .wal away and begin anew; see docs/stores.md "
-                "for what comes back.",
+                remedy="move it, its .wal and its .open away, and put copies in their place or begin anew; see "
+                "docs/stores.md for what comes back.",
             )
         return error
 

@@ -49,13 +49,13 @@ def mend(path: Path, metadata_blocks: Callable[[], Iterable[int]]) -> int:
     with path.open("r+b") as file:
         try:
             metadata = _metadata(path, file, metadata_blocks, before)
-        except duckdb.Error:
-            _write(file, before)
+        except BaseException:
+            _write(file, before)  # also where somebody presses Ctrl+C
             raise
         for location in metadata:
             _renew_checksum(file, location, before)
     if before:
-        told = "%s: %d block(s) were half written when a process was killed; made whole again, and nothing is lost."
+        told = "%s: %d block(s) of metadata were half written when a process was killed; their checksums are made anew."
         _log.warning(told, path, len(before))
     return len(before)
 

@@ -401,6 +401,20 @@ def test_all_are_rejected_where_meta_could_read_none(alone: responses.RequestsMo
     assert statuses(outcomes) == [("rejected", "invalid_entry")] * 2
 
 
+def test_who_meta_could_not_read_in_a_removal_is_not_taken_for_out(alone: responses.RequestsMock) -> None:
+    people = [row(number, f"{name}@box.example") for number, name in enumerate(("ana", "ben", "cleo"))]
+    named = orjson.dumps([sha("ben@box.example")]).decode()
+    taken(
+        alone,
+        {"num_received": 3, "num_invalid_entries": 1, "invalid_entry_samples": {named: "No such hash."}},
+        {"num_received": 3, "num_invalid_entries": 2, "invalid_entry_samples": {named: "No such hash."}},
+    )
+    meta = offline()
+    outcomes = meta.remove_members("5", people, match_key="email")
+    assert statuses(outcomes) == [("accepted_async", None), ("rejected", "invalid_entry"), ("accepted_async", None)]
+    assert statuses(meta.remove_members("5", people, match_key="email")) == [("rejected", "invalid_entry")] * 3
+
+
 def error(code: int, subcode: int | None = None, **more: Any) -> dict[str, Any]:
     return {"error": {"message": "Words of Meta.", "code": code, "error_subcode": subcode, **more}}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import ClassVar
 
 import pytest
@@ -12,7 +13,9 @@ import responses
 from millstream.destinations.contract import DeliveryRow, Outcome
 from millstream.state.errors import (
     AuthenticationError,
+    FatalError,
     MillstreamError,
+    QuotaExhaustedError,
     RefusedError,
     UnavailableError,
     UnknownOutcomeError,
@@ -36,6 +39,16 @@ class Faltering(MemoryDestination):
         for problem in self.problem:
             raise problem()
         return outcomes
+
+
+class FalteringAtOnce(Faltering):
+    """As above, with its first request."""
+
+    audience_only = True
+
+    def add_members(self, audience_id: str, rows: Sequence[DeliveryRow], *, match_key: str) -> list[Outcome]:
+        known = [replace(row, external_id=f"x-{row.match_value}") for row in rows]
+        return super().add_members(audience_id, known, match_key=match_key)
 
 
 class FalteringOnce(Faltering):
@@ -77,6 +90,16 @@ def locked_out() -> MillstreamError:
     return AuthenticationError("The token expired.")
 
 
+def used_up_after_a_try() -> MillstreamError:
+    error = QuotaExhaustedError("No more today.")
+    error.after_a_try = True
+    return error
+
+
+def answered_oddly() -> MillstreamError:
+    return FatalError("One outcome too few.")
+
+
 @pytest.mark.parametrize("problem", [lost, unavailable])
 def test_what_may_not_be_repeated_is_listed_and_left_alone(a_bench: MakeBench, problem: Problem) -> None:
     with a_bench() as bench:
@@ -96,6 +119,19 @@ def test_what_may_not_be_repeated_is_listed_and_left_alone(a_bench: MakeBench, p
         bench.want(ANN)
         assert bench.run().accepted == 3
         assert bench.memory.members == set(ANN)
+
+
+@pytest.mark.parametrize("problem", [used_up_after_a_try, answered_oddly])
+def test_a_single_request_that_may_have_been_carried_out_is_not_forgotten(a_bench: MakeBench, problem: Problem) -> None:
+    with a_bench(fields={}) as bench:
+        falter(bench, FalteringAtOnce, problem)
+        bench.want(ANN)
+        assert bench.run().status == "stopped"
+        assert (bench.memory.members, bench.memory.calls) == (set(ANN), 1)
+        falter(bench, FalteringAtOnce)
+        bench.want({})
+        bench.run()
+        assert bench.memory.members == set()
 
 
 @pytest.mark.parametrize("connector", [Faltering, FalteringOnce])

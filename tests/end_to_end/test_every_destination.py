@@ -40,7 +40,7 @@ LOOKED_UP: Mapping[str, tuple[int, int]] = {
     # Ids of people who came by an import; tags of those who leave; whether somebody is there, whom a write would make.
     "activecampaign": (math.ceil(COME / 100), GO),
     "clevertap": (0, GO),
-    "klaviyo": (0, 1),
+    "klaviyo": (math.ceil(COME / 100), 1),
 }
 ABOUT_THE_ACCOUNT = 4
 """Reads that find the audience and the fields, whatever the number of people."""

@@ -130,6 +130,30 @@ def test_a_write_that_may_not_be_repeated_is_unknown_after_a_reset(vendor, sessi
     assert len(vendor.calls) == 1
 
 
+@pytest.mark.parametrize(("status", "unclear"), [(429, False), (502, True)])
+def test_a_long_wait_says_whether_the_request_may_have_been_carried_out(vendor, session, status, unclear) -> None:
+    vendor.post(URL, status=status, headers={"Retry-After": "36000"})
+    one = session()
+    with pytest.raises(QuotaExhaustedError) as caught:
+        one.deliver(one.prepare_request(requests.Request("POST", URL)), replay=True)
+    assert (caught.value.after_a_try, len(vendor.calls)) == (unclear, 1)
+
+
+def test_a_write_that_may_not_be_repeated_is_unknown_however_long_the_vendor_asks_to_wait(vendor, session) -> None:
+    vendor.post(URL, status=502, headers={"Retry-After": "36000"})
+    one = session()
+    with pytest.raises(UnknownOutcomeError):
+        one.deliver(one.prepare_request(requests.Request("POST", URL)), replay=False)
+
+
+def test_a_used_up_day_does_not_hide_that_the_request_was_made_before(vendor, session) -> None:
+    vendor.post(URL, status=502, headers={"X-Day-Left": "0", "X-Day-Reset": "36000"})
+    one = session()
+    with pytest.raises(QuotaExhaustedError) as caught:
+        one.deliver(one.prepare_request(requests.Request("POST", URL)), replay=True)
+    assert (caught.value.after_a_try, len(vendor.calls)) == (True, 1)
+
+
 def test_a_write_that_was_not_begun_may_be_repeated(vendor, session) -> None:
     vendor.post(URL, status=429, headers={"Retry-After": "1"})
     vendor.post(URL, json={})

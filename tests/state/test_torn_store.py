@@ -48,7 +48,7 @@ def test_what_is_damaged_otherwise_is_left_as_it_is(tmp_path: Path) -> None:
     content[HEADERS + 100] ^= 1
     path.write_bytes(content)
     with (
-        pytest.raises(FatalError, match=r"is damaged: .*What to do: put a copy of it in its place"),
+        pytest.raises(FatalError, match=r"is damaged: .*What to do: move it, its .wal and its .open away"),
         DuckDBStore(path).open(),
     ):
         pass
