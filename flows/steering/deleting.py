@@ -17,8 +17,10 @@ from millstream.flows.steps.ingesting import LONGEST_PULL
 from millstream.flows.steps.resolving import ResolveReport, know, make_tables
 from millstream.flows.steps.selecting import select_on
 from millstream.state.errors import ConfigurationError, StoreLockedError
+from millstream.state.ledger.suppressions import all_suppressions, suppress
 from millstream.state.model import deleting
-from millstream.state.profiles.refusals import count_lost_refusals, remember_refusals
+from millstream.state.profiles.refusals import lost_refusals, remember_refusals
+from millstream.state.store import count
 from millstream.state.suggestions import did_you_mean
 
 if TYPE_CHECKING:
@@ -42,7 +44,7 @@ class Deleted:
         deletion: How much goes.
         people: How people change.
         audiences: How the audiences change.
-        refusals_lost: People who had refused to be addressed, and by what is left have agreed.
+        refusals_kept: People whose refusal nothing that is left knows of; the suppression list keeps it.
         in_project: Whether the project has the source, so that the next run pulls it again.
         done: Whether it was done; else it was only tried.
     """
@@ -53,7 +55,7 @@ class Deleted:
     deletion: Deletion
     people: Preview
     audiences: tuple[AudienceMove, ...]
-    refusals_lost: int
+    refusals_kept: int
     in_project: bool
     done: bool
 
@@ -86,6 +88,7 @@ class DeletionRun:
             "reason": self.reason,
             "made_by": self.made_by,
             **asdict(self.done.deletion),
+            "refusals_kept": self.done.refusals_kept,
             "people_before": self.done.people.before["profiles"],
             "people_after": self.done.people.after["profiles"],
         }
@@ -99,6 +102,13 @@ class _Acted:
     name: str
     deletion: Deletion
     reason: str
+    refused: str
+    """Why the suppression list has those whose refusal went with it."""
+
+
+_Remember = Callable[[str, list[str]], None]
+"""Remembers who refuses among the people of records: a select of their ids, and its parameters."""
+_Act = Callable[["Connection", datetime, _Remember], _Acted]
 
 
 def delete_source(workspace: Workspace, source: str, *, run_id: str, keep: bool) -> Deleted:
@@ -114,14 +124,17 @@ def delete_source(workspace: Workspace, source: str, *, run_id: str, keep: bool)
         ConfigurationError: The store holds nothing of it.
         StoreLockedError: A run pulls it right now.
     """
+    declared = workspace.project.sources
 
-    def act(connection: Connection, _now: datetime) -> _Acted:
-        stored = deleting.sources_stored(connection)
+    def act(connection: Connection, _now: datetime, remember: _Remember) -> _Acted:
+        stored = deleting.sources_stored(connection, declared)
         if source not in stored:
             raise ConfigurationError(
                 f"The store holds nothing of a source {source!r}.", allowed=stored, remedy=did_you_mean(source, stored)
             )
-        return _Acted(None, source, deleting.delete_source(connection, source), f"source {source} deleted")
+        remember("SELECT record_id FROM customers.records WHERE source = ?", [source])
+        deletion = deleting.delete_source(connection, source, declared=declared)
+        return _Acted(None, source, deletion, f"source {source} deleted", f"refused; {source}, which knew, was deleted")
 
     if not keep:
         return _delete(workspace, act, run_id=run_id, keep=False)
@@ -154,10 +167,16 @@ def delete_identifier(
         ConfigurationError: Nobody bears it, or it may be one of several.
     """
 
-    def act(connection: Connection, now: datetime) -> _Acted:
+    def act(connection: Connection, now: datetime, remember: _Remember) -> _Acted:
         found = _meant(connection, workspace, value, kind)
-        deletion = deleting.delete_identifier(connection, *found, reason=reason, made_by=made_by, now=now)
-        return _Acted(*found, deletion, "identifier deleted")
+        remember("SELECT record_id FROM customers.identifiers WHERE kind = ? AND value = ?", list(found))
+        account = _account(connection, *found)
+        deletion = deleting.delete_identifier(
+            connection, *found, account=account, reason=reason, made_by=made_by, now=now
+        )
+        return _Acted(
+            *found, deletion, "identifier deleted", "refused; an identifier, by which it was known, was deleted"
+        )
 
     return _delete(workspace, act, run_id=run_id, keep=keep)
 
@@ -172,7 +191,12 @@ def restore_identifier(workspace: Workspace, value: str, *, kind: str | None) ->
         make_tables(connection)
         known = deleting.deleted_identifiers(connection)
         texts = _texts(connection, workspace, value)
-        found = [one for one in known if one.value in texts and kind in (None, one.kind)]
+        written = {one for text in texts for one in deleting.deleted_as(connection, text)}
+        found = [
+            one
+            for one in known
+            if (one.value in texts or (one.kind, one.value) in written) and kind in (None, one.kind)
+        ]
         if not found:
             raise ConfigurationError(
                 f"No identifier {value!r} was deleted.", remedy="`millstream delete` lists those that were."
@@ -181,6 +205,26 @@ def restore_identifier(workspace: Workspace, value: str, *, kind: str | None) ->
             raise _unclear(value, [(one.kind, one.value) for one in found])
         deleting.restore_identifier(connection, found[0].kind, found[0].value)
     return found[0]
+
+
+@dataclass
+class RestoreRun:
+    """What the journal keeps of an identifier that is heard again: only the kind."""
+
+    reason: str
+    made_by: str
+    done: DeletedIdentifier | None = None
+
+    @property
+    def ok(self) -> bool:
+        """Whether it was done."""
+        return self.done is not None
+
+    def as_json(self) -> dict[str, Any]:
+        """For programs."""
+        if self.done is None:
+            return {}
+        return {"what": "identifier", "name": self.done.kind, "reason": self.reason, "made_by": self.made_by}
 
 
 def list_deleted(workspace: Workspace) -> list[DeletedIdentifier]:
@@ -218,6 +262,15 @@ def _texts(connection: Connection, workspace: Workspace, value: str) -> list[str
     return sorted(spellings(connection, value.strip(), workspace.project.identity.default_country))
 
 
+def _account(connection: Connection, kind: str, value: str) -> str:
+    """What the value of an identifier begins with, where it means a person only within one account."""
+    from millstream.state.identity.explain import rules_of_last_run
+
+    rules = rules_of_last_run(connection)
+    account, colon, _ = value.partition(":")
+    return f"{account}:" if rules and colon and rules.rule(kind).scope == "source" else ""
+
+
 def _unclear(value: str, found: Iterable[tuple[object, ...]]) -> ConfigurationError:
     named = [f"{kind} {known}" for kind, known in found]
     return ConfigurationError(
@@ -227,16 +280,27 @@ def _unclear(value: str, found: Iterable[tuple[object, ...]]) -> ConfigurationEr
     )
 
 
-def _delete(workspace: Workspace, act: Callable[[Connection, datetime], _Acted], *, run_id: str, keep: bool) -> Deleted:
+def _delete(workspace: Workspace, act: _Act, *, run_id: str, keep: bool) -> Deleted:
     """Delete, resolve, describe and select in one transaction; taken back unless it is to be kept."""
     from millstream.state.audiences.failing import without_failing
 
     return without_failing(lambda failing: _deleted(workspace, act, failing, run_id=run_id, keep=keep))
 
 
+def _keep_refusals(workspace: Workspace, connection: Connection, reason: str, *, keep: bool) -> int:
+    """Suppress those whose refusal would be gone, before it is; how many people they are.
+
+    Should the deletion then fail, they are kept out although they need not be: the safe side.
+    """
+    lost = lost_refusals(connection)
+    for channel, values in sorted(lost.values.items()) if keep else ():
+        suppress(workspace.journal, values, reason=reason, channel=channel)
+    return lost.people
+
+
 def _deleted(
     workspace: Workspace,
-    act: Callable[[Connection, datetime], _Acted],
+    act: _Act,
     failing: Failing,
     *,
     run_id: str,
@@ -254,16 +318,18 @@ def _deleted(
         create_identity_tables(connection)
         picture, rules = take_picture(connection), rules_of_last_run(connection)
         moves: tuple[AudienceMove, ...] = ()
-        lost = 0
-        if rules is None:  # pulled, and nothing more: nobody is known
-            acted = act(connection, now)
-        else:
-            remember_refusals(connection)
-            acted = act(connection, now)
+        if rules is None and count(connection, "SELECT count(*) FROM customers.members"):
+            # Who is still refused would be told by people who were not made anew.
+            raise ConfigurationError(
+                "People were made by rules that this version does not know.", remedy="`millstream resolve` first."
+            )
+        listed = all_suppressions(workspace.journal)
+        acted = act(connection, now, lambda of, values: remember_refusals(connection, of, values, listed))
+        if rules is not None:  # else pulled, and nothing more: nobody is known
             know(connection, project, ResolveReport(), rules=rules, run_id=run_id, now=now, link=False)
             selected = select_on(connection, project, failing, run_id=run_id, now=now)
             moves = tuple(move_of(audience) for audience in selected)
-            lost = count_lost_refusals(connection)
+        kept = _keep_refusals(workspace, connection, acted.refused, keep=keep)
         value = acted.name if acted.kind else None
         blame_deletion(connection, run_id, acted.reason, kind=acted.kind, value=value)
         people = compare(connection, picture, run_id=run_id)
@@ -274,7 +340,7 @@ def _deleted(
         deletion=acted.deletion,
         people=people,
         audiences=moves,
-        refusals_lost=lost,
+        refusals_kept=kept,
         in_project=not acted.kind and acted.name in project.sources,
         done=keep,
     )

@@ -36,7 +36,7 @@ def run_all(
     """Everything in order: sources side by side, resolve, describe, select, syncs side by side, measure, audit.
 
     A source or a sync that fails does not stop the others. Audiences that rest on traits which could not be computed
-    stay as they are.
+    stay as they are, but for who withdrew a consent they ask for: the syncs go on from them.
     """
     project, started = workspace.project, time.monotonic()
     report = PipelineReport(run_id or new_run_id())

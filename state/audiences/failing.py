@@ -22,10 +22,14 @@ class FailingSqlError(FatalError):
         former: Whether it is that of the last run, and not of the project as it is.
     """
 
-    def __init__(self, audience: str, what: str, *, former: bool = False) -> None:
-        super().__init__(what, where=f"audiences.{audience}")
+    def __init__(self, audience: str, what: str, *, remedy: str | None = None, former: bool = False) -> None:
+        super().__init__(what, where=f"audiences.{audience}", remedy=remedy)
         self.audience = audience
         self.former = former
+
+    def told(self) -> str:
+        """What happened and what to do, where the audience is named beside it."""
+        return str(self).removeprefix(f"{self.where}: ")
 
 
 @dataclass(frozen=True)
@@ -44,7 +48,7 @@ class Failing:
         """These, and one more."""
         if error.former:
             return replace(self, former={**self.former, error.audience: error.what})
-        return replace(self, now={**self.now, error.audience: error.what})
+        return replace(self, now={**self.now, error.audience: error.told()})
 
     def knows(self, error: FailingSqlError) -> bool:
         """Whether that is said of the audience already."""

@@ -85,4 +85,5 @@ def failures_of(audience: str) -> Iterator[None]:
     except TimeLimitError as error:
         raise FailingSqlError(audience, f"{error.what} What to do: {error.remedy}") from error
     except (QueryError, *at_fault) as error:
-        raise FailingSqlError(audience, f"The SQL fails: {said_by_engine(error)}") from error
+        remedy = f"mend `audiences.{audience}.sql`; until then nobody enters the audience."
+        raise FailingSqlError(audience, f"The SQL fails: {said_by_engine(error)}", remedy=remedy) from error

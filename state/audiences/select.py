@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING
 
 from millstream.state.audiences.computed import held_audiences
 from millstream.state.audiences.failing import Failing
-from millstream.state.audiences.kept_rules import LATEST_RULES, definition_of
+from millstream.state.audiences.kept_rules import LATEST_RULES, definition_of, rules_in_force
 from millstream.state.audiences.members import make_members
 from millstream.state.audiences.order import evaluation_order
 from millstream.state.audiences.ready_made import written_out
 from millstream.state.audiences.rules import Audience
 from millstream.state.audiences.tables import create_audience_tables
+from millstream.state.audiences.withdrawn import needed_consents
 from millstream.state.profiles.columns import existing_columns
 from millstream.state.sql import literal
 from millstream.state.store import SECONDS, drop_temporary_tables, write_arrow
@@ -28,10 +29,12 @@ if TYPE_CHECKING:
     from millstream.state.store import Connection
     from millstream.state.traits.rules import TraitRules
 
-__all__ = ["REMOVED", "AudienceReport", "evaluation_order", "select_audiences"]
+__all__ = ["REMOVED", "WITHDRAWN", "AudienceReport", "evaluation_order", "select_audiences"]
 
 REMOVED = "audience removed"
 """Why the stays in an audience ended that the project no longer has."""
+WITHDRAWN = "consent withdrawn"
+"""Why a stay ended in an audience that otherwise stands still."""
 
 
 @dataclass(frozen=True)
@@ -86,8 +89,8 @@ def select_audiences(
 
     Every rule is compiled before the first membership is written. Stays in audiences that the project no longer has
     end, unless only some audiences are asked for. Audiences that rest on traits which could not be computed, or are not
-    yet, are held: they stay as they are. So are those whose SQL does not work, once that is known; see
-    ``without_failing``.
+    yet, are held: they stay as they are, but for those who withdrew a consent that the audience asks for. So are those
+    whose SQL does not work, once that is known; see ``without_failing``.
 
     Args:
         connection: The open store.
@@ -116,8 +119,9 @@ def select_audiences(
     make_members(connection, "select_now", audiences, as_of=as_of, wanted=wanted, sql_seconds=sql_seconds)
     removed = _removed(connection, audiences) if only is None else []
     _write_rules(connection, {name: audiences[name] for name in wanted}, removed)
-    _hold(connection, [name for name in asked if name in why_held])
-    _compare(connection)
+    held = [name for name in asked if name in why_held]
+    _hold(connection, held, audiences)
+    _compare(connection, held)
     _close_stays(connection, run_id, as_of)
     _open_stays(connection, run_id, as_of)
     _follow_rules(connection)
@@ -158,11 +162,16 @@ def _write_rules(connection: Connection, audiences: Mapping[str, Audience], remo
     write_arrow(connection, "select_rules", table)
 
 
-def _hold(connection: Connection, names: Collection[str]) -> None:
-    """Keep audiences as they are: by the rule that was in force, with their members; of those merged, the survivors."""
+def _hold(connection: Connection, names: Collection[str], audiences: Mapping[str, Audience]) -> None:
+    """Keep audiences as they are: by the rule that was in force, with their members; of those merged, the survivors.
+
+    Nobody is kept who withdrew a consent that the audience asks for: syncs go on from its members.
+    """
     if not names:
         return
-    among = f"({', '.join(literal(name) for name in names)})"
+    among, in_force = _among(names), rules_in_force(connection)
+    needed = {name: needed_consents(name, audiences, in_force) for name in names}
+    may_stay = " ".join(f"WHEN {literal(name)} THEN {said}" for name, said in needed.items() if said)
     connection.execute(
         f"""
         INSERT INTO select_rules
@@ -179,11 +188,17 @@ def _hold(connection: Connection, names: Collection[str]) -> None:
         LEFT JOIN customers.profile_aliases AS alias ON alias.alias_id = stay.profile_id
         JOIN customers.profiles AS profile ON profile.profile_id = coalesce(alias.profile_id, stay.profile_id)
         WHERE stay.left_at IS NULL AND stay.audience IN {among}
+          AND {f"CASE stay.audience {may_stay} ELSE TRUE END" if may_stay else "TRUE"}
         """
     )
 
 
-def _compare(connection: Connection) -> None:
+def _among(names: Collection[str]) -> str:
+    """Audiences as a list for ``IN``."""
+    return f"({', '.join(literal(name) for name in names) or 'NULL'})"
+
+
+def _compare(connection: Connection, held: Collection[str]) -> None:
     """``select_changes``: whose stay ends and whose begins; why they end, and who stands for whom."""
     connection.execute(
         """
@@ -205,6 +220,7 @@ def _compare(connection: Connection) -> None:
                CASE WHEN rule.definition IS NULL THEN '{REMOVED}'
                     WHEN alias.profile_id IS NOT NULL THEN 'merged into ' || alias.profile_id
                     WHEN profile.profile_id IS NULL THEN 'profile removed'
+                    WHEN stay.audience IN {_among(held)} THEN '{WITHDRAWN}'
                     WHEN stay.rule_fingerprint <> rule.rule_fingerprint THEN 'rule changed'
                     ELSE 'no longer meets the rule' END AS reason
         FROM select_changes AS stay

@@ -23,21 +23,33 @@ def this_process(name: str) -> str:
 
 def is_gone(holder: str) -> bool:
     """Whether the holder was a process of this machine that does not run any more."""
+    return _runs(holder) is False
+
+
+def is_alive(holder: str) -> bool:
+    """Whether the holder is a process of this machine that runs, however long it was silent: it may have slept."""
+    return _runs(holder) is True
+
+
+def _runs(holder: str) -> bool | None:
+    """Whether the holder runs; None where this machine cannot tell: it may be another process with its number."""
     host, process, _ = holder.split("/", 2)
     if host != socket.gethostname():
-        return False
+        return None
     pid, _, start = process.partition("@")
     try:
         os.kill(int(pid), 0)
     except ProcessLookupError:
-        return True
-    except PermissionError:
         return False
+    except PermissionError:
+        return None
     found = _state(int(pid))
     if found is None:
-        return False
+        return True  # there is one with this number, and the system says no more of it
     state, started = found
-    return state in _DEAD or start not in ("", started)
+    if state in _DEAD:
+        return False
+    return started == start if start else None
 
 
 def _state(pid: int) -> tuple[str, str] | None:

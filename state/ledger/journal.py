@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from millstream.state.ledger.database import HEAD, now
 from millstream.state.ledger.deliveries import BatchEntry, Deliveries, PlanEntry
 from millstream.state.ledger.heartbeat import heartbeat
-from millstream.state.ledger.holders import is_gone, this_process
+from millstream.state.ledger.holders import is_alive, is_gone, this_process
 from millstream.state.ledger.tables import leases, runs
 
 __all__ = ["HEAD", "LEASE", "BatchEntry", "Journal", "PlanEntry", "now"]
@@ -52,7 +52,8 @@ class Journal(Deliveries):
     def note_killed(self) -> None:
         """Note which runs were killed without a word, and when they last gave a sign of life.
 
-        Their process is gone from this machine, or they were silent for too long; see ``signs_of_life``.
+        Their process is gone from this machine, or they were silent for too long; see ``signs_of_life``. Silence says
+        nothing of a process that is seen to run here: the machine was asleep, and the run goes on.
         """
         running = (
             sa.select(runs.c.run_id, runs.c.holder, leases.c.expires)
@@ -62,7 +63,8 @@ class Journal(Deliveries):
         with self.engine.connect() as connection:
             found = connection.execute(running).all()
         for run_id, holder, expires in found:
-            if (expires is not None and expires < time.time()) or (holder and is_gone(holder)):
+            silent = expires is not None and expires < time.time() and not (holder and is_alive(holder))
+            if silent or (holder and is_gone(holder)):
                 last = now() if expires is None else datetime.fromtimestamp(expires - LEASE, UTC)
                 with self.writing() as connection:
                     killed = runs.update().where(runs.c.run_id == run_id, runs.c.status == "running")

@@ -45,7 +45,7 @@ def write_said(connection: Connection, people: People, rules: IdentityRules, *, 
     connection.execute(
         f"""
         CREATE OR REPLACE TEMP TABLE said AS
-        SELECT record_id AS row_id, {subject} AS record_id, kind, account || spelled.value AS value,
+        SELECT record_id AS row_id, {subject} AS record_id, kind, account, account || spelled.value AS value,
             said_as.original, spelled.contact, merges, position
         FROM said_as JOIN customers.normalised AS spelled ON spelled.spelling = said_as.spelling
             AND spelled.country = said_as.country AND spelled.original = said_as.original
@@ -107,6 +107,20 @@ def _spell_new(connection: Connection, rules: IdentityRules) -> None:
     connection.execute("DROP TABLE spelled")
 
 
+def forget_unborne_spellings(connection: Connection) -> None:
+    """Delete the spellings of values that no identifier has any more: what is deleted is not to stay here in clear."""
+    connection.execute(
+        """
+        DELETE FROM customers.normalised WHERE value IS NOT NULL AND value NOT IN (
+            SELECT value FROM customers.identifiers
+            UNION
+            -- What means a person only within one account begins with its name.
+            SELECT substr(value, strpos(value, ':') + 1) FROM customers.identifiers
+        )
+        """
+    )
+
+
 def forget_outdated_spellings(connection: Connection) -> None:
     """Delete what other versions of the normalisers have spelled: it is not read any more."""
     current = union_all(f"SELECT {literal(f'{spelling} {version}')}" for spelling, version in VERSIONS.items())
@@ -126,7 +140,7 @@ def write_identifiers(connection: Connection) -> None:
         SELECT record_id, kind, value, original, merging, contact
         FROM (
             -- Where a row says one value in several ways, the column that was declared first is heard.
-            SELECT record_id, kind, value, original, contact,
+            SELECT record_id, kind, account, value, original, contact,
                 bool_or(merges) OVER (PARTITION BY record_id, kind, value) AS merging,
                 row_number() OVER (PARTITION BY record_id, kind, value ORDER BY position, original) AS place
             FROM said
@@ -137,6 +151,14 @@ def write_identifiers(connection: Connection) -> None:
         ) AND NOT EXISTS (
             SELECT 1 FROM customers.deleted_identifiers AS deleted
             WHERE deleted.kind = told.kind AND deleted.value = told.value
+        ) AND NOT EXISTS (
+            SELECT 1 FROM customers.deleted_originals AS deleted
+            WHERE deleted.kind = told.kind AND deleted.original = told.original
+              AND (deleted.account = told.account OR deleted.account = '' OR told.account = '')
+        ) AND NOT EXISTS (
+            SELECT 1 FROM customers.deleted_originals AS deleted
+            WHERE deleted.kind = told.kind AND deleted.original = told.contact
+              AND (deleted.account = told.account OR deleted.account = '' OR told.account = '')
         )
         """
     )

@@ -104,6 +104,14 @@ CREATE TABLE IF NOT EXISTS customers.deleted_identifiers (
     deleted_at TIMESTAMPTZ NOT NULL
 );
 
+-- How sources had written them: neither are these heard, should the rules spell them in another way some day.
+CREATE TABLE IF NOT EXISTS customers.deleted_originals (
+    kind TEXT NOT NULL,
+    value TEXT NOT NULL,
+    account TEXT NOT NULL,              -- that the value begins with, where it means a person only within one
+    original TEXT NOT NULL
+);
+
 -- How far each stream has been modelled.
 CREATE TABLE IF NOT EXISTS customers.modelled_streams (
     source TEXT NOT NULL,

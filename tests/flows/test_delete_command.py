@@ -13,6 +13,7 @@ import pytest
 from millstream.flows.project import load_project
 from millstream.flows.steps import Workspace
 from millstream.state.ledger.journal import Journal
+from millstream.state.ledger.suppressions import all_suppressions, value_hash
 from tests.engines import Engine
 from tests.flows.calling import call, call_json, documented_keys
 
@@ -86,6 +87,11 @@ def rows(query: str, *values: object) -> list[tuple[Any, ...]]:
         return connection.execute(query, list(values)).fetchall()
 
 
+def listed() -> set[tuple[str, str]]:
+    found = all_suppressions(Workspace.open(load_project()).journal)
+    return {(one["channel"], one["value_hash"]) for one in found}
+
+
 def people() -> set[frozenset[str]]:
     found: dict[str, set[str]] = {}
     for profile_id, record_id in rows("SELECT profile_id, record_id FROM customers.members"):
@@ -148,17 +154,60 @@ class TestSource:
         assert people() == before
         assert rows("SELECT count(*) FROM raw_shop.buyers") == [(3,)]
         done = call_json("delete", "--source", "shop", "--yes")
-        for key in ("deletion", "audiences", "refusals_lost"):
+        for key in ("deletion", "audiences", "refusals_kept"):
             assert tried[key] == done[key]
         assert tried["people"]["after"] == done["people"]["after"]
         (audience,) = done["audiences"]
         assert (audience["before"], audience["after"], audience["left"]) == (2, 0, 2)
         assert (tried["done"], done["done"]) == (False, True)
 
-    def test_refusals_that_nothing_else_knows_of_are_told(self, project: Path) -> None:
+    def test_refusals_that_nothing_else_knows_of_are_kept(self, project: Path) -> None:
         tried = call("delete", "--source", "till", "--dry-run")
-        assert "1 person might then be addressed again" in tried.stderr
-        assert call_json("delete", "--source", "club", "--dry-run")["refusals_lost"] == 0
+        assert "the suppression list would keep them out" in tried.stderr
+        assert call_json("delete", "--source", "club", "--dry-run")["refusals_kept"] == 0, "the till still knows"
+        assert listed() == set()
+        assert call_json("delete", "--source", "till", "--yes")["refusals_kept"] == 1
+        (ana,) = rows("SELECT profile_id FROM customers.members WHERE record_id = 'shop.buyers:1'")
+        known = {("email", value_hash(name)) for name in ("ana@box.example", "disk:C-1", *ana)}
+        assert known <= listed()
+        assert {channel for channel, _ in listed()} == {"email"}
+
+    def test_also_the_refusal_of_somebody_who_was_nowhere_else(self, project: Path) -> None:
+        (project / "in" / "till.csv").write_text(FILES["till.csv"].replace("11:00:00Z,", "11:00:00Z,no"))
+        assert call("ingest", "--full").exit_code == 0
+        assert call("resolve").exit_code == 0
+        assert call_json("delete", "--source", "till", "--yes")["refusals_kept"] == 2
+        assert ("email", value_hash("dan@box.example")) in listed()
+
+    def test_who_is_suppressed_stays_so_by_all_that_is_left(self, project: Path) -> None:
+        assert call("suppress", "ana@box.example", "--reason", "erased").exit_code == 0
+        (old,) = rows("SELECT profile_id FROM customers.members WHERE record_id = 'club.members:1'")
+        assert call_json("delete", "--source", "till", "--yes")["refusals_kept"] == 1
+        (new,) = rows("SELECT profile_id FROM customers.members WHERE record_id = 'club.members:1'")
+        assert {("", value_hash("disk:C-1")), ("", value_hash(*new))} <= listed()
+        assert ("", value_hash("cy@box.example")) not in listed()
+        assert old == new or ("", value_hash(*new)) in listed()
+
+    def test_what_only_looks_like_its_own_stays(self, project: Path) -> None:
+        text = (project / "millstream.yaml").read_text()
+        (project / "millstream.yaml").write_text(text.replace("  till:\n", "  shop_staging:\n"))
+        for command in (["ingest", "shop_staging"], ["resolve"]):
+            assert call(*command).exit_code == 0
+        with Workspace.open(load_project()).store.open() as connection:
+            connection.execute("CREATE SCHEMA raw_material")
+            connection.execute("CREATE TABLE raw_material.stones (stone TEXT)")
+        refused = call("delete", "--source", "material", "--yes")
+        assert "Allowed: club, shop, shop_staging, till." in " ".join(refused.stderr.split())
+        assert call("delete", "--source", "shop", "--yes").exit_code == 0
+        assert rows("SELECT count(*) FROM raw_shop_staging.receipts") == [(2,)]
+        assert call_json("delete", "--source", "shop_staging", "--yes")["deletion"]["raw_rows"] == 2
+
+    def test_no_spelling_of_what_is_gone_is_kept(self, project: Path) -> None:
+        spelled = "SELECT count(*) FROM customers.normalised WHERE value = ?"
+        assert rows(spelled, "dan@box.example") == [(1,)]
+        assert call("delete", "--source", "till", "--yes").exit_code == 0
+        assert rows(spelled, "dan@box.example") == [(0,)]
+        assert rows(spelled, "ana@box.example") == rows(spelled, "C-1") == [(1,)]
 
     def test_a_pull_that_runs_is_not_deleted_under(self, project: Path) -> None:
         before = people()
@@ -182,8 +231,9 @@ class TestSource:
             ("--source", "till", "--identifier", "x"): "One thing at a time",
             ("--source", ""): "--source is empty",
             ("--identifier", " "): "--identifier is empty",
-            ("--restore",): "--restore needs --identifier",
-            ("--kind", "email"): "--kind needs --identifier",
+            ("--restore",): "--restore needs --identifier. What to do: say which by --identifier",
+            ("--kind", "email"): "--kind needs --identifier. What to do",
+            ("--restore", "--identifier", "ana@box.example", "--dry-run"): "--restore cannot be tried",
             ("--identifier", "nobody@box.example"): "No record bears",
             ("--identifier", "ana@box.example", "--kind", "phone"): "of kind 'phone'",
             ("--identifier", "ana@box.example", "--restore"): "was deleted",
@@ -227,3 +277,29 @@ class TestIdentifier:
         assert call("resolve").exit_code == 0
         assert set(rows("SELECT record_id, profile_id FROM customers.members")) == before
         assert call_json("delete") == {"identifiers": []}
+
+    def test_who_restored_it_and_why_is_kept(self, project: Path) -> None:
+        assert call("delete", "--identifier", "C-1", "--yes").exit_code == 0
+        restored = call("delete", "--restore", "--identifier", "C-1", "--by", "kim", "--reason", "was right")
+        assert restored.exit_code == 0, "it is found as sources write it"
+        run = call_json("status")["runs"][0]
+        assert (run["kind"], run["status"]) == ("restore", "completed")
+        assert run["summary"] == {
+            "what": "identifier",
+            "name": "club_card",
+            "reason": "was right",
+            "made_by": "kim",
+        }
+
+    def test_it_stays_away_when_it_is_spelled_in_another_way(self, project: Path) -> None:
+        (project / "in" / "shop.csv").write_text(FILES["shop.csv"].replace("bo@box.example", "bo.b@gmail.com"))
+        for command in (["ingest", "--full"], ["resolve"]):
+            assert call(*command).exit_code == 0
+        assert call_json("delete", "--identifier", "bo.b@gmail.com", "--yes")["name"] == "bob@gmail.com"
+        unfolded = "name: cards\nidentity: {email_providers: false}\n"
+        (project / "millstream.yaml").write_text(PROJECT.replace("name: cards\n", unfolded))
+        assert call("resolve").exit_code == 0
+        assert rows("SELECT value FROM customers.identifiers WHERE value LIKE '%gmail%'") == []
+        assert call("delete", "--restore", "--identifier", "bo.b@gmail.com").exit_code == 0
+        assert call("resolve").exit_code == 0
+        assert rows("SELECT value FROM customers.identifiers WHERE value LIKE '%gmail%'") == [("bo.b@gmail.com",)]

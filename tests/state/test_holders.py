@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from millstream.state.ledger.holders import is_gone, this_process
+from millstream.state.ledger.holders import is_alive, is_gone, this_process
 
 HOST = socket.gethostname()
 
@@ -29,6 +29,14 @@ time.sleep(60)
 def test_this_process_runs() -> None:
     assert not is_gone(this_process("run/1"))
     assert not is_gone(f"{HOST}/{os.getpid()}/as an older version wrote it")
+
+
+def test_what_runs_here_is_known_to_and_nothing_else_is() -> None:
+    assert is_alive(this_process("run/1"))
+    assert not is_alive("elsewhere/1@1/run")
+    if SAYS_WHEN:  # another process may have the number by now
+        assert not is_alive(f"{HOST}/{os.getpid()}/as an older version wrote it")
+        assert not is_alive(f"{HOST}/{os.getpid()}@1/run")
 
 
 def test_an_earlier_process_with_our_number_is_gone() -> None:

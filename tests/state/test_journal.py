@@ -146,6 +146,26 @@ def test_a_run_of_another_machine_that_is_silent_for_too_long_was_killed_when_it
     assert {run["run_id"]: run["status"] for run in journal.last_runs()}["silent"] == "completed"
 
 
+def test_a_run_of_this_machine_that_slept_for_too_long_goes_on_and_one_that_is_gone_was_killed(
+    journal: Journal,
+) -> None:
+    for run in ("asleep", "gone"):
+        journal.start_run(run, "pipeline")
+    with journal.signs_of_life("asleep"), journal.signs_of_life("gone"):
+        with journal.engine.begin() as connection:
+            connection.execute(sa.text("UPDATE leases SET expires = :past"), {"past": time.time() - 60})
+            holder = connection.execute(sa.text("SELECT holder FROM runs WHERE run_id = 'gone'")).scalar_one()
+            # A process that started at another time and had our number.
+            dead = {"dead": f"{holder.partition('@')[0]}@1/gone"}
+            connection.execute(sa.text("UPDATE runs SET holder = :dead WHERE run_id = 'gone'"), dead)
+        journal.note_killed()
+        runs = {run["run_id"]: run for run in journal.last_runs()}
+        assert (runs["asleep"]["status"], runs["asleep"]["finished_at"]) == ("running", None)
+        assert runs["gone"]["status"] == "killed"
+        with journal.engine.connect() as connection:
+            assert connection.execute(sa.text("SELECT name FROM leases")).scalars().all() == ["run asleep"]
+
+
 def test_a_url_that_cannot_be_read_is_one_clear_error(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="journal: The journal's URL"):
         Journal("no url", root=tmp_path)

@@ -9,7 +9,7 @@ import pytest
 from millstream.state.errors import ConfigurationError
 from millstream.state.identity import linkage
 from millstream.state.identity.decisions import unmerge
-from millstream.state.identity.linkage import LinkageRules, LinkReport
+from millstream.state.identity.linkage import LinkageRules, LinkReport, rules
 from tests.state.conftest import Customers
 
 FIRST = ("Ana", "Boris", "Clara", "Dmitri", "Elena", "Felix", "Greta", "Hugo", "Ines", "Jonas", "Karla", "Leo", "Mira")
@@ -101,6 +101,17 @@ def test_linking_again_changes_nothing(people: Customers) -> None:
     }
     people.resolve()
     assert together(people) == list(range(0, 60, 2))
+
+
+def test_a_model_of_other_comparisons_is_not_used_again(people: Customers, monkeypatch: pytest.MonkeyPatch) -> None:
+    link(people)
+    people.resolve()
+    settings, before = LinkageRules(enabled=True), LinkageRules(enabled=True).fingerprint()
+    monkeypatch.setattr(rules, "VERSION", rules.VERSION + 1)
+    assert settings.fingerprint() != before
+    tell(people, "till.people:1", ("till_id", "1"), first_name="Ana")
+    people.resolve()
+    assert link(people).trained
 
 
 def test_a_new_record_is_compared_by_the_model_that_is_kept(people: Customers) -> None:

@@ -43,6 +43,7 @@ def delete(
     Shows what goes and who comes apart, and asks before it is done. A source is then read from the start, if it is
     still in the project; an identifier stays away, though sources still say it. Nothing is deleted at a vendor.
     """
+    from millstream.flows import steps
     from millstream.flows.cli.confirming import confirmed
     from millstream.flows.cli.views.deletions import show_deleted, show_done, show_list, show_restored
     from millstream.flows.project import load_project
@@ -57,13 +58,24 @@ def delete(
         if name is not None and not name.strip():
             raise ConfigurationError(f"{option} is empty.", remedy="say what is to be deleted.")
     if identifier is None and (restore or kind):
-        raise ConfigurationError(f"{'--restore' if restore else '--kind'} needs --identifier.")
+        raise ConfigurationError(
+            f"{'--restore' if restore else '--kind'} needs --identifier.",
+            remedy="say which by --identifier; `millstream delete` lists those that were deleted.",
+        )
+    if restore and dry_run:
+        raise ConfigurationError(
+            "--restore cannot be tried.",
+            where="--dry-run",
+            remedy="leave --dry-run out; nothing was changed. What comes of it, `millstream resolve --dry-run` shows.",
+        )
     if source is None and identifier is None:
         return show_list(deleting.list_deleted(Workspace.open(load_project(project))), as_json=as_json)
-    if restore and identifier:
-        workspace = Workspace.open(load_project(project))
-        return show_restored(deleting.restore_identifier(workspace, identifier, kind=kind), as_json=as_json)
     made_by = by or who_decides()
+    if restore and identifier:
+        workspace, restored = Workspace.open(load_project(project)), deleting.RestoreRun(reason, made_by)
+        with steps.recorded_run(workspace, steps.new_run_id(), "restore", restored):
+            restored.done = deleting.restore_identifier(workspace, identifier, kind=kind)
+        return show_restored(restored.done, as_json=as_json)
 
     def work(workspace: Workspace, run_id: str, keep: bool) -> Deleted:
         if source:

@@ -29,10 +29,10 @@ def show_deleted(deleted: Deleted, *, as_json: bool) -> None:
     print_table("What there is", count_rows(deleted.people))
     show_people(deleted.people)
     print_table("Audiences", move_rows(deleted.audiences))
-    if deleted.refusals_lost:
-        who = people_counted(deleted.refusals_lost)
-        print_note(f"warning: {who} {'may' if deleted.done else 'might then'} be addressed again, since nothing else "
-                   "knows of their refusal. `millstream suppress` keeps people out.")  # fmt: skip
+    if deleted.refusals_kept:
+        who = people_counted(deleted.refusals_kept)
+        print_note(f"{who} refused, or were suppressed, and nothing that is left would know: the suppression list "
+                   f"{'keeps' if deleted.done else 'would keep'} them out; see `millstream suppress`.")  # fmt: skip
     if deleted.in_project:
         print_note(f"{deleted.name} is in the project file: the next run pulls it again, from the start. Take it out "
                    "there if it is to stay away.")  # fmt: skip

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
 
 from millstream.state.errors import ConfigurationError
 from millstream.state.reach import reached_for
@@ -11,6 +12,8 @@ from millstream.state.reach import reached_for
 if TYPE_CHECKING:
     from sqlglot import exp
 
+_CONSENTS = frozenset({"profile_consents", "consents", "denied_values"})
+"""Tables that tell who granted what."""
 _REMEDY = "write a single SELECT that gives a column profile_id and changes nothing."
 
 
@@ -59,6 +62,40 @@ def columns_of(sql: str) -> set[str]:
     except SqlglotError:
         return set()
     return {column.name.lower() for one in statements if one is not None for column in one.find_all(exp.Column)}
+
+
+@dataclass(frozen=True)
+class AskedConsents:
+    """How a SELECT speaks of consents.
+
+    Attributes:
+        texts: The texts it names, channels among them.
+        status: Whose profiles it gives, those who granted or those who denied; None where that is not plain to see.
+    """
+
+    texts: frozenset[str]
+    status: Literal["granted", "denied"] | None
+
+
+def consents_in(sql: str) -> AskedConsents | None:
+    """How a SELECT speaks of consents; None where it does not."""
+    import sqlglot
+    from sqlglot import exp
+    from sqlglot.errors import SqlglotError
+
+    try:
+        query = sqlglot.parse_one(sql, read="duckdb")
+    except SqlglotError:
+        return None
+    if not any(table.name.lower() in _CONSENTS for table in query.find_all(exp.Table)):
+        return None
+    texts = frozenset(one.name for one in query.find_all(exp.Literal) if one.is_string)
+    turned = (exp.Not, exp.NEQ, exp.Except, exp.Is, exp.Case, exp.If, exp.AggFunc)
+    plain = query.find(*turned) is None and not any(one.side or one.kind for one in query.find_all(exp.Join))
+    said = texts & {"granted", "denied", "unknown"}
+    if plain and said == {"granted"}:
+        return AskedConsents(texts, "granted")
+    return AskedConsents(texts, "denied" if plain and said == {"denied"} else None)
 
 
 def _strange(query: exp.Query) -> Iterator[str]:

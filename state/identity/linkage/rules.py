@@ -24,6 +24,11 @@ _COLUMNS: dict[str, Kind] = {
     "state": "region", "region": "region", "province": "region",
 }  # fmt: skip
 
+VERSION = 1
+"""Of the code that compares: to be raised with every change after which the same two profiles would be compared in
+another way (``comparisons``, ``spelling``, ``short_names``, ``copies``, ``placeholders``, ``conditions``), or another
+model be made of the same pairs (``model``, ``guessing``). A model of another version is not used again."""
+
 
 class LinkageRules(BaseModel):
     """Probabilistic linkage with Splink."""
@@ -86,8 +91,8 @@ class LinkageRules(BaseModel):
         return self.max_pairs or max(1_000_000, min(10_000_000, 50 * rows))
 
     def fingerprint(self) -> str:
-        """Changes when the same profiles could be linked in another way."""
-        text = self.model_dump_json(exclude={"backend", "url", "max_pairs"})
+        """Changes when the same profiles could be linked in another way, by other rules or by other code."""
+        text = f"{VERSION} {self.model_dump_json(exclude={'backend', 'url', 'max_pairs'})}"
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
