@@ -109,6 +109,7 @@ def go_through(project: EveryDestination, traces: Traces, patch: pytest.MonkeyPa
     with faults(project.sandbox, kind="server_error", after=2):
         patch.setattr("millstream.state.http.session.Retries", HASTY)
         traces.texts["run into errors"] = told_here(project)
+    want(project, "Kim", STAYS, LEAVES, MALFORMED)  # so that there is something to send, whatever went through before
     for name in project.environment:
         patch.setenv(name, WRONG)
     traces.texts["wrong credentials"] = told_by(project, "activate --debug")
