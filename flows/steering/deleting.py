@@ -7,12 +7,13 @@ a rehearsal tells beforehand what would come of it, and no raw row is modelled o
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
 
 from millstream.flows.dry_runs.resolving import AudienceMove, move_of
+from millstream.flows.steering.identifier_meant import account_of, identifier_meant
 from millstream.flows.steps.ingesting import LONGEST_PULL
 from millstream.flows.steps.resolving import ResolveReport, know, make_tables
 from millstream.flows.steps.selecting import select_on
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from millstream.flows.steps import Workspace
     from millstream.state.audiences.failing import Failing
     from millstream.state.identity.preview import Preview
-    from millstream.state.model.deleting import DeletedIdentifier, Deletion
+    from millstream.state.model.deleting import Deletion
     from millstream.state.store import Connection
 
 What = Literal["source", "identifier"]
@@ -168,9 +169,9 @@ def delete_identifier(
     """
 
     def act(connection: Connection, now: datetime, remember: _Remember) -> _Acted:
-        found = _meant(connection, workspace, value, kind)
+        found = identifier_meant(connection, value, kind, workspace.project.identity.default_country)
         remember("SELECT record_id FROM customers.identifiers WHERE kind = ? AND value = ?", list(found))
-        account = _account(connection, *found)
+        account = account_of(connection, *found)
         deletion = deleting.delete_identifier(
             connection, *found, account=account, reason=reason, made_by=made_by, now=now
         )
@@ -179,105 +180,6 @@ def delete_identifier(
         )
 
     return _delete(workspace, act, run_id=run_id, keep=keep)
-
-
-def restore_identifier(workspace: Workspace, value: str, *, kind: str | None) -> DeletedIdentifier:
-    """Let an identifier that was deleted be heard again, from the next run on.
-
-    Raises:
-        ConfigurationError: It was not deleted, or it may be one of several.
-    """
-    with workspace.store.transaction() as connection:
-        make_tables(connection)
-        known = deleting.deleted_identifiers(connection)
-        texts = _texts(connection, workspace, value)
-        written = {one for text in texts for one in deleting.deleted_as(connection, text)}
-        found = [
-            one
-            for one in known
-            if (one.value in texts or (one.kind, one.value) in written) and kind in (None, one.kind)
-        ]
-        if not found:
-            raise ConfigurationError(
-                f"No identifier {value!r} was deleted.", remedy="`millstream delete` lists those that were."
-            )
-        if len(found) > 1:
-            raise _unclear(value, [(one.kind, one.value) for one in found])
-        deleting.restore_identifier(connection, found[0].kind, found[0].value)
-    return found[0]
-
-
-@dataclass
-class RestoreRun:
-    """What the journal keeps of an identifier that is heard again: only the kind."""
-
-    reason: str
-    made_by: str
-    done: DeletedIdentifier | None = None
-
-    @property
-    def ok(self) -> bool:
-        """Whether it was done."""
-        return self.done is not None
-
-    def as_json(self) -> dict[str, Any]:
-        """For programs."""
-        if self.done is None:
-            return {}
-        return {"what": "identifier", "name": self.done.kind, "reason": self.reason, "made_by": self.made_by}
-
-
-def list_deleted(workspace: Workspace) -> list[DeletedIdentifier]:
-    """The identifiers that were deleted by hand."""
-    with workspace.store.open() as connection:
-        make_tables(connection)
-        return deleting.deleted_identifiers(connection)
-
-
-def _meant(connection: Connection, workspace: Workspace, value: str, kind: str | None) -> tuple[str, str]:
-    """Kind and value of the identifier that somebody means."""
-    texts = _texts(connection, workspace, value)
-    marks = ", ".join("?" for _ in texts)
-    rows = connection.execute(
-        f"""
-        SELECT DISTINCT kind, value FROM customers.identifiers
-        WHERE (value IN ({marks}) OR original = ?) AND (CAST(? AS TEXT) IS NULL OR kind = ?) ORDER BY kind, value
-        """,
-        [*texts, value.strip(), kind, kind],
-    ).fetchall()
-    if not rows:
-        of_kind = f" of kind {kind!r}" if kind else ""
-        raise ConfigurationError(
-            f"No record bears {value!r}{of_kind}.",
-            remedy="`millstream explain` finds people by other ids, and tells what they are known by.",
-        )
-    if len(rows) > 1:
-        raise _unclear(value, rows)
-    return str(rows[0][0]), str(rows[0][1])
-
-
-def _texts(connection: Connection, workspace: Workspace, value: str) -> list[str]:
-    from millstream.state.identity.find import spellings
-
-    return sorted(spellings(connection, value.strip(), workspace.project.identity.default_country))
-
-
-def _account(connection: Connection, kind: str, value: str) -> str:
-    """What the value of an identifier begins with, where it means a person only within one account."""
-    from millstream.state.identity.explain import rules_of_last_run
-
-    rules = rules_of_last_run(connection)
-    account, colon, _ = value.partition(":")
-    return f"{account}:" if rules and colon and rules.rule(kind).scope == "source" else ""
-
-
-def _unclear(value: str, found: Iterable[tuple[object, ...]]) -> ConfigurationError:
-    named = [f"{kind} {known}" for kind, known in found]
-    return ConfigurationError(
-        f"There are {len(named)} identifiers {value!r}.",
-        allowed=named,
-        remedy="say which by --kind, or give the value as it stands here.",
-    )
 
 
 def _delete(workspace: Workspace, act: _Act, *, run_id: str, keep: bool) -> Deleted:

@@ -21,7 +21,7 @@ from millstream.state.model.events import happened_select, write_happened
 from millstream.state.model.identifiers import forget_outdated_spellings, write_identifiers, write_said
 from millstream.state.model.judging import judge_anew
 from millstream.state.model.standard_events import whole_plan
-from millstream.state.model.tables import create_tables
+from millstream.state.model.tables import TOLD_BY_RECORDS, create_tables
 from millstream.state.model.tracking_plan import TrackingPlan
 from millstream.state.sql import case, identifier, literal, replaced
 from millstream.state.store import column_types
@@ -160,7 +160,7 @@ class _StreamModel:
         forget_outdated_spellings(self.connection)
         mine = "SELECT record_id FROM customers.records WHERE source = $source AND stream = $stream"
         named = {"source": self.source, "stream": self.stream.name}
-        for table in ("identifiers", "traits", "consents"):
+        for table in TOLD_BY_RECORDS:
             self.connection.execute(f"DELETE FROM customers.{table} WHERE record_id IN ({mine})", named)
         self.connection.execute("DELETE FROM customers.events WHERE source = $source AND stream = $stream", named)
         # Records stay, marked deleted until they are said again, so that the graph notices their going.
@@ -257,6 +257,7 @@ class _StreamModel:
     def _write_identifiers(self) -> None:
         if self.people.record == "row":
             self._delete_incoming("identifiers")
+            self._delete_incoming("unheard_identifiers")
         write_identifiers(self.connection)
 
     # -- what is true of them ----------------------------------------------------------------------------------

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from millstream.state.model.identifiers import forget_unborne_spellings
+from millstream.state.model.identifiers import forget_unborne_spellings, hear_again
+from millstream.state.model.tables import TOLD_BY_RECORDS
 from millstream.state.sql import quoted
 from millstream.state.store import count
 
@@ -104,7 +105,7 @@ def delete_source(connection: Connection, source: str, *, declared: Collection[s
         identifiers=count(connection, f"SELECT count(*) FROM customers.identifiers WHERE {_OF_SOURCE}", [source]),
         events=count(connection, "SELECT count(*) FROM customers.events WHERE source = ?", [source]),
     )
-    for table in ("identifiers", "traits", "consents"):
+    for table in TOLD_BY_RECORDS:
         connection.execute(f"DELETE FROM customers.{table} WHERE {_OF_SOURCE}", [source])
     for table in ("events", "records", "modelled_streams"):
         connection.execute(f"DELETE FROM customers.{table} WHERE source = ?", [source])
@@ -165,6 +166,14 @@ def delete_identifier(
             """,
             [account, kind, value],
         )
+    connection.execute(
+        """
+        INSERT INTO customers.unheard_identifiers (record_id, kind, value, account, original, merges, contact)
+        SELECT record_id, kind, value, CAST(? AS TEXT), original, merges, contact FROM customers.identifiers
+        WHERE kind = ? AND value = ?
+        """,
+        [account, kind, value],
+    )
     connection.execute("DELETE FROM customers.identifiers WHERE kind = ? AND value = ?", [kind, value])
     connection.execute(
         "INSERT INTO customers.deleted_identifiers VALUES (?, ?, ?, ?, ?)", [kind, value, reason, made_by, now]
@@ -173,11 +182,23 @@ def delete_identifier(
     return Deletion(identifiers=borne)
 
 
-def restore_identifier(connection: Connection, kind: str, value: str) -> None:
-    """Let an identifier that was deleted be heard again: all streams are modelled anew by the next run."""
+def restore_identifier(connection: Connection, kind: str, value: str, *, now: datetime) -> int:
+    """Let an identifier that was deleted count again; how many records bear it.
+
+    These are all that said it when it was deleted or since, also of sources that the project has not any more.
+
+    Args:
+        connection: The open store, in a transaction.
+        kind: Its kind.
+        value: As ``customers.deleted_identifiers`` has it.
+        now: The time to write down, aware.
+    """
     for table in ("deleted_identifiers", "deleted_originals"):
         connection.execute(f"DELETE FROM customers.{table} WHERE kind = ? AND value = ?", [kind, value])
-    connection.execute("UPDATE customers.modelled_streams SET declaration = ''")
+    bearing = hear_again(connection, kind, now)
+    if not bearing:  # nobody says it, or it was deleted by a version that kept nothing aside
+        connection.execute("UPDATE customers.modelled_streams SET declaration = ''")
+    return bearing
 
 
 def deleted_identifiers(connection: Connection) -> list[DeletedIdentifier]:

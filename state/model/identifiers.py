@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -9,7 +10,7 @@ import pyarrow as pa
 from millstream.state.identity.normalise import LONGEST, VERSIONS, spell
 from millstream.state.model.declarations import Identifier, People
 from millstream.state.sql import identifier, literal, union_all
-from millstream.state.store import write_arrow
+from millstream.state.store import count, count_rows, write_arrow
 
 if TYPE_CHECKING:
     from millstream.state.identity.rules import IdentityRules
@@ -19,6 +20,36 @@ _NOTHING_SAID = (
     "SELECT '' AS record_id, '' AS country, '' AS kind, '' AS spelling, '' AS account, '' AS original, "
     "true AS merges, 0 AS position WHERE false"
 )
+_COLUMNS = {
+    "identifiers": "record_id, kind, value, original, merges, contact",
+    "unheard_identifiers": "record_id, kind, value, account, original, merges, contact",
+}
+_TOLD = """
+    SELECT record_id, kind, value, account, original, merging AS merges, contact
+    FROM (
+        -- Where a row says one value in several ways, the column that was declared first is heard.
+        SELECT record_id, kind, account, value, original, contact,
+            bool_or(merges) OVER (PARTITION BY record_id, kind, value) AS merging,
+            row_number() OVER (PARTITION BY record_id, kind, value ORDER BY position, original) AS place
+        FROM said
+    ) AS each_way
+    WHERE place = 1
+"""
+_HEARD = """
+    NOT EXISTS (
+        SELECT 1 FROM customers.deleted_identifiers AS deleted
+        WHERE deleted.kind = told.kind AND deleted.value = told.value
+    ) AND NOT EXISTS (
+        SELECT 1 FROM customers.deleted_originals AS deleted
+        WHERE deleted.kind = told.kind AND deleted.original = told.original
+          AND (deleted.account = told.account OR deleted.account = '' OR told.account = '')
+    ) AND NOT EXISTS (
+        SELECT 1 FROM customers.deleted_originals AS deleted
+        WHERE deleted.kind = told.kind AND deleted.original = told.contact
+          AND (deleted.account = told.account OR deleted.account = '' OR told.account = '')
+    )
+"""
+"""Whether what is ``told`` was not deleted by hand."""
 _SPELLED = pa.schema([(name, pa.string()) for name in ("spelling", "country", "original", "value", "contact")])
 
 
@@ -133,32 +164,38 @@ def forget_outdated_spellings(connection: Connection) -> None:
 
 
 def write_identifiers(connection: Connection) -> None:
-    """Write what is said into ``customers.identifiers``, unless it is there, or was deleted by hand."""
+    """Write what is said into ``customers.identifiers``, unless it is there; what was deleted by hand is kept aside."""
+    _write_news(connection, "identifiers", f"({_TOLD}) AS told WHERE {_HEARD}")
+    if count_rows(connection, "customers.deleted_identifiers"):
+        _write_news(connection, "unheard_identifiers", f"({_TOLD}) AS told WHERE NOT ({_HEARD})")
+
+
+def _write_news(connection: Connection, table: str, told: str) -> None:
+    columns = _COLUMNS[table]
     connection.execute(
-        """
-        INSERT INTO customers.identifiers (record_id, kind, value, original, merges, contact)
-        SELECT record_id, kind, value, original, merging, contact
-        FROM (
-            -- Where a row says one value in several ways, the column that was declared first is heard.
-            SELECT record_id, kind, account, value, original, contact,
-                bool_or(merges) OVER (PARTITION BY record_id, kind, value) AS merging,
-                row_number() OVER (PARTITION BY record_id, kind, value ORDER BY position, original) AS place
-            FROM said
-        ) AS told
-        WHERE place = 1 AND NOT EXISTS (
-            SELECT 1 FROM customers.identifiers AS known
+        f"""
+        INSERT INTO customers.{table} ({columns})
+        SELECT {columns} FROM {told} AND NOT EXISTS (
+            SELECT 1 FROM customers.{table} AS known
             WHERE known.record_id = told.record_id AND known.kind = told.kind AND known.value = told.value
-        ) AND NOT EXISTS (
-            SELECT 1 FROM customers.deleted_identifiers AS deleted
-            WHERE deleted.kind = told.kind AND deleted.value = told.value
-        ) AND NOT EXISTS (
-            SELECT 1 FROM customers.deleted_originals AS deleted
-            WHERE deleted.kind = told.kind AND deleted.original = told.original
-              AND (deleted.account = told.account OR deleted.account = '' OR told.account = '')
-        ) AND NOT EXISTS (
-            SELECT 1 FROM customers.deleted_originals AS deleted
-            WHERE deleted.kind = told.kind AND deleted.original = told.contact
-              AND (deleted.account = told.account OR deleted.account = '' OR told.account = '')
         )
         """
     )
+
+
+def hear_again(connection: Connection, kind: str, now: datetime) -> int:
+    """Let count what was kept aside of a kind, as far as it is not deleted any more; how many records bear it.
+
+    Args:
+        connection: The open store, in a transaction.
+        kind: Of the identifiers.
+        now: The time to write down, aware: whoever bears them is resolved anew.
+    """
+    told = f"customers.unheard_identifiers AS told WHERE kind = {literal(kind)} AND {_HEARD}"
+    bearing = count(connection, f"SELECT count(DISTINCT record_id) FROM {told}")
+    connection.execute(
+        f"UPDATE customers.records SET modelled_at = ? WHERE record_id IN (SELECT record_id FROM {told})", [now]
+    )
+    _write_news(connection, "identifiers", told)
+    connection.execute(f"DELETE FROM {told}")
+    return bearing

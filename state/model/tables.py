@@ -13,6 +13,9 @@ SCHEMA = "customers"
 VERSION = 3
 """Of the tables below. An older one is brought up to date, in the same records (``create_tables``)."""
 
+TOLD_BY_RECORDS = ("identifiers", "unheard_identifiers", "traits", "consents")
+"""What of the tables below goes with a record."""
+
 TABLES = """
 CREATE SCHEMA IF NOT EXISTS customers;
 
@@ -110,6 +113,17 @@ CREATE TABLE IF NOT EXISTS customers.deleted_originals (
     value TEXT NOT NULL,
     account TEXT NOT NULL,              -- that the value begins with, where it means a person only within one
     original TEXT NOT NULL
+);
+
+-- What records say all the same of these: it counts again once they are restored.
+CREATE TABLE IF NOT EXISTS customers.unheard_identifiers (
+    record_id TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    value TEXT NOT NULL,
+    account TEXT NOT NULL,
+    original TEXT NOT NULL,
+    merges BOOLEAN NOT NULL,
+    contact TEXT NOT NULL
 );
 
 -- How far each stream has been modelled.

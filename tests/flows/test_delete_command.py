@@ -53,6 +53,7 @@ sources:
 audiences:
   reached: {rule: {trait: city, equals: Bonn}}
 """
+WITHOUT_TILL = PROJECT[: PROJECT.index("  till:")] + PROJECT[PROJECT.index("audiences:") :]
 FILES = {
     "shop.csv": "no,mail,town,news\n1,ana@box.example,Bonn,yes\n2,bo@box.example,Bonn,yes\n3,cy@box.example,Ulm,yes\n",
     "club.csv": "no,card\n1,C-1\n2,C-2\n",
@@ -138,9 +139,7 @@ class TestSource:
         assert after == members, "the older id stays"
 
     def test_a_source_that_the_project_has_lost_can_be_deleted(self, project: Path) -> None:
-        text = (project / "millstream.yaml").read_text()
-        start = text.index("  till:")
-        (project / "millstream.yaml").write_text(text[:start] + text[text.index("audiences:") :])
+        (project / "millstream.yaml").write_text(WITHOUT_TILL)
         done = call_json("delete", "--source", "till", "--yes")
         assert done["in_project"] is False
         assert ANA not in people()
@@ -273,10 +272,31 @@ class TestIdentifier:
         assert rows("SELECT count(*) FROM customers.profile_identifiers WHERE value = 'ana@box.example'") == [(0,)]
         restored = call("delete", "--restore", "--kind", "email", "--identifier", "ANA@box.example")
         assert restored.exit_code == 0
-        assert "counts again" in restored.stdout
-        assert call("resolve").exit_code == 0
-        assert set(rows("SELECT record_id, profile_id FROM customers.members")) == before
+        assert "is back on 2 records" in restored.stdout
+        for full in ((), ("--full",)):
+            assert call("resolve", *full).exit_code == 0
+            assert set(rows("SELECT record_id, profile_id FROM customers.members")) == before
         assert call_json("delete") == {"identifiers": []}
+
+    def test_it_comes_back_also_on_records_of_a_source_that_the_project_has_lost(self, project: Path) -> None:
+        before = people()
+        assert call("delete", "--identifier", "C-1", "--yes").exit_code == 0
+        (project / "in" / "till.csv").write_text(FILES["till.csv"] + "3,eve@box.example,C-1,2026-01-02T12:00:00Z,\n")
+        for command in (["ingest", "--full"], ["resolve"]):
+            assert call(*command).exit_code == 0
+        (project / "millstream.yaml").write_text(WITHOUT_TILL)
+        restored = call_json("delete", "--restore", "--identifier", "C-1")
+        assert (set(restored), restored["records"]) == (documented_keys("delete --restore"), 3)
+        assert call("resolve").exit_code == 0
+        assert people() == {one | {"till.receipts:3"} if one == ANA else one for one in before}
+
+    def test_what_was_said_but_is_not_any_more_does_not_come_back(self, project: Path) -> None:
+        assert call("delete", "--identifier", "C-1", "--yes").exit_code == 0
+        (project / "in" / "till.csv").write_text(FILES["till.csv"].replace("C-1", "C-3"))
+        assert call("ingest", "--full").exit_code == 0
+        assert call("resolve").exit_code == 0
+        assert call("delete", "--source", "club", "--yes").exit_code == 0
+        assert "counts again, once a record says it" in call("delete", "--restore", "--identifier", "C-1").stdout
 
     def test_who_restored_it_and_why_is_kept(self, project: Path) -> None:
         assert call("delete", "--identifier", "C-1", "--yes").exit_code == 0
@@ -289,6 +309,7 @@ class TestIdentifier:
             "name": "club_card",
             "reason": "was right",
             "made_by": "kim",
+            "records": 2,
         }
 
     def test_it_stays_away_when_it_is_spelled_in_another_way(self, project: Path) -> None:

@@ -47,7 +47,7 @@ def delete(
     from millstream.flows.cli.confirming import confirmed
     from millstream.flows.cli.views.deletions import show_deleted, show_done, show_list, show_restored
     from millstream.flows.project import load_project
-    from millstream.flows.steering import deleting
+    from millstream.flows.steering import deleting, restoring
     from millstream.flows.steering.identity import who_decides
     from millstream.flows.steps import Workspace
     from millstream.state.errors import ConfigurationError
@@ -69,12 +69,12 @@ def delete(
             remedy="leave --dry-run out; nothing was changed. What comes of it, `millstream resolve --dry-run` shows.",
         )
     if source is None and identifier is None:
-        return show_list(deleting.list_deleted(Workspace.open(load_project(project))), as_json=as_json)
+        return show_list(restoring.list_deleted(Workspace.open(load_project(project))), as_json=as_json)
     made_by = by or who_decides()
     if restore and identifier:
-        workspace, restored = Workspace.open(load_project(project)), deleting.RestoreRun(reason, made_by)
+        workspace, restored = Workspace.open(load_project(project)), restoring.RestoreRun(reason, made_by)
         with steps.recorded_run(workspace, steps.new_run_id(), "restore", restored):
-            restored.done = deleting.restore_identifier(workspace, identifier, kind=kind)
+            restored.done = restoring.restore_identifier(workspace, identifier, kind=kind)
         return show_restored(restored.done, as_json=as_json)
 
     def work(workspace: Workspace, run_id: str, keep: bool) -> Deleted:

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 
 from millstream.flows.cli.output import day, print_json, print_line, print_note, print_table
 from millstream.flows.cli.views.dry_runs import count_rows, show_people
-from millstream.flows.showing.amounts import people_counted
+from millstream.flows.showing.amounts import counted, people_counted
 from millstream.flows.showing.audiences import move_rows
 
 if TYPE_CHECKING:
     from millstream.flows.showing.cells import Row
     from millstream.flows.steering.deleting import Deleted
+    from millstream.flows.steering.restoring import Restored
     from millstream.state.model.deleting import DeletedIdentifier
 
 
@@ -64,10 +65,15 @@ def show_list(deleted: Sequence[DeletedIdentifier], *, as_json: bool) -> bool:
     return True
 
 
-def show_restored(restored: DeletedIdentifier, *, as_json: bool) -> bool:
+def show_restored(restored: Restored, *, as_json: bool) -> bool:
     """An identifier that counts again."""
     if as_json:
-        print_json({"ok": True, "restored": asdict(restored)})
+        print_json(restored.as_json())
+        return True
+    one = restored.identifier
+    if restored.records:
+        borne = f"is back on {counted(restored.records, 'record')}: the next run joins who bears it"
     else:
-        print_line(f"The {restored.kind} {restored.value} counts again, once the next run has read all rows anew.")
+        borne = "counts again, once a record says it"
+    print_line(f"The {one.kind} {one.value} {borne}.")
     return True
