@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Literal
@@ -12,6 +13,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, S
 from millstream.flows.project.secrets import FORMS, Reference
 from millstream.state.alerts import Channel, Email, Slack, Webhook
 from millstream.state.alerts.smtp import Security
+from millstream.state.errors import ConfigurationError
 from millstream.state.ledger.alerts import AlertKind
 
 _UNITS = {"m": "minutes", "h": "hours", "d": "days"}
@@ -65,6 +67,15 @@ class SecretAt(_Part):
 class _ChannelRules(_Part):
     kinds: frozenset[AlertKind] | None = Field(default=None, description="Tell of these only; all when left out.")
     recovery: bool = Field(default=True, description="Whether it is told, too, when something works again.")
+
+    def missing(self, root: Path) -> Iterator[tuple[str, ConfigurationError]]:
+        """The settings whose secret is not there, and why."""
+        for name, value in self:
+            if isinstance(value, SecretAt):
+                try:
+                    value.read(root)
+                except ConfigurationError as error:
+                    yield name, error
 
 
 class WebhookChannel(_ChannelRules):

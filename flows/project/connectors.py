@@ -64,7 +64,7 @@ class Configured(Generic[ConnectorT]):
 
     def read_references(
         self, root: Path, *, ask_servers: bool
-    ) -> tuple[dict[Reference, str], dict[str, ConfigurationError]]:
+    ) -> tuple[dict[Reference, str], dict[str, list[ConfigurationError]]]:
         """Read what the settings refer to.
 
         Args:
@@ -75,7 +75,7 @@ class Configured(Generic[ConnectorT]):
             What was read, and why the settings that lack a value do.
         """
         read: dict[Reference, str] = {}
-        missing = {}
+        missing: dict[str, list[ConfigurationError]] = {}
         for name, references in self.references().items():
             for reference in references:
                 try:
@@ -83,7 +83,7 @@ class Configured(Generic[ConnectorT]):
                         raise ConfigurationError(f"Prefect's block {reference.name!r} was not asked for.")
                     read[reference] = reference.read(root)
                 except ConfigurationError as error:
-                    missing[name] = error
+                    missing.setdefault(name, []).append(error)
         return read, missing
 
     def settings_values(self, read: Mapping[Reference, str]) -> dict[str, object]:

@@ -52,11 +52,12 @@ def find_project_file(given: Path | None = None) -> Path:
     )
 
 
-def load_project(path: Path | None = None) -> Project:
+def load_project(path: Path | None = None, *, secrets: bool = False) -> Project:
     """Read a project file and check all of it that can be checked without its secrets.
 
     Args:
         path: The file or its folder; found as ``find_project_file`` says when left out.
+        secrets: Where something is wrong, say along with it which secrets are missing.
 
     Raises:
         ConfigurationError: No project file, or everything that is wrong with it.
@@ -67,8 +68,11 @@ def load_project(path: Path | None = None) -> Project:
     file = _validated(document, problems)
     entries = read_entries(file, document, problems)
     check_references(file, entries, document, problems)
+    project = Project(path, file, entries.sources, entries.destinations, document)
+    if problems and secrets:
+        project.note_secrets(problems)
     problems.raise_if_any()
-    return Project(path, file, entries.sources, entries.destinations, document)
+    return project
 
 
 def _validated(document: Document, problems: Problems) -> ProjectFile:

@@ -73,6 +73,10 @@ class Problems:
     def __bool__(self) -> bool:
         return bool(self._found)
 
+    def found(self) -> list[Problem]:
+        """What was noted, in the order of the lines."""
+        return [problem for _, problem in sorted(self._found, key=lambda pair: pair[0])]
+
     def raise_if_any(self) -> None:
         """Stop here if something is wrong.
 
@@ -80,7 +84,7 @@ class Problems:
             ProjectError: With everything that was noted.
         """
         if self._found:
-            raise ProjectError(problem for _, problem in sorted(self._found, key=lambda pair: pair[0]))
+            raise ProjectError(self.found())
 
 
 def dotted(key: Key) -> str:

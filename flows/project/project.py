@@ -16,10 +16,11 @@ from millstream.flows.project.connectors import Configured, ConnectorT, add_sett
 from millstream.flows.project.document import Document
 from millstream.flows.project.models import ProjectFile, Schedule
 from millstream.flows.project.names import named
-from millstream.flows.project.problems import Problems
+from millstream.flows.project.problems import Key, Problems
 from millstream.flows.project.report import ReportRules
 from millstream.sources.registry import AnySource
 from millstream.state.audiences.rules import Audience
+from millstream.state.errors import ConfigurationError
 from millstream.state.identity.rules import IdentityRules
 from millstream.state.measurement.rules import MeasurementRules
 from millstream.state.model.currency import CurrencyRules
@@ -193,11 +194,38 @@ class Project:
             ConfigurationError: With everything that is missing.
         """
         problems = Problems(self.path)
-        for name in sources:
-            self._read(named("source", name, self.sources), problems)
-        for name in destinations:
-            self._read(named("destination", name, self.destinations), problems)
+        self.ready_sources(sources, problems)
+        self.ready_destinations(destinations, problems)
         problems.raise_if_any()
+
+    def ready_sources(self, names: Iterable[str], problems: Problems) -> dict[str, AnySource]:
+        """Those of these sources whose secrets are there and fit; why others do not is noted."""
+        return self._ready("source", names, self.sources, problems)
+
+    def ready_destinations(self, names: Iterable[str], problems: Problems) -> dict[str, AnyDestination]:
+        """Those of these destinations whose secrets are there and fit; why others do not is noted."""
+        return self._ready("destination", names, self.destinations, problems)
+
+    def note_secrets(self, problems: Problems) -> None:
+        """Note all secrets of the project that are missing or do not fit."""
+        self.ready_sources(self.sources, problems)
+        self.ready_destinations(self.destinations, problems)
+        self.note_channels(problems)
+
+    def note_channels(self, problems: Problems) -> None:
+        """Note the secrets of alert channels that are missing."""
+        for name, channel in self.alerts.channels.items() if self.alerts else ():
+            for setting, error in channel.missing(self.root):
+                self._note(problems, ("alerts", "channels", name, setting), error)
+
+    def _note(self, problems: Problems, key: Key, error: ConfigurationError) -> None:
+        problems.add(key, error.what, line=self.document.line(key), remedy=error.remedy)
+
+    def _ready(
+        self, kind: str, names: Iterable[str], known: Mapping[str, Configured[ConnectorT]], problems: Problems
+    ) -> dict[str, ConnectorT]:
+        made = {name: self._read(named(kind, name, known), problems) for name in names}
+        return {name: connector for name, connector in made.items() if connector is not None}
 
     def _made(self, configured: Configured[ConnectorT], *, secrets: bool = True) -> ConnectorT:
         problems = Problems(self.path)
@@ -212,9 +240,9 @@ class Project:
         """Make a connector, or note why that is not possible."""
         read, missing = configured.read_references(self.root, ask_servers=secrets)
         if missing and secrets:
-            for setting, error in missing.items():
-                key = configured.keys[setting]
-                problems.add(key, error.what, line=self.document.line(key), remedy=error.remedy)
+            for setting, errors in missing.items():
+                for error in errors:
+                    self._note(problems, configured.keys[setting], error)
             return None
         try:
             settings = configured.settings(read, self.root)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 from millstream.flows.project.names import named
@@ -10,40 +11,65 @@ from millstream.flows.steps.describing import trait_sets_of
 from millstream.state.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from millstream.flows.project.problems import Problem
     from millstream.flows.steps.workspace import Workspace
     from millstream.state.checks import CheckResult
 
 
+SETTINGS = "settings"
+"""Kind of what is told of a secret that is missing or does not fit."""
+
+
 def check(workspace: Workspace, names: Sequence[str] | None = None) -> list[CheckResult]:
-    """Try the store, the journal, and every source and destination (or those named), without moving data."""
+    """Try the store, the journal, and every source and destination (or those named), without moving data.
+
+    What lacks a secret is not tried; all else is.
+    """
+    from millstream.flows.project.problems import Problems
     from millstream.sources.check import check_source
     from millstream.state.checks import run_check
 
-    project = workspace.project
-    for name in names or ():
-        named("source or destination", name, {**project.sources, **project.destinations})
+    project, unready = workspace.project, Problems(workspace.project.path)
+    known = {**project.sources, **project.destinations}
+    chosen = known if names is None else {name: named("source or destination", name, known) for name in names}
+    sources = project.ready_sources([name for name in project.sources if name in chosen], unready)
+    destinations = project.ready_destinations([name for name in project.destinations if name in chosen], unready)
+    if names is None:
+        project.note_channels(unready)
 
     def open_store() -> None:
         with workspace.store.open() as connection:
             connection.execute("SELECT 1")
 
     results = [
-        run_check("store", "store", open_store),
+        *(_unready(problem) for problem in unready.found()),
+        store := run_check("store", "store", open_store),
         run_check("journal", "journal", lambda: workspace.journal.last_runs(1)),
     ]
     if names is None and project.identity.linkage.enabled:
         results.append(run_check("linkage", "linkage", lambda: _probe_linkage(workspace)))
-    for name in project.sources:
-        if names is None or name in names:
-            results += check_source(project.source(name), name=name)
-    for name in project.destinations:
-        if names is None or name in names:
-            results.append(run_check(name, "destination", project.destination(name).probe))
+    for name, source in sources.items():
+        results += check_source(source, name=name)
+    for name, destination in destinations.items():
+        results.append(run_check(name, "destination", destination.probe))
     if names is None:
         results += _check_traits(workspace)
-    if names is not None or not results[0].ok:
+    if names is not None or not store.ok:
         return results
     return results + _check_identity(workspace) + _check_audiences(workspace)
+
+
+def _unready(problem: Problem) -> CheckResult:
+    from millstream.state.checks import CheckResult
+
+    return CheckResult(
+        name=problem.key,
+        kind=SETTINGS,
+        ok=False,
+        problem="credentials",
+        detail=f"{problem.place}: {problem.what}",
+        remedy=problem.remedy,
+    )
 
 
 def _probe_linkage(workspace: Workspace) -> None:
@@ -76,11 +102,21 @@ def _check_identity(workspace: Workspace) -> list[CheckResult]:
 
 
 def _check_traits(workspace: Workspace) -> list[CheckResult]:
-    """What is wrong with trait files; nothing is told of those that are right."""
+    """What is wrong with trait files, each by itself, then together; nothing is told of those that are right."""
+    from millstream.state.traits.registry import own_files, read_own_set
+
+    rules, root = workspace.project.traits, workspace.project.root
+    found: list[CheckResult] = []
+    for name, paths in own_files(rules, root).items():
+        found += _faults_of_traits(partial(read_own_set, name, paths, rules))
+    return found or _faults_of_traits(partial(trait_sets_of, workspace))
+
+
+def _faults_of_traits(read: Callable[[], object]) -> list[CheckResult]:
     from millstream.state.checks import CheckResult
 
     try:
-        trait_sets_of(workspace)
+        read()
     except ConfigurationError as error:
         where, told = error.where or "traits", error.what
         return [CheckResult(name=where, kind="traits", ok=False, problem="other", detail=told, remedy=error.remedy)]

@@ -4,14 +4,30 @@ from __future__ import annotations
 
 import socket
 import sys
+from pathlib import Path
 from typing import Any
 
 import psycopg2
+import pyarrow as pa
 import pytest
 
+from millstream.state.identity.linkage.engine import Engine
 from tests.flows.calling import call, call_json
 from tests.flows.conftest import Write
 from tests.postgres import Server
+
+SOURCE = """
+connections:
+  disk: {system: files, url: ., settle_seconds: 0}
+sources:
+  shop:
+    connection: disk
+    streams:
+      people:
+        files: people.csv
+        primary_key: [no]
+        people: {identifiers: {mail: email}, traits: {name: first_name}}
+"""
 
 
 def linkage(ok: bool) -> dict[str, Any]:
@@ -113,3 +129,18 @@ def test_without_pyspark_the_extra_is_named(write: Write, monkeypatch: pytest.Mo
     told = linkage(ok=False)
     assert "millstream[linkage-spark]" in told["remedy"]
     assert call("check").exit_code == 1
+
+
+def test_a_run_that_splink_fails_in_changes_nobody_and_can_be_run_again(
+    write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "people.csv").write_text("no,mail,name\n1,ann@box.example,Ann\n2,bo@box.example,Bo\n")
+    write(SOURCE + project("duckdb"))
+    assert call("ingest").exit_code == 0
+    with monkeypatch.context() as broken:
+        broken.setattr(Engine, "_table", lambda _: pa.table({"unique_id": pa.array([0, 0])}))
+        failed = call("resolve")
+    assert failed.exit_code == 1
+    assert failed.stderr.startswith("error: identity.linkage: Splink failed on duckdb (BinderException)")
+    assert call_json("status")["profiles"] == 0
+    assert call_json("resolve")["resolved"]["profiles"] == 2

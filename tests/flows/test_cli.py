@@ -199,13 +199,37 @@ class TestWrongUse:
     ) -> None:
         monkeypatch.delenv("HUBSPOT_ACCESS_TOKEN")
         monkeypatch.delenv("MAILCHIMP_API_KEY")
-        for command in ("run", "check"):
-            result = call(command)
-            assert result.exit_code == 2
-            assert re.findall(r"variable (\w+) is not set", result.stderr) == [
-                "HUBSPOT_ACCESS_TOKEN",
-                "MAILCHIMP_API_KEY",
-            ]
+        result = call("run")
+        assert result.exit_code == 2
+        missing = ["HUBSPOT_ACCESS_TOKEN", "MAILCHIMP_API_KEY"]
+        assert re.findall(r"variable (\w+) is not set", result.stderr) == missing
+
+    def test_check_says_what_is_missing_and_what_else_is_wrong_at_once(
+        self, project: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.delenv("HUBSPOT_ACCESS_TOKEN")
+        monkeypatch.setenv("SURVEYMONKEY_ACCESS_TOKEN", "wrong")
+        traits = project.parent / "traits"
+        traits.mkdir()
+        for name in ("a", "b"):
+            (traits / f"{name}.sql").write_text("SELECT 1")
+        channels = "\nalerts: {channels: {ops: {kind: slack, url: {env: SLACK_URL}}}}\n"
+        project.write_text(project.read_text() + channels)
+        result = call("check", "--json")
+        assert result.exit_code == 2
+        wrong = [one for one in json.loads(result.stdout)["checks"] if not one["ok"]]
+        assert [(one["kind"], one["name"]) for one in wrong] == [
+            ("settings", "connections.hubspot.access_token"),
+            ("settings", "alerts.channels.ops.url"),
+            ("source", "surveymonkey"),
+            ("traits", "traits/a.sql:1"),
+            ("traits", "traits/b.sql:1"),
+        ]
+        assert wrong[0]["remedy"] == "set it: export HUBSPOT_ACCESS_TOKEN=…"
+        project.write_text(project.read_text() + "owner: nobody\n")
+        said = call("check").stderr
+        assert "owner: this key is not known here" in said
+        assert re.findall(r"variable (\w+) is not set", said) == ["HUBSPOT_ACCESS_TOKEN", "SLACK_URL"]
 
     def test_a_command_asks_only_for_the_secrets_it_needs(self, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         for name in CREDENTIALS:

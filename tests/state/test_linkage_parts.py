@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import builtins
 from collections.abc import Mapping, Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import replace
+from typing import Literal
 
 import numpy as np
 import psycopg2
@@ -13,12 +14,12 @@ import pytest
 from pydantic import SecretStr, ValidationError
 from sqlalchemy import text
 
-from millstream.state.errors import ConfigurationError
+from millstream.state.errors import ConfigurationError, FatalError
 from millstream.state.identity.linkage import spelling
 from millstream.state.identity.linkage.blocking import find_pairs
 from millstream.state.identity.linkage.clusters import FORBIDDEN, cluster
 from millstream.state.identity.linkage.comparisons import comparisons_for
-from millstream.state.identity.linkage.engine import open_backend, splink_settings
+from millstream.state.identity.linkage.engine import Engine, open_backend, splink_settings
 from millstream.state.identity.linkage.kinds import Kind
 from millstream.state.identity.linkage.linker import link_people
 from millstream.state.identity.linkage.model import start
@@ -270,6 +271,12 @@ def test_postgres_needs_a_url() -> None:
         open_backend("postgres", None)
 
 
+def tables_of_splink(url: str) -> int:
+    with closing(psycopg2.connect(url)) as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM information_schema.tables WHERE table_schema = 'splink'")
+        return int(cursor.fetchall()[0][0])
+
+
 def test_postgres_finds_the_same_people_and_keeps_nothing(postgres_server: Server) -> None:
     said = {
         "first": ["Ann", "Anne", "Bo", "Cleo", "Cleo", "Dan"],
@@ -279,11 +286,30 @@ def test_postgres_finds_the_same_people_and_keeps_nothing(postgres_server: Serve
     people = read_people(said, {"first": "first_name", "last": "last_name", "dob": "birth_date"})
     with postgres_server.database() as url:
         linked = link_people(people, LinkageRules(backend="postgres", url=SecretStr(url), merge_at=0.5))
-        with closing(psycopg2.connect(url)) as connection, connection.cursor() as cursor:
-            cursor.execute("SELECT count(*) FROM information_schema.tables WHERE table_schema = 'splink'")
-            assert cursor.fetchone() == (0,)
+        assert tables_of_splink(url) == 0
     assert linked is not None
     assert linked.labels.tolist() == [0, 0, 2, 3, 3, 5]
+
+
+@pytest.mark.parametrize("backend", ["duckdb", "postgres"])
+def test_a_failure_of_splink_is_said_without_its_words_and_leaves_nothing_there(
+    backend: Literal["duckdb", "postgres"], request: pytest.FixtureRequest
+) -> None:
+    people = read_people({"dob": ["1980-01-02", "1990-05-06"]}, {"dob": "birth_date"})
+    (birth,) = comparisons_for(people, backend)
+    broken = replace(birth, levels=(replace(birth.levels[0], sql="CAST('Ann' AS INTEGER) = 1"), *birth.levels[1:]))
+    with ExitStack() as server:
+        url = None
+        if backend == "postgres":
+            url = server.enter_context(request.getfixturevalue("postgres_server").database())
+        with pytest.raises(FatalError) as failure:
+            Engine(people, [broken], backend=backend, url=url).compare(np.array([0]), np.array([1]))
+        assert url is None or tables_of_splink(url) == 0
+    said = str(failure.value)
+    assert f"Splink failed on {backend} (" in said
+    assert "compared people by birth date (pairs: 1)" in said
+    assert "enabled: false" in said
+    assert "Ann" not in said
 
 
 def test_postgres_works_out_each_step_of_splinks_once(postgres_server: Server) -> None:

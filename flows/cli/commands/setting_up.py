@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from millstream.flows.cli.application import SET_UP, JsonOption, ProjectOption, command
+from millstream.flows.cli.application import SET_UP, WRONG_USE, JsonOption, ProjectOption, command
 
 
 @command("init", panel=SET_UP)
@@ -52,14 +52,13 @@ def check(
     from millstream.flows import steps
     from millstream.flows.cli.views.outcomes import show_checks
     from millstream.flows.project import load_project
+    from millstream.flows.steps.checking import SETTINGS
 
-    loaded = load_project(project)
-    chosen = set(names or (*loaded.sources, *loaded.destinations))
-    loaded.require(
-        sources=[name for name in loaded.sources if name in chosen],
-        destinations=[name for name in loaded.destinations if name in chosen],
-    )
-    return show_checks(steps.check(steps.Workspace.open(loaded), names or None), as_json=as_json)
+    results = steps.check(steps.Workspace.open(load_project(project, secrets=True)), names or None)
+    ok = show_checks(results, as_json=as_json)
+    if any(result.kind == SETTINGS for result in results):
+        raise typer.Exit(WRONG_USE)
+    return ok
 
 
 @command("connectors", panel=SET_UP)

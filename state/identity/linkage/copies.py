@@ -37,7 +37,7 @@ class Copies:
     def of(cls, people: People, fresh: Sequence[bool] | None, bound: np.ndarray) -> Copies:
         """Choose who stands in: of equal rows the first, then fresh ones; of those that are bound, each for itself."""
         kinds = _equal_rows(people)
-        kinds[bound] = people.size + np.arange(np.count_nonzero(bound))
+        kinds[bound] = people.size + np.arange(len(bound))
         later = np.ones(people.size, dtype=bool)
         later[np.unique(kinds, return_index=True)[1]] = False
         known = np.zeros(people.size, dtype=bool) if fresh is None else ~np.asarray(fresh, dtype=bool)

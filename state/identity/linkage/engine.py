@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ from millstream.state.identity.linkage import postgres, spark
 from millstream.state.identity.linkage.blocking import find_pairs
 from millstream.state.identity.linkage.comparisons import Comparison
 from millstream.state.identity.linkage.conditions import Dialect
+from millstream.state.identity.linkage.failing import failed, failures
 from millstream.state.identity.linkage.people import People
 
 if TYPE_CHECKING:
@@ -108,6 +109,17 @@ class Engine:
         return some[0] if len(some) == 1 else Pairs(*(np.concatenate(column) for column in columns))
 
     def _compare_some(self, left: np.ndarray, right: np.ndarray) -> Pairs:
+        caught = failures(self._backend)
+        try:
+            found = self._predict(left, right)
+        except caught as error:
+            with suppress(*caught):  # as far as it still answers
+                self._clear()
+            raise failed(error, self._backend, self.comparisons, len(left)) from error
+        return self._read(found)
+
+    def _predict(self, left: np.ndarray, right: np.ndarray) -> pa.Table:
+        """Splink's table of these pairs, with the number of each comparison's level as its weight."""
         from splink import Linker, SettingsCreator
 
         with quiet():
@@ -124,7 +136,7 @@ class Engine:
             management.delete_tables_created_by_splink_from_db()
             management.invalidate_cache()
             self._clear()
-        return self._read(found)
+        return found
 
     def _register(self, table: pa.Table) -> SplinkDataFrame:
         if self._backend != "postgres":
