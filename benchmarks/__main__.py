@@ -9,7 +9,7 @@ from dataclasses import replace
 import orjson
 from rich.console import Console
 
-from benchmarks.measuring import Comparison
+from benchmarks.measuring import Comparison, without_pandas
 from benchmarks.report import Options, header, show
 from benchmarks.vendor import Vendor
 
@@ -29,7 +29,7 @@ def measure(options: Options, wanted: Sequence[str]) -> list[Comparison]:
             if "delivery" in wanted:
                 from benchmarks import delivery
 
-                found += delivery.run(vendor, people=options.people, repeat=options.repeat)
+                found += delivery.run(vendor, people=options.people, repeat=options.repeat, alone=options.alone)
     if "identity" in wanted:
         from benchmarks import identity
 
@@ -42,11 +42,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given = _parser().parse_args(arguments)
     wanted = given.only or BENCHMARKS
     identifiers = given.identifiers if given.identifiers is not None else 10 * given.people
-    options = Options(given.people, identifiers, given.latency_ms, given.repeat)
+    options = Options(given.people, identifiers, given.latency_ms, given.repeat, given.alone)
     facts = header(options)
     with Console(stderr=True).status(f"measuring {', '.join(wanted)}"):
         # Once with next to nothing, so that imports and first uses are not counted.
-        measure(replace(_WARM_UP, latency_ms=0), wanted)
+        measure(replace(_WARM_UP, alone=options.alone), wanted)
         comparisons = measure(options, wanted)
     if given.json:
         results = [comparison.as_json() for comparison in comparisons]
@@ -66,6 +66,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--identifiers", type=_positive, help="identifier rows resolved (10 for each of --people)")
     parser.add_argument("--latency-ms", type=float, default=0, help="hold every answer of the sandbox back for so long")
     parser.add_argument("--repeat", type=_positive, default=defaults.repeat, help="repetitions (%(default)s)")
+    parser.add_argument("--alone", action="store_true", help="delivery without the floor, for the memory it takes")
     parser.add_argument("--json", action="store_true", help="print JSON in place of a table")
     return parser
 
@@ -84,4 +85,5 @@ def _positive(text: str) -> int:
 
 
 if __name__ == "__main__":
+    without_pandas()
     main()

@@ -102,7 +102,7 @@ _RECORDS = f"""
 INSERT INTO customers.records
 SELECT record_id, source, stream, source_key, $at, FALSE, $at FROM made_records;
 INSERT INTO customers.members SELECT record_id, {_PROFILE.format(person="person")} FROM made_records;
-INSERT INTO customers.identifiers
+INSERT INTO customers.identifiers (record_id, kind, value, original, merges, contact)
 SELECT record_id, kind, value, value, TRUE, value FROM (
     SELECT record_id, 'email' AS kind, 'person-' || person || '@box.example' AS value FROM made_records
     WHERE drawn(person, 'email') < 900000

@@ -41,9 +41,10 @@ SELECT profile_id, 'email' AS channel, 'marketing' AS topic, 'granted' AS status
 """
 
 
-def run(vendor: Vendor, *, people: int, repeat: int) -> list[Comparison]:
-    """All people, then one in a hundred changed and one in a hundred gone, then nothing new."""
-    return compare("delivery", _side(vendor, people, _ours), _side(vendor, people, _floor), repeat=repeat)
+def run(vendor: Vendor, *, people: int, repeat: int, alone: bool = False) -> list[Comparison]:
+    """All people, then one in a hundred changed and one in a hundred gone, then nothing new; ``alone``: no floor."""
+    floor = None if alone else _side(vendor, people, _floor)
+    return compare("delivery", _side(vendor, people, _ours), floor, repeat=repeat)
 
 
 Deliver = Callable[[], int]

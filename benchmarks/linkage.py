@@ -63,6 +63,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if given.truth not in columns:
         raise SystemExit(f"{given.data}: no column {given.truth!r}. There are: {', '.join(columns)}.")
     truth = columns.pop(given.truth)
+    if not truth:
+        raise SystemExit(f"{given.data}: there are no rows below the header.")
     kinds = _kinds(columns, given.mapping)
     meter = Meter()
     with meter.phase("link") as phase:
@@ -97,8 +99,13 @@ def read_columns(path: Path) -> Columns:
         else:
             names, columns = _read_csv(_decoded(path.read_bytes()))
     except (OSError, csv.Error, pa.ArrowException, ValueError) as error:
-        raise SystemExit(f"{path}: {error}") from None
+        raise SystemExit(f"{path}: {_reason(error)}") from None
     return {name: [_as_text(value) for value in values] for name, values in zip(_distinct(names), columns, strict=True)}
+
+
+def _reason(error: Exception) -> str:
+    """What went wrong, in one line and without the path, which stands in front."""
+    return (isinstance(error, OSError) and error.strerror) or " ".join(str(error).split())
 
 
 def _decoded(content: bytes) -> str:
@@ -164,7 +171,7 @@ def _kinds(columns: Columns, mapping: Path | None) -> dict[str, Kind]:
             raise ValueError(f"no column {', '.join(unknown)}. There are: {', '.join(columns)}.")
         return detect_kinds(columns, {str(name): str(kind) for name, kind in said.items()})
     except (OSError, ValueError, yaml.YAMLError) as error:
-        raise SystemExit(f"{mapping}: {error}") from None
+        raise SystemExit(f"{mapping}: {_reason(error)}") from None
 
 
 def _link(columns: Columns, kinds: Mapping[str, Kind], rules: LinkageRules, rows: int) -> list[int]:

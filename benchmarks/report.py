@@ -27,12 +27,14 @@ class Options:
         identifiers: Identifier rows resolved.
         latency_ms: Every answer of the sandbox is held back for so long.
         repeat: Repetitions; medians are quoted.
+        alone: Whether delivery is measured without the floor, whose memory stays with the process.
     """
 
     people: int = 20_000
     identifiers: int = 200_000
     latency_ms: float = 0
     repeat: int = 3
+    alone: bool = False
 
 
 def header(options: Options) -> dict[str, object]:

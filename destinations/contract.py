@@ -265,7 +265,8 @@ class Destination(ABC, Generic[SettingsT]):
         """Names under which the vendor has somebody: the id that it gave.
 
         Where it gives none, the identifiers that people are found by, of which several people may have the same:
-        ``remove_members`` leaves those out then that are in ``staying``.
+        ``remove_members`` leaves those out then that are in ``staying``. Of such a vendor, the engine takes out also
+        who was put in before and whose row the connector suppresses now.
         """
         return (external_id,) if external_id else ()
 
@@ -276,6 +277,14 @@ class Destination(ABC, Generic[SettingsT]):
         is the worse fault.
         """
         return self.known_as(match_value, external_id, match_key=match_key)
+
+    def kept_as(self, row: DeliveryRow, *, match_key: str) -> str | None:
+        """What to keep in place of an id of somebody who may have been put in, though no answer ever said so.
+
+        As the outcome's ``external_id`` would be, for vendors that give no ids: what may be there has to be taken out
+        one day, also where the person has other identifiers by then. None where the vendor gives ids.
+        """
+        return None
 
     def replace_members(
         self, audience_id: str, batches: Iterable[Sequence[DeliveryRow]], *, match_key: str, label: str

@@ -304,7 +304,6 @@ class Delivery:
         """
         # Who lost the lease leaves it to whoever has it: a plan that is being sent is not to be settled.
         plans = [] if self._lost.is_set() else self.journal.unsettled_plans(self.name)
-        idempotent = self.destination().idempotent if plans else frozenset()
         waiting = False
         for plan in plans:
             if any(batch.job_id for batch in self.journal.open_jobs(plan.plan_id)):
@@ -316,7 +315,7 @@ class Delivery:
                 plan,
                 sync=self.sync,
                 rules=self.rules,
-                idempotent=idempotent,
+                destination=self.destination(),
                 now=now(),
             )
             report.add(settled)

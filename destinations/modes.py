@@ -45,6 +45,8 @@ class Operation(StrEnum):
     """Nothing changed; handed over again where everybody is, in mode ``replace``."""
     ENROL = "enrol"
     """The second half of an addition, where people go into the audience in batches of their own; in no plan."""
+    WITHDRAW = "withdraw"
+    """What a row comes to whose person may not be in the audience any more: taken out of it; in no plan."""
 
 
 class Status(StrEnum):
@@ -66,5 +68,8 @@ TAKEN = (Status.ACCEPTED.value, Status.ACCEPTED_ASYNC.value)
 UNCERTAIN = (Status.RETRY_LATER.value, Status.UNKNOWN.value)
 """Nobody knows whether the vendor has it."""
 
-LISTED = (Status.REJECTED.value, Status.SUPPRESSED.value, Status.UNKNOWN.value)
+REFUSED = (Status.REJECTED.value, Status.SUPPRESSED.value)
+"""The vendor does not have the row, and said so, or was never asked."""
+
+LISTED = (*REFUSED, Status.UNKNOWN.value)
 """On the list of rows that did not get through."""

@@ -57,6 +57,8 @@ class Renderer:
             if type(value) is str and name in self._plain:
                 fields[name] = value
                 continue
+            if name not in self._declared:
+                continue  # mapped when an earlier run planned it, and no more
             rendered = value if type(value) is str or not self._as_text[name] else text_value(value)
             if name in self._hashed:
                 rendered = self._hashed[name](text_value(rendered))

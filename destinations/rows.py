@@ -69,11 +69,6 @@ def unix_seconds(text: str) -> int | None:
     return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp())
 
 
-def match_of(row: DeliveryRow) -> str:
-    """The key by which two rows are the same person."""
-    return row.key
-
-
 def masked(text: str, match_value: str) -> str:
     """The vendor's words without the person: also an address too malformed for ``redact`` to know it as one."""
     if match_value:
@@ -145,8 +140,9 @@ def send_each(
 
     if not rows:
         return {}
-    outcomes = {match_of(rows[0]): one(rows[0])}
+    outcomes = {rows[0].key: one(rows[0])}
     if len(rows) > 1:
+        keys = [row.key for row in rows[1:]]
         with ThreadPoolExecutor(max_workers=min(workers, len(rows) - 1)) as pool:
-            outcomes.update(zip(map(match_of, rows[1:]), pool.map(one, rows[1:]), strict=True))
+            outcomes.update(zip(keys, pool.map(one, rows[1:]), strict=True))
     return outcomes

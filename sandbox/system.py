@@ -7,10 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-import socket
-import struct
 import time
-from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +19,9 @@ from pydantic import BaseModel, ValidationError
 
 from millstream.sandbox.company import Company
 from millstream.sandbox.faults import FaultOrder, Faults, Strike, rename_everywhere, row_is_refused
+from millstream.sandbox.request_log import RequestLog
+from millstream.sandbox.tokens import Tokens
+from millstream.sandbox.wire import cut_connection, read_body, send_answer
 
 if TYPE_CHECKING:
     from datetime import date
@@ -170,99 +170,6 @@ def route(method: str, template: str, handler: Callable[[Call], Answer], *tags: 
     return Route(method, template, handler, frozenset(tags))
 
 
-class Window:
-    """A rolling window: at most `allowed` requests in any `seconds`."""
-
-    def __init__(self, allowed: int, seconds: float) -> None:
-        self.allowed = allowed
-        self.seconds = seconds
-        self._taken: deque[float] = deque()
-
-    def take(self) -> bool:
-        """Count one request if there is room for it."""
-        if self.remaining <= 0:
-            return False
-        self._taken.append(time.monotonic())
-        return True
-
-    @property
-    def remaining(self) -> int:
-        """How many requests still fit now."""
-        now = time.monotonic()
-        while self._taken and now - self._taken[0] >= self.seconds:
-            self._taken.popleft()
-        return self.allowed - len(self._taken)
-
-    @property
-    def wait(self) -> float:
-        """Seconds until the oldest counted request leaves the window."""
-        return max(0.0, self.seconds - (time.monotonic() - self._taken[0])) if self._taken else 0.0
-
-
-class Tokens:
-    """Bearer tokens of one system: fixed ones, and issued ones that expire."""
-
-    def __init__(self, *fixed: str, expires_in: float = 1800) -> None:
-        self.fixed = frozenset(fixed)
-        self.expires_in = expires_in
-        self._issued: dict[str, float] = {}
-
-    def issue(self, prefix: str) -> str:
-        """A new token that lives for `expires_in` seconds."""
-        token = f"{prefix}-{len(self._issued) + 1:06d}"
-        self._issued[token] = time.monotonic() + self.expires_in
-        return token
-
-    def expire_issued(self) -> None:
-        """Make all issued tokens expired."""
-        self._issued = dict.fromkeys(self._issued, 0.0)
-
-    def state(self, token: str) -> str:
-        """`valid`, `expired` or `unknown`."""
-        if token in self.fixed:
-            return "valid"
-        if token not in self._issued:
-            return "unknown"
-        return "valid" if time.monotonic() < self._issued[token] else "expired"
-
-
-@dataclass(slots=True)
-class RequestLog:
-    """What was asked and answered: counts for all, details of the last thousand."""
-
-    counts: Counter[tuple[str, str, str, int]] = field(default_factory=Counter)
-    recent: deque[JsonObject] = field(default_factory=lambda: deque(maxlen=1000))
-
-    def add(self, system: str, call: Call, status: int, seconds: float) -> None:
-        """Note one finished request; status 0 stands for a connection that was cut."""
-        self.counts[system, call.method, call.route.template, status] += 1
-        self.recent.append(
-            {
-                "system": system,
-                "at": time.time(),
-                "method": call.method,
-                "route": call.route.template,
-                "path": call.path,
-                "query": call.query,
-                "status": status,
-                "ms": round(seconds * 1000, 3),
-                "faults": sorted(call.strike.orders),
-            }
-        )
-
-    def clear(self) -> None:
-        """Forget everything."""
-        self.counts.clear()
-        self.recent.clear()
-
-    def by_system(self) -> dict[str, list[JsonObject]]:
-        """Counts for each system by method, route and status."""
-        rows: dict[str, list[JsonObject]] = {}
-        for (system, method, template, status), count in sorted(self.counts.items()):
-            rows.setdefault(system, []).append({"method": method, "route": template, "status": status, "count": count})
-        return rows
-
-
 @dataclass(slots=True)
 class Environment:
     """What the systems of one sandbox have in common."""
@@ -372,10 +279,10 @@ class System:
             answer = await self._answer(call)
             if answer is None:
                 self.environment.log.add(self.name, call, 0, time.perf_counter() - started)
-                await _cut_connection(scope, send)
+                await cut_connection(scope, send)
                 return
             self.environment.log.add(self.name, call, answer.status, time.perf_counter() - started)
-            await _send(answer, send)
+            await send_answer(answer, send)
         finally:
             self.in_flight -= 1
 
@@ -392,7 +299,7 @@ class System:
             params=params,
             query_list=parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True),
             headers=headers,
-            body=await _read_body(receive),
+            body=await read_body(receive),
             route=found,
             strike=self.environment.faults.strike(self.name, method, path),
             base_url=f"{scope['scheme']}://{headers.get('host', 'localhost')}{root}/{self.name}",
@@ -470,38 +377,3 @@ def _pattern(template: str) -> re.Pattern[str]:
     return re.compile(
         "".join(f"(?P<{part}>[^/]+?)" if number % 2 else re.escape(part) for number, part in enumerate(parts)) + "/?"
     )
-
-
-async def _read_body(receive: Receive) -> bytes:
-    chunks = []
-    while True:
-        message = await receive()
-        chunks.append(message.get("body", b""))
-        if not message.get("more_body", False):
-            return chunks[0] if len(chunks) == 1 else b"".join(chunks)
-
-
-async def _send(answer: Answer, send: Send) -> None:
-    body = answer.encoded()
-    headers = [(name.lower().encode(), value.encode()) for name, value in answer.headers.items()]
-    if body:
-        headers.append((b"content-type", answer.media_type.encode()))
-    if answer.status != 204:
-        headers.append((b"content-length", str(len(body)).encode()))
-    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
-
-
-async def _cut_connection(scope: Scope, send: Send) -> None:
-    """Close the connection so that the client sees a reset, not an answer."""
-    transport: asyncio.Transport | None = scope.get("extensions", {}).get("millstream.transport")
-    if transport is None:
-        # Not behind our own server: promise more than is sent, which makes any server cut the connection.
-        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"1000")]})
-        return
-    raw = transport.get_extra_info("socket")
-    if raw is not None:
-        raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    transport.abort()
-    # The server must notice that the client is gone before this returns, or it would report a missing answer.
-    await asyncio.sleep(0.001)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from copy import deepcopy
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
@@ -16,8 +16,10 @@ from millstream.sources.contract import Stream
 from millstream.sources.dlt_columns import declared_columns, stored_types
 from millstream.sources.forecast import Forecast
 from millstream.sources.pages import PageReader, last_of_each_key
+from millstream.sources.portions import Portion, as_table, in_chunks
 from millstream.sources.pull import AnySource, Pull, Window, client_of
 from millstream.sources.stored import StoredRows
+from millstream.sources.stream_report import StreamReport
 from millstream.state.errors import (
     AuthenticationError,
     IncompleteError,
@@ -33,66 +35,8 @@ if TYPE_CHECKING:
     from dlt.extract import DltResource, DltSource
 
 CHUNK_ROWS = 10_000
-CHUNK_SECONDS = 2.0
 PART_ROWS = 500_000
 """Rows after which a resumable stream is loaded before it is read on."""
-
-
-@dataclass
-class StreamReport:
-    """What became of one stream in a pull.
-
-    Attributes:
-        rows: Rows read.
-        distinct: Different primary keys read.
-        loaded: Rows found in the store after the load; None before.
-        status: ``complete``, ``partial`` (a budget ended it; what was read is kept), ``skipped`` (a scope is
-            missing) or ``failed``.
-        error: What ended it early; None also for a failed one that was not begun, because an earlier stream's error
-            stopped the source.
-        since: Where it started, or None for a full read.
-        cursor: The place kept for the next pull.
-        broken: Rows put aside in quarantine.
-        warnings: What is worth knowing although nothing failed.
-        forecast: What is left, where a budget ended it.
-    """
-
-    stream: str
-    rows: int = 0
-    distinct: int = 0
-    loaded: int | None = None
-    status: str = "complete"
-    error: MillstreamError | None = None
-    since: datetime | None = None
-    cursor: str | None = None
-    broken: int = 0
-    warnings: list[str] = field(default_factory=list)
-    forecast: Forecast | None = None
-
-    def after(self, earlier: StreamReport) -> StreamReport:
-        """This part's report with the counts of the parts before it."""
-        self.rows += earlier.rows
-        self.distinct += earlier.distinct
-        self.broken += earlier.broken
-        if earlier.loaded is not None:
-            self.loaded = earlier.loaded + (self.loaded or 0)
-        self.since, self.warnings = earlier.since, [*earlier.warnings, *self.warnings]
-        return self
-
-    def as_json(self) -> dict[str, Any]:
-        """For programs."""
-        return {
-            "stream": self.stream,
-            "status": self.status,
-            "rows": self.rows,
-            "loaded": self.loaded,
-            "since": self.since.isoformat() if self.since else None,
-            "cursor": self.cursor,
-            "quarantined": self.broken,
-            "warnings": self.warnings,
-            "forecast": self.forecast.as_json() if self.forecast else None,
-            "error": str(self.error) if self.error else None,
-        }
 
 
 Progress = Callable[[str, int], None]
@@ -117,7 +61,7 @@ class _Reading:
     """
 
     pull: Pull
-    portions: Iterator[_Portion]
+    portions: Iterator[Portion]
     state: dict[str, Any]
     notes: Mapping[str, Any]
     highest: datetime | date | None = None
@@ -273,7 +217,7 @@ class SourcePull:
             stored=self.stored,
             accept_empty=self.accept_empty,
         )
-        portions = _in_chunks(
+        portions = in_chunks(
             stream.read(pull) if stream.read else pull.pages(), pull, most=min(CHUNK_ROWS, self.part_rows)
         )
         return _Reading(pull, portions, state, deepcopy(state["notes"]))
@@ -290,7 +234,7 @@ class SourcePull:
             if not isinstance(rows, list):
                 table = reader.given(rows)
             elif rows:
-                table = _as_table(reader, rows)
+                table = as_table(reader, rows)
             reading.notes = notes
             if table is not None:
                 yield table
@@ -379,52 +323,6 @@ class SourcePull:
         elif report.status == "partial" or in_step is not None:
             notes = state["notes"] if in_step is None else in_step
             states[stream.name] = {**before, "notes": deepcopy(notes)}
-
-
-_Portion = tuple["list[Any] | pa.Table", Mapping[str, Any]]
-"""Rows, and of a resumable stream the reader's notes as they were with them."""
-
-
-def _in_chunks(pages: Iterable[list[Any] | pa.Table], pull: Pull, *, most: int) -> Iterator[_Portion]:
-    """Pages put together to some thousand rows: dlt's cost is by table, not by row. Tables stay as they are.
-
-    An error comes after the rows read before it, so that a pull that a budget ends keeps them.
-    """
-    chunk: list[Any] = []
-    notes: Mapping[str, Any] = {}
-    begun = monotonic()
-    try:
-        for page in pages:
-            if not isinstance(page, list):
-                if chunk:
-                    yield chunk, notes
-                chunk, notes, begun = [], _notes_of(pull), monotonic()
-                yield page, notes
-                continue
-            chunk.extend(page)
-            notes = _notes_of(pull)
-            asked = pull.wants_load or pull.wants_table
-            if asked or len(chunk) >= most or monotonic() - begun >= CHUNK_SECONDS:
-                pull.wants_table = False
-                yield chunk, notes
-                chunk, begun = [], monotonic()
-    except MillstreamError as error:
-        if chunk:
-            yield chunk, notes
-        raise error
-    if chunk:
-        yield chunk, notes
-
-
-def _as_table(reader: PageReader, rows: list[Any]) -> pa.Table:
-    stream = reader.stream
-    if stream.shape_columns:
-        return reader.table_of_columns(stream.shape_columns(rows))
-    return reader.table([stream.shape(row) for row in rows] if stream.shape else rows)
-
-
-def _notes_of(pull: Pull) -> Mapping[str, Any]:
-    return deepcopy(dict(pull.state)) if pull.stream.resumable else {}
 
 
 def _said_by_budget(error: QuotaExhaustedError, pull: Pull, rows: int) -> Forecast | None:

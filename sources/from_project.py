@@ -296,7 +296,7 @@ class StreamSettings(Declared):
 
     def columns_needed(self) -> tuple[str, ...]:
         """Columns that must be there for what is declared."""
-        from millstream.state.model.build import columns_said
+        from millstream.state.model.incoming import columns_said
 
         said = columns_said(self.people.people(deleted=False)) if self.people else []
         return tuple(dict.fromkeys([*said, *self.types()]))

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 from millstream.sources.contract import Stream
 from millstream.sources.dlt_settings import set_dlt
-from millstream.sources.dlt_source import SourcePull, StreamReport
+from millstream.sources.dlt_source import SourcePull
 from millstream.sources.dlt_store import dlt_destination, file_format, fit_to_store
 from millstream.sources.first_load import FirstLoads
 from millstream.sources.pages import PULLED_AT
 from millstream.sources.stored import StoredRows
+from millstream.sources.stream_report import StreamReport
 from millstream.state.errors import IncompleteError, MillstreamError, SchemaError
 from millstream.state.store import Store
 

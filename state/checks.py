@@ -1,4 +1,4 @@
-"""The result of looking whether something can be used: a source, a destination, the store, the journal, an audience."""
+"""The result of looking whether something can be used: a source, a destination, the store, an audience, a sync."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ class CheckResult:
 
     Attributes:
         name: ``hubspot``, or ``hubspot.email_events`` for a stream that needs a permission of its own.
-        kind: ``settings``, ``source``, ``destination``, ``store``, ``journal``, ``linkage``, ``identity``, ``traits``
-            or ``audience``.
+        kind: ``settings``, ``source``, ``destination``, ``store``, ``journal``, ``linkage``, ``identity``, ``traits``,
+            ``audience`` or ``sync``.
         ok: Whether it can be used.
         problem: Which kind of problem it is: wrong credentials, a missing permission, no network, a limit, other.
         detail: What was seen, without secrets.

@@ -11,7 +11,7 @@ import duckdb
 
 from millstream.state.store import Connection, DuckDBStore, PostgresStore, Store
 from millstream.state.store.duckdb import prepare
-from millstream.state.store.postgres import PostgresConnection
+from millstream.state.store.postgres_connection import PostgresConnection
 from tests.postgres import Server
 
 _SCHEMAS = """

@@ -12,7 +12,8 @@ from typing import ClassVar
 from starlette.routing import Mount
 
 from millstream.sandbox import Sandbox
-from millstream.sandbox.system import Answer, ApiError, Call, Route, System, Window, route
+from millstream.sandbox.limits import Window
+from millstream.sandbox.system import Answer, ApiError, Call, Route, System, route
 
 
 @dataclass(frozen=True)

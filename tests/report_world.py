@@ -117,7 +117,7 @@ def fill_people(connection: Connection, people: int, as_of: datetime) -> None:
         )
         connection.execute(
             f"""
-            INSERT INTO customers.identifiers
+            INSERT INTO customers.identifiers (record_id, kind, value, original, merges, contact)
             SELECT '{source}.people:' || number, 'email', 'person' || number || '@box.example',
                    'person' || number || '@box.example', TRUE, 'person' || number || '@box.example'
             FROM {numbers} WHERE number % {every} = 0 AND number % 10 <> 9

@@ -27,7 +27,6 @@ from millstream.destinations.contract import (
 )
 from millstream.destinations.http import Http
 from millstream.destinations.modes import Status
-from millstream.destinations.rows import match_of
 from millstream.destinations.stopping import sleep_unless_stopped
 from millstream.state.errors import NotFoundError, RefusedError
 
@@ -105,7 +104,7 @@ class Imports:
         """
         in_list = audience is not None and audience.kind == "list"
         numbers = self._numbers_of(rows) if in_list or not creates else {}
-        absent = () if creates else tuple(row.number for row in rows if match_of(row) not in numbers)
+        absent = () if creates else tuple(row.number for row in rows if row.key not in numbers)
         kept_out: Mapping[int, str] = {}
         membership: dict[str, object] = {}
         if audience is not None and in_list:
@@ -134,7 +133,7 @@ class Imports:
                 return self.outcomes(job, bare)
             sleep_unless_stopped(_LOOK_AGAIN)
         late = retry_later("not_ended", "ActiveCampaign has not ended the import that subscribes the person.")
-        return {match_of(row): late for row in rows}
+        return {row.key: late for row in rows}
 
     def progress(self, job: ImportJob) -> JobProgress:
         """Whether an import has ended.
@@ -155,10 +154,10 @@ class Imports:
         results = self._results(job.batch) if job.batch else {}
         written = self._people.emails([str(number) for number in results.get("success") or ()])
         failed = {str(email).strip().lower() for email in results.get("failure") or ()}
-        return {match_of(row): self._outcome(job, row, written, failed) for row in rows}
+        return {row.key: self._outcome(job, row, written, failed) for row in rows}
 
     def _outcome(self, job: ImportJob, row: DeliveryRow, written: Mapping[str, str], failed: set[str]) -> Outcome:
-        key = match_of(row)
+        key = row.key
         if row.number in job.absent:
             return NOT_FOUND
         if row.number in job.kept_out:
@@ -192,14 +191,14 @@ class Imports:
         """Contacts' numbers by the address they have now; those who are not there are left out."""
         found = self._people.emails([row.external_id for row in rows if row.external_id])
         for row in rows:
-            if match_of(row) not in found:
+            if row.key not in found:
                 number = self._people.number_of(row)
                 if number is not None:
-                    found[match_of(row)] = number
+                    found[row.key] = number
         return found
 
     def _kept_out(self, rows: Sequence[DeliveryRow], numbers: Mapping[str, str], audience: Audience) -> dict[int, str]:
-        known = {row.number: numbers[match_of(row)] for row in rows if match_of(row) in numbers}
+        known = {row.number: numbers[row.key] for row in rows if row.key in numbers}
         statuses = self._people.list_statuses(list(known.values()), audience.number)
         stands = {place: statuses.get(number, "") for place, number in known.items()}
         return {place: status for place, status in stands.items() if status in NOT_SUBSCRIBABLE}

@@ -11,7 +11,6 @@ from millstream.destinations.activecampaign.custom_fields import CustomFields
 from millstream.destinations.activecampaign.paging import LARGEST_PAGE, pages
 from millstream.destinations.contract import DeliveryRow, Outcome, accepted, rejected
 from millstream.destinations.http import Http
-from millstream.destinations.rows import match_of
 from millstream.state.errors import NotFoundError, RefusedError
 
 NOT_FOUND = rejected("not_found", "ActiveCampaign has no contact with this address.")
@@ -90,7 +89,7 @@ class People:
     def number_of(self, row: DeliveryRow) -> str | None:
         """The contact's number, by its address."""
         found = self._http.get("/contacts", {"email": row.match_value})["contacts"]
-        return next((str(one["id"]) for one in found if _email_of(one) == match_of(row)), None)
+        return next((str(one["id"]) for one in found if _email_of(one) == row.key), None)
 
     def by_number(self, numbers: Sequence[str], *, include: str | None = None) -> Iterator[Mapping[str, Any]]:
         """Pages of contacts with these numbers, as many as are there, with what is included."""

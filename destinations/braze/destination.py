@@ -24,7 +24,7 @@ from millstream.destinations.braze.settings import BrazeSettings
 from millstream.destinations.contract import DeliveryRow, Destination, Member, Outcome, rejected
 from millstream.destinations.http import Http
 from millstream.destinations.modes import Leaving, Operation, SyncMode
-from millstream.destinations.rows import in_order, last_of_each, match_of
+from millstream.destinations.rows import in_order, last_of_each
 from millstream.state.errors import ConfigurationError, MillstreamError, RefusedError
 from millstream.state.http import Answer, BearerAuth, RateLimit
 
@@ -130,7 +130,7 @@ class Braze(Destination[BrazeSettings]):
         if audience.kind == "cohort":
             if there:
                 self._cohorts.change(audience.name, there, match_key, leave=False)
-            return in_order(rows, outcomes | {match_of(row): taken(row.match_value) for row in there})
+            return in_order(rows, outcomes | {row.key: taken(row.match_value) for row in there})
         bare = [_bare(row) for row in there]
         return in_order(rows, outcomes | self._write_into(audience_id, bare, match_key, creates=False))
 
@@ -145,7 +145,7 @@ class Braze(Destination[BrazeSettings]):
             return [rejected("stays_in_group", reason, fault="configuration")] * len(rows)
         if audience.kind == "cohort":
             self._cohorts.change(audience.name, latest, match_key, leave=True)
-            return in_order(rows, {match_of(row): taken(row.match_value) for row in latest})
+            return in_order(rows, {row.key: taken(row.match_value) for row in latest})
         out = audience.going_out(self.settings.audience_attribute)
         return in_order(rows, self._track([(row, out) for row in latest], match_key, creates=False))
 
@@ -181,7 +181,7 @@ class Braze(Destination[BrazeSettings]):
         name = {"external_id": "external_ids", "user_alias": "user_aliases", "email": "braze_ids"}[match_key]
         for start in range(0, len(ids), MOST_IDS):
             self._deletions.post("/users/delete", {name: ids[start : start + MOST_IDS]})
-        return in_order(rows, {match_of(row): taken(row.match_value) for row in latest})
+        return in_order(rows, {row.key: taken(row.match_value) for row in latest})
 
     def classify(self, answer: Answer) -> MillstreamError | None:
         """Missing permissions, unknown keys, and fatal errors under a good status."""
@@ -205,7 +205,7 @@ class Braze(Destination[BrazeSettings]):
         kept_out: dict[str, Outcome] = {}
         if audience.kind == "subscription_group":
             kept_out = self._groups.kept_out(audience.name, rows, match_key)
-        welcome = [row for row in rows if match_of(row) not in kept_out]
+        welcome = [row for row in rows if row.key not in kept_out]
         coming_in = audience.coming_in(self.settings.audience_attribute)
         return kept_out | self._write(welcome, match_key, creates=creates, more=coming_in)
 
@@ -222,7 +222,7 @@ class Braze(Destination[BrazeSettings]):
         if with_email and match_key != "email":
             rows = self._profiles.rows_without_danger(rows, self._profiles.find(with_email, match_key))
         kept_out = self._profiles.kept_out(rows) if creates and match_key == EMAIL else {}
-        given = [(row, {**rendered(row.fields), **(more or {})}) for row in rows if match_of(row) not in kept_out]
+        given = [(row, {**rendered(row.fields), **(more or {})}) for row in rows if row.key not in kept_out]
         return kept_out | self._track(given, match_key, creates=creates)
 
     def _track(
@@ -231,7 +231,7 @@ class Braze(Destination[BrazeSettings]):
         """Send attributes; rows that a refusal of the whole names stand aside, and the others go once more."""
         # Somebody who is there and of whom nothing changed is not worth a request.
         sent = [(row, attributes) for row, attributes in given if attributes or row.external_id is None]
-        outcomes = {match_of(row): taken(row.match_value) for row, _ in given}
+        outcomes = {row.key: taken(row.match_value) for row, _ in given}
         if not sent:
             return outcomes
         rows = [row for row, _ in sent]
@@ -247,15 +247,15 @@ class Braze(Destination[BrazeSettings]):
                 raise
             others = [one for place, one in enumerate(sent) if place not in faults]
             outcomes |= self._track(others, match_key, creates=creates)
-        return outcomes | {match_of(rows[place]): fault for place, fault in faults.items()}
+        return outcomes | {rows[place].key: fault for place, fault in faults.items()}
 
     def _there(self, rows: Sequence[DeliveryRow], match_key: str) -> tuple[dict[str, Outcome], list[DeliveryRow]]:
         """Outcomes of people whom Braze does not have, and the others."""
         latest = last_of_each(rows)
         unknown = [row for row in latest if row.external_id is None]
         found: Mapping[str, Sequence[Profile]] = self._profiles.find(unknown, match_key) if unknown else {}
-        there = [row for row in latest if row.external_id is not None or match_of(row) in found]
-        return {match_of(row): _ABSENT for row in unknown if match_of(row) not in found}, there
+        there = [row for row in latest if row.external_id is not None or row.key in found]
+        return {row.key: _ABSENT for row in unknown if row.key not in found}, there
 
     def _identity(self, row: DeliveryRow, match_key: str) -> dict[str, Any]:
         if match_key == "user_alias":

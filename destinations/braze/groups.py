@@ -7,7 +7,6 @@ from typing import Any
 
 from millstream.destinations.contract import DeliveryRow, Outcome, suppressed
 from millstream.destinations.http import Http
-from millstream.destinations.rows import match_of
 from millstream.state.errors import ConfigurationError, NotFoundError, RefusedError
 
 _MOST = 50
@@ -65,7 +64,7 @@ class GroupStates:
             values = [(_folded(value), row.number) for row in rows if (value := _shared(row, shared, match_key))]
             gone = self._left_by(group, shared, [value for value, _ in values])
             left |= {number for value, number in values if value in gone}
-        return {match_of(row): _LEFT for row in rows if row.number in left}
+        return {row.key: _LEFT for row in rows if row.number in left}
 
     def _left_by_id(self, group: str, ids: Sequence[str]) -> Iterator[str]:
         for some in _pieces(ids):

@@ -11,7 +11,6 @@ from millstream.destinations.braze.attributes import EMAIL
 from millstream.destinations.braze.settings import BrazeSettings
 from millstream.destinations.contract import DeliveryRow, Outcome, suppressed
 from millstream.destinations.http import Http
-from millstream.destinations.rows import match_of
 
 MatchKey = Literal["external_id", "user_alias", "email"]
 MOST_IDS = 50
@@ -74,15 +73,15 @@ class Profiles:
         """Outcomes of people found by an address that unsubscribed and has no profile: a new one would get mail."""
         if not self._settings.check_new_addresses:
             return {}
-        left = [row for row in rows if row.external_id is None and self._has_unsubscribed(match_of(row))]
+        left = [row for row in rows if row.external_id is None and self._has_unsubscribed(row.key)]
         there = self.find(left, EMAIL)
-        return {match_of(row): _LEFT for row in left if match_of(row) not in there}
+        return {row.key: _LEFT for row in left if row.key not in there}
 
     def _may_write(self, row: DeliveryRow, known: Mapping[str, Sequence[Profile]]) -> bool:
         if EMAIL not in row.fields:
             return True
         email = str(row.fields[EMAIL] or "").strip().lower()
-        profile = next(iter(known.get(match_of(row), ())), None)
+        profile = next(iter(known.get(row.key, ())), None)
         if profile is None:
             return not (email and self._settings.check_new_addresses and self._has_unsubscribed(email))
         if profile.unsubscribed or (email and profile.email == email):
@@ -99,7 +98,7 @@ class Profiles:
         if match_key == "email":
             for row in rows:
                 for user in self._exported({"email_address": row.match_value}):
-                    yield match_of(row), user
+                    yield row.key, user
             return
         for some in _pieces(rows):
             if match_key == "external_id":

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from millstream.destinations.contract import DeliveryRow, Outcome, accepted, rejected, retry_later
-from millstream.destinations.rows import masked, match_of
+from millstream.destinations.rows import masked
 from millstream.state.errors import AuthenticationError, MillstreamError, PermissionDeniedError, RefusedError
 from millstream.state.http import Answer
 
@@ -25,8 +25,8 @@ def outcomes_of(answer: Mapping[str, Any], rows: Sequence[DeliveryRow], key_name
     Raises:
         RefusedError: A record was refused, and the answer does not say whose: the batch has to be halved.
     """
-    keys = {row.match_value: match_of(row) for row in rows}
-    outcomes = {match_of(row): accepted(row.external_id) for row in rows}
+    keys = {row.match_value: row.key for row in rows}
+    outcomes = {row.key: accepted(row.external_id) for row in rows}
     faults: Sequence[Mapping[str, Any]] = answer.get("unprocessed") or ()
     for fault in faults:
         record = fault.get("record")
@@ -34,7 +34,7 @@ def outcomes_of(answer: Mapping[str, Any], rows: Sequence[DeliveryRow], key_name
         if value not in keys and len(rows) > 1:
             raise RefusedError("CleverTap refused a record and does not say which.", status=400, body=answer)
         row = next((row for row in rows if row.match_value == value), rows[0])
-        outcomes[match_of(row)] = _refusal(fault, row.match_value)
+        outcomes[row.key] = _refusal(fault, row.match_value)
     return outcomes
 
 

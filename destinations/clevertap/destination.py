@@ -34,7 +34,7 @@ from millstream.destinations.contract import (
 )
 from millstream.destinations.http import Http
 from millstream.destinations.modes import Leaving, Operation, Status, SyncMode
-from millstream.destinations.rows import in_order, last_of_each, masked, match_of, send_each
+from millstream.destinations.rows import in_order, last_of_each, masked, send_each
 from millstream.state.errors import ConfigurationError, MillstreamError, NotFoundError, RefusedError
 from millstream.state.http import Answer, RateLimit
 
@@ -122,7 +122,7 @@ class CleverTap(Destination[CleverTapSettings]):
         """Change profiles that are there. An upload creates whoever is not, so people are looked up before."""
         latest = last_of_each(rows)
         found = self._looked_up(latest, match_key)
-        there = [row for row in latest if _is_there(found[match_of(row)])]
+        there = [row for row in latest if _is_there(found[row.key])]
         return in_order(rows, found | self._by_key(there, match_key, {}))
 
     def add_members(self, audience_id: str, rows: Sequence[DeliveryRow], *, match_key: str) -> list[Outcome]:
@@ -132,12 +132,12 @@ class CleverTap(Destination[CleverTapSettings]):
     def remove_members(self, audience_id: str, rows: Sequence[DeliveryRow], *, match_key: str) -> list[Outcome]:
         """Say by the audience's property that people are out; who is not there is out, and is not created for it."""
         leavers = _without_fields(last_of_each(rows))
-        outcomes = {match_of(row): accepted(row.external_id) for row in leavers}
+        outcomes = {row.key: accepted(row.external_id) for row in leavers}
         if self.settings.check_before_removal:
             found = self._looked_up(leavers, match_key)
             # Where a look-up was refused nobody knows, and rather an empty profile than a member who stays.
             doubtful = {key for key, one in found.items() if one.code == _REFUSED}
-            leavers = [row for row in leavers if match_of(row) in doubtful or _is_there(found[match_of(row)])]
+            leavers = [row for row in leavers if row.key in doubtful or _is_there(found[row.key])]
             outcomes |= {key: one for key, one in found.items() if one.status is Status.RETRY_LATER}
         return in_order(rows, outcomes | self._by_key(leavers, match_key, {audience_id: False}))
 
@@ -178,18 +178,18 @@ class CleverTap(Destination[CleverTapSettings]):
         """Delete profiles with all that is known of them; who is not there counts as deleted."""
         latest = last_of_each(rows)
         key_name = IDENTITY_KEYS[match_key]
-        outcomes = {match_of(row): accepted(row.external_id) for row in latest}
-        values = {match_of(row): row.match_value for row in latest}
+        outcomes = {row.key: accepted(row.external_id) for row in latest}
+        values = {row.key: row.match_value for row in latest}
         if key_name in ("FBID", "GPID"):
             # The endpoint does not know them.
             found = self._looked_up(latest, match_key)
             outcomes |= {key: one for key, one in found.items() if one.code not in (None, *NOT_THERE)}
             values = {key: str(one.external_id) for key, one in found.items() if _is_there(one)}
-        gone = [row for row in latest if match_of(row) in values]
+        gone = [row for row in latest if row.key in values]
         named = "identity" if key_name == "identity" else "guid"
         for start in range(0, len(gone), _ERASED_AT_ONCE):
             rows_of_one = gone[start : start + _ERASED_AT_ONCE]
-            ids = [values[match_of(row)] for row in rows_of_one]
+            ids = [values[row.key] for row in rows_of_one]
             answer = self.http.post("/1/delete/profiles.json", {named: ids}) or {}
             outcomes |= outcomes_of(answer, rows_of_one, named)
         return in_order(rows, outcomes)
@@ -233,8 +233,8 @@ class CleverTap(Destination[CleverTapSettings]):
             besides: Properties that all of them get.
             reached: Whether who is known by an address is to be reached at it.
         """
-        refused = {match_of(row): outcome for row in rows if (outcome := too_long(row))}
-        sent = [row for row in rows if match_of(row) not in refused]
+        refused = {row.key: outcome for row in rows if (outcome := too_long(row))}
+        sent = [row for row in rows if row.key not in refused]
         if not sent:
             return refused
         with_address = reached and match_key == "email"

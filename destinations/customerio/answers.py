@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from millstream.destinations.contract import DeliveryRow, Outcome, accepted, rejected
-from millstream.destinations.rows import masked, match_of
+from millstream.destinations.rows import masked
 from millstream.state.errors import AuthenticationError, MillstreamError, RefusedError, UnavailableError
 from millstream.state.http import Answer
 
@@ -20,12 +20,12 @@ def outcomes_of(answer: Mapping[str, Any] | None, sent: Sequence[DeliveryRow]) -
         answer: The body of a 200 or a 207, which names rows by their place in the batch.
         sent: The rows in the order of the request.
     """
-    outcomes = {match_of(row): accepted() for row in sent}
+    outcomes = {row.key: accepted() for row in sent}
     stray: Outcome | None = None
     for fault in (answer or {}).get("errors") or ():
         place = fault.get("batch_index")
         if isinstance(place, int) and 0 <= place < len(sent):
-            outcomes[match_of(sent[place])] = refusal(fault, sent[place])
+            outcomes[sent[place].key] = refusal(fault, sent[place])
         else:
             stray = rejected("error_without_row", _text(fault), fault="vendor")
     if stray is not None:

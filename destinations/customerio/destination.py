@@ -30,7 +30,7 @@ from millstream.destinations.customerio.segments import Segments, member_of
 from millstream.destinations.customerio.settings import CustomerIoSettings
 from millstream.destinations.http import Http
 from millstream.destinations.modes import Leaving, Operation, SyncMode
-from millstream.destinations.rows import in_order, last_of_each, match_of
+from millstream.destinations.rows import in_order, last_of_each
 from millstream.state.errors import ConfigurationError, MillstreamError
 from millstream.state.http import Answer, BasicAuth, BearerAuth, RateLimit
 
@@ -141,8 +141,8 @@ class CustomerIo(Destination[CustomerIoSettings]):
         latest = last_of_each(rows)
         there = self._people.there(latest, match_key)
         stranger = rejected("not_found", "Customer.io does not have the person, and this mode creates nobody.")
-        outcomes = {match_of(row): stranger for row in latest}
-        known = [row for row in latest if match_of(row) in there]
+        outcomes = {row.key: stranger for row in latest}
+        known = [row for row in latest if row.key in there]
         return in_order(rows, outcomes | self._people.identify(known, match_key, creates=False))
 
     def add_members(self, audience_id: str, rows: Sequence[DeliveryRow], *, match_key: str) -> list[Outcome]:

@@ -8,7 +8,7 @@ from typing import Any
 from millstream.destinations.contract import DeliveryRow, FieldValue, Outcome
 from millstream.destinations.customerio.answers import outcomes_of, refused_alone
 from millstream.destinations.http import Http
-from millstream.destinations.rows import match_of, moment_of, unix_seconds
+from millstream.destinations.rows import moment_of, unix_seconds
 from millstream.state.errors import RefusedError
 
 LOOK_UP_SIZE = 100
@@ -50,7 +50,7 @@ class People:
         found: set[str] = set()
         for start in range(0, len(rows), LOOK_UP_SIZE):
             chunk = rows[start : start + LOOK_UP_SIZE]
-            known = {identifier_of(row, match_key): match_of(row) for row in chunk}
+            known = {identifier_of(row, match_key): row.key for row in chunk}
             conditions = [{"attribute": {"field": match_key, "operator": "eq", "value": value}} for value in known]
             answer = self._app.post(_SEARCH, {"filter": {"or": conditions}}, params={"limit": 1000})
             names = (_name_of(person, match_key) for person in answer.get("identifiers") or ())
@@ -65,7 +65,7 @@ class People:
         except RefusedError as error:
             if len(rows) > 1:
                 raise
-            return {match_of(rows[0]): refused_alone(error, rows[0])}
+            return {rows[0].key: refused_alone(error, rows[0])}
 
 
 def identifier_of(row: DeliveryRow, match_key: str) -> str:

@@ -21,7 +21,7 @@ from millstream.destinations.google_ads_customer_match.members import CONSENTS, 
 from millstream.destinations.google_ads_customer_match.settings import SCOPE, GoogleAdsCustomerMatchSettings
 from millstream.destinations.google_ads_customer_match.user_lists import UserLists
 from millstream.destinations.kept_identifiers import name_of
-from millstream.destinations.modes import TAKEN, Operation, Status, SyncMode
+from millstream.destinations.modes import Operation, Status, SyncMode
 from millstream.destinations.rows import in_order, last_of_each
 from millstream.destinations.stopping import sleep_unless_stopped
 from millstream.state.errors import ConfigurationError, MillstreamError, RefusedError
@@ -82,19 +82,8 @@ class GoogleAdsCustomerMatch(Destination[GoogleAdsCustomerMatchSettings]):
         return self._lists.ensure(audience)
 
     def add_members(self, audience_id: str, rows: Sequence[DeliveryRow], *, match_key: str) -> list[Outcome]:
-        """Hand over people by all their identifiers; those who have withdrawn their consent since are taken out."""
-        latest = last_of_each(rows)
-        outcomes = self._ingest(audience_id, latest, match_key)
-        withdrawn = [row for row in latest if row.external_id and outcomes[row.key].status is Status.SUPPRESSED]
-        if withdrawn:
-            put_in = [row for row in latest if outcomes[row.key].status in TAKEN]
-            staying = {
-                name
-                for row in put_in
-                for name in self.stays_as(row.match_value, outcomes[row.key].external_id, match_key=match_key)
-            }
-            self._take_out([audience_id], withdrawn, match_key, staying=staying)
-        return in_order(rows, outcomes)
+        """Hand over people by all their identifiers, but for those who have not consented."""
+        return in_order(rows, self._ingest(audience_id, last_of_each(rows), match_key))
 
     def remove_members(self, audience_id: str, rows: Sequence[DeliveryRow], *, match_key: str) -> list[Outcome]:
         """Take people out by all the identifiers that they were ever put in with, and that nobody has who stays."""
@@ -109,6 +98,11 @@ class GoogleAdsCustomerMatch(Destination[GoogleAdsCustomerMatchSettings]):
     def stays_as(self, match_value: str, external_id: str | None, *, match_key: str) -> Collection[str]:
         """All identifiers that the person was put in with last."""
         return [name_of(one) for one in self._members.current(match_value, external_id, match_key)]
+
+    def kept_as(self, row: DeliveryRow, *, match_key: str) -> str | None:
+        """All identifiers that the row has besides its match value, and former ones."""
+        person = self._members.person(row, match_key)
+        return person.external_id if isinstance(person, Person) else None
 
     def replace_members(
         self, audience_id: str, batches: Iterable[Sequence[DeliveryRow]], *, match_key: str, label: str

@@ -11,7 +11,7 @@ from millstream.destinations.google_ads_customer_match import normalising
 from millstream.destinations.google_ads_customer_match.settings import GoogleAdsCustomerMatchSettings
 from millstream.destinations.hashing import phone_number, sha256_of
 from millstream.destinations.kept_identifiers import Identifier, current_in, identifiers_in, kept, name_of
-from millstream.destinations.rows import match_of, text_value
+from millstream.destinations.rows import text_value
 
 MOST_IDENTIFIERS = 10
 CONSENTS = {"ad_user_data": "adUserData", "ad_personalization": "adPersonalization"}
@@ -71,7 +71,7 @@ class Members:
         each = bool(self._by_person) or not CONSENTS.keys().isdisjoint(row.fields)
         remembered = [(match_key, match), *others] if each else others
         return Person(
-            key=match_of(row),
+            key=row.key,
             message=_member([(match_key, match), *others]) | self._own_consent,
             external_id=kept(remembered, row.external_id, lasting=_KINDS),
         )

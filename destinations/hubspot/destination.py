@@ -24,7 +24,7 @@ from millstream.destinations.hubspot.lists import Lists
 from millstream.destinations.hubspot.properties import Properties
 from millstream.destinations.hubspot.settings import HubSpotSettings
 from millstream.destinations.modes import Leaving, Operation, SyncMode
-from millstream.destinations.rows import in_order, last_of_each, match_of, send_each, text_values
+from millstream.destinations.rows import in_order, last_of_each, send_each, text_values
 from millstream.state.errors import (
     MillstreamError,
     NotFoundError,
@@ -146,8 +146,8 @@ class HubSpot(Destination[HubSpotSettings]):
         latest = last_of_each(rows)
         _, sent = self._with_record_ids(latest, match_key)
         self._lists.change(audience_id, "remove", [record_id for _, record_id in sent])
-        ids = {match_of(row): record_id for row, record_id in sent}
-        return in_order(rows, {match_of(row): accepted(ids.get(match_of(row))) for row in latest})
+        ids = {row.key: record_id for row, record_id in sent}
+        return in_order(rows, {row.key: accepted(ids.get(row.key)) for row in latest})
 
     def archive(self, rows: Sequence[DeliveryRow], *, match_key: str) -> list[Outcome]:
         """Move contacts to the bin, by record id; opt-outs belong to the address and stay."""
@@ -155,7 +155,7 @@ class HubSpot(Destination[HubSpotSettings]):
         _, sent = self._with_record_ids(latest, match_key)
         for chunk in _chunks([record_id for _, record_id in sent], self.batch_size):
             self.http.post(f"{_CONTACTS}/batch/archive", {"inputs": [{"id": record_id} for record_id in chunk]})
-        return in_order(rows, {match_of(row): accepted(row.external_id) for row in latest})
+        return in_order(rows, {row.key: accepted(row.external_id) for row in latest})
 
     def read_back(self, audience_id: str) -> Iterator[str]:
         """E-mail addresses of a list's members; the record id of a contact without one."""

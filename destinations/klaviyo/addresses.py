@@ -11,7 +11,6 @@ from typing import Any
 
 from millstream.destinations.contract import DeliveryRow, Outcome, suppressed
 from millstream.destinations.klaviyo.profiles import Profiles
-from millstream.destinations.rows import match_of
 
 OPTED_OUT = "unsubscribed"
 """The code of a row that is held back."""
@@ -34,10 +33,10 @@ def held_back(profiles: Profiles, rows: Sequence[DeliveryRow], match_key: str) -
     seen = set()
     for profile_id, found in profiles.standings("id", list(by_id)):
         row = by_id[profile_id]
-        seen.add(match_of(row))
+        seen.add(row.key)
         if _left(found, row):
-            outcomes[match_of(row)] = _LEFT
-    rest = {match_of(row): row for row in moving if match_of(row) not in seen}
+            outcomes[row.key] = _LEFT
+    rest = {row.key: row for row in moving if row.key not in seen}
     for key, found in profiles.standings(match_key, [row.match_value for row in rest.values()]):
         if key in rest and _left(found, rest[key]):
             outcomes[key] = _LEFT

@@ -41,7 +41,7 @@ from millstream.destinations.klaviyo.profiles import (
 )
 from millstream.destinations.klaviyo.settings import KlaviyoSettings
 from millstream.destinations.modes import Leaving, Operation, Status, SyncMode
-from millstream.destinations.rows import in_order, last_of_each, match_of, send_each
+from millstream.destinations.rows import in_order, last_of_each, send_each
 from millstream.state.errors import MillstreamError
 from millstream.state.http import Answer
 
@@ -118,7 +118,7 @@ class Klaviyo(Destination[KlaviyoSettings]):
     def upsert(self, rows: Sequence[DeliveryRow], *, match_key: str) -> list[Outcome]:
         """Create or change people, one by one."""
         held = held_back(self._profiles, last_of_each(rows), match_key)
-        return self._one_by_one(rows, lambda row: held.get(match_of(row)) or self._profiles.put(row, match_key))
+        return self._one_by_one(rows, lambda row: held.get(row.key) or self._profiles.put(row, match_key))
 
     def update(self, rows: Sequence[DeliveryRow], *, match_key: str) -> list[Outcome]:
         """Change people who are there, one by one."""
@@ -126,9 +126,9 @@ class Klaviyo(Destination[KlaviyoSettings]):
         held = held_back(self._profiles, last_of_each(rows), match_key)
 
         def change(row: DeliveryRow) -> Outcome:
-            if outcome := held.get(match_of(row)):
+            if outcome := held.get(row.key):
                 return outcome
-            profile_id = ids.get(match_of(row))
+            profile_id = ids.get(row.key)
             return self._profiles.change(row, profile_id, match_key) if profile_id else not_there()
 
         return self._one_by_one(rows, change)
@@ -140,7 +140,7 @@ class Klaviyo(Destination[KlaviyoSettings]):
         gone = self._lists.add(audience_id, list(ids.values()))
         outcomes = {key: accepted(profile_id) for key, profile_id in ids.items() if profile_id not in gone}
         absent = rejected("record_missing", "Klaviyo has no profile for the person, so nobody to put into the list.")
-        return in_order(rows, {match_of(row): outcomes.get(match_of(row), absent) for row in latest})
+        return in_order(rows, {row.key: outcomes.get(row.key, absent) for row in latest})
 
     def remove_members(self, audience_id: str, rows: Sequence[DeliveryRow], *, match_key: str) -> list[Outcome]:
         """Take people out of a list; who is not there any more counts as out, and nobody's consent changes."""
@@ -149,9 +149,9 @@ class Klaviyo(Destination[KlaviyoSettings]):
         gone = self._lists.take_out(audience_id, list(ids.values()))
         if gone:
             # Merged into another profile, which has the address and the membership now.
-            merged = [row.match_value for row in latest if ids.get(match_of(row)) in gone]
+            merged = [row.match_value for row in latest if ids.get(row.key) in gone]
             self._lists.take_out(audience_id, list(self._profiles.ids_by(match_key, merged).values()))
-        return in_order(rows, {match_of(row): accepted(ids.get(match_of(row))) for row in latest})
+        return in_order(rows, {row.key: accepted(ids.get(row.key)) for row in latest})
 
     def submit_job(
         self,
@@ -174,11 +174,11 @@ class Klaviyo(Destination[KlaviyoSettings]):
         left_out: dict[int, Outcome] = {}
         profiles: dict[int, Mapping[str, object]] = {}
         for place, row in enumerate(latest):
-            if bad := malformed(row, match_key) or held.get(match_of(row)):
+            if bad := malformed(row, match_key) or held.get(row.key):
                 left_out[place] = bad
             elif ids is None:
                 profiles[place] = resource(row, {match_key: row.match_value}, clears=False)
-            elif profile_id := ids.get(match_of(row)):
+            elif profile_id := ids.get(row.key):
                 profiles[place] = resource(row, {}, clears=False) | {"id": profile_id}
             else:
                 left_out[place] = not_there()
@@ -193,11 +193,11 @@ class Klaviyo(Destination[KlaviyoSettings]):
     def job_outcomes(self, job_id: str, operation: Operation, rows: Sequence[DeliveryRow]) -> list[Outcome]:
         """What became of each row; fields that are to be emptied, which an import passes over, are emptied now."""
         job, latest = JobId.parse(job_id), last_of_each(rows)
-        outcomes = dict(zip(map(match_of, latest), self._imports.outcomes(job, latest), strict=True))
+        outcomes = dict(zip((row.key for row in latest), self._imports.outcomes(job, latest), strict=True))
         clearing = [
             replace(row, fields=cleared)
             for row in latest
-            if (cleared := cleared_by_hand(row)) and outcomes[match_of(row)].status is Status.ACCEPTED
+            if (cleared := cleared_by_hand(row)) and outcomes[row.key].status is Status.ACCEPTED
         ]
 
         def clear(row: DeliveryRow) -> Outcome:
@@ -234,7 +234,7 @@ class Klaviyo(Destination[KlaviyoSettings]):
     def erase(self, rows: Sequence[DeliveryRow], *, match_key: str) -> list[Outcome]:
         """Have profiles deleted, with everything about them; Klaviyo does it a while later."""
         ids = self._profiles.ids_by(match_key, [row.match_value for row in last_of_each(rows)])
-        return self._one_by_one(rows, lambda row: self._profiles.erase(row, match_key, ids.get(match_of(row))))
+        return self._one_by_one(rows, lambda row: self._profiles.erase(row, match_key, ids.get(row.key)))
 
     def classify(self, answer: Answer) -> MillstreamError | None:
         """The vendor's words, and which of its 400s and 404s are about single rows."""
@@ -272,4 +272,4 @@ class Klaviyo(Destination[KlaviyoSettings]):
 
     @cached_property
     def _imports(self) -> Imports:
-        return Imports(self._api, reads_ids=self.settings.job_ids)
+        return Imports(self._api, self._profiles, reads_ids=self.settings.job_ids)

@@ -27,8 +27,8 @@ from millstream.destinations.contract import (
 )
 from millstream.destinations.klaviyo.addresses import OPTED_OUT
 from millstream.destinations.klaviyo.answers import faults_of, item_of, items_of, refusal
-from millstream.destinations.klaviyo.api import IMPORT_ERRORS, IMPORT_MANY, IMPORT_STATUS, IMPORTED, Api
-from millstream.destinations.klaviyo.profiles import IDENTIFIERS
+from millstream.destinations.klaviyo.api import IMPORT_ERRORS, IMPORT_MANY, IMPORT_STATUS, IMPORTED, LARGEST_PAGE, Api
+from millstream.destinations.klaviyo.profiles import FOUND_AT_ONCE, IDENTIFIERS, Profiles
 from millstream.destinations.modes import Status
 from millstream.state.errors import NotFoundError, PermissionDeniedError, RefusedError
 
@@ -77,11 +77,13 @@ class Imports:
 
     Args:
         api: Calls endpoints.
+        profiles: The account's profiles.
         reads_ids: Whether the ids of the profiles that a job wrote are read.
     """
 
-    def __init__(self, api: Api, *, reads_ids: bool) -> None:
+    def __init__(self, api: Api, profiles: Profiles, *, reads_ids: bool) -> None:
         self._api = api
+        self._profiles = profiles
         self._reads_ids = reads_ids
         self._ended: dict[str, Mapping[str, Any]] = {}
 
@@ -141,11 +143,18 @@ class Imports:
 
     def _with_ids(self, job: JobId, rows: Sequence[DeliveryRow], outcomes: list[Outcome]) -> list[Outcome]:
         """Outcomes with the ids of people whose id was not known."""
-        lacking = any(one.status is Status.ACCEPTED and not one.external_id for one in outcomes)
+        lacking = [
+            row.match_value
+            for row, one in zip(rows, outcomes, strict=True)
+            if one.status is Status.ACCEPTED and not one.external_id
+        ]
         if job.id is None or not (self._reads_ids and lacking):
             return outcomes
         try:
-            ids = self._imported(job.id, [job.match_key])
+            if -(-len(lacking) // FOUND_AT_ONCE) < -(-len(rows) // LARGEST_PAGE):
+                ids = self._profiles.ids_by(job.match_key, lacking)  # fewer requests than all who were written take
+            else:
+                ids = self._imported(job.id, [job.match_key])
         except (NotFoundError, PermissionDeniedError) as error:
             log.warning("klaviyo: the ids of people who came by a job cannot be read: %s", error)
             return outcomes

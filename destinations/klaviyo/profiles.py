@@ -12,7 +12,7 @@ import orjson
 from millstream.destinations.contract import DeliveryRow, FieldValue, Outcome, accepted, accepted_async, rejected
 from millstream.destinations.klaviyo.answers import refusal_of
 from millstream.destinations.klaviyo.api import CHANGE_ONE, ERASE, FIND, IMPORT_ONE, Api
-from millstream.destinations.rows import match_of, rfc3339, text_value
+from millstream.destinations.rows import rfc3339, text_value
 from millstream.state.errors import ConfigurationError, NotFoundError, RefusedError
 
 IDENTIFIERS = ("email", "phone_number", "external_id")
@@ -53,14 +53,14 @@ class Profiles:
         try:
             return self._patch(row, profile_id)
         except NotFoundError:
-            found = self.ids_by(match_key, [row.match_value]).get(match_of(row))
+            found = self.ids_by(match_key, [row.match_value]).get(row.key)
             if found is None or found == profile_id:
                 return not_there()
             return self._patch(row, found)
 
     def ids_of(self, rows: Sequence[DeliveryRow], match_key: str) -> dict[str, str]:
         """Ids by key, of those whom Klaviyo has."""
-        known = {match_of(row): row.external_id for row in rows if row.external_id}
+        known = {row.key: row.external_id for row in rows if row.external_id}
         unknown = [row.match_value for row in rows if not row.external_id]
         return known | self.ids_by(match_key, unknown)
 
@@ -74,7 +74,7 @@ class Profiles:
 
     def to_be_cleared(self, rows: Sequence[DeliveryRow], match_key: str) -> list[DeliveryRow]:
         """Those of these people who have a value in one of their row's fields, or who have another match value now."""
-        by_key = {match_of(row): row for row in rows}
+        by_key = {row.key: row for row in rows}
         roots = sorted({name.partition(".")[0] for row in rows for name in row.fields})
         values = [row.match_value for row in rows]
         full, seen = set(), set()

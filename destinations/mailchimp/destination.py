@@ -38,7 +38,7 @@ from millstream.destinations.mailchimp.merge_fields import MergeFields
 from millstream.destinations.mailchimp.paging import pages
 from millstream.destinations.mailchimp.settings import MailchimpSettings
 from millstream.destinations.modes import Leaving, Operation, SyncMode
-from millstream.destinations.rows import in_order, last_of_each, match_of, send_each
+from millstream.destinations.rows import in_order, last_of_each, send_each
 from millstream.state.errors import MillstreamError, NotFoundError, PermissionDeniedError, RefusedError
 from millstream.state.http import Answer, BasicAuth, RateLimit
 from millstream.state.vendors.mailchimp import CONNECTIONS, what_403_means
@@ -118,7 +118,7 @@ class Mailchimp(Destination[MailchimpSettings]):
         """Create those who are new to the list; change the merge fields of the others one by one."""
         latest = last_of_each(rows)
         outcomes = self._create([row for row in latest if row.external_id is None])
-        others = [row for row in latest if match_of(row) not in outcomes]
+        others = [row for row in latest if row.key not in outcomes]
         return in_order(rows, outcomes | send_each(others, self._members.put, workers=self.rate_limit.concurrency))
 
     def update(self, rows: Sequence[DeliveryRow], *, match_key: str) -> list[Outcome]:
@@ -138,12 +138,12 @@ class Mailchimp(Destination[MailchimpSettings]):
             if tags is None:
                 return rejected("not_on_list", "The person is not on the list, so cannot be tagged.")
             if audience_id in tags:
-                return accepted(member_id(match_of(row)))
-            return rejected("not_tagged", faults.get(match_of(row), "Mailchimp did not add the tag."))
+                return accepted(member_id(row.key))
+            return rejected("not_tagged", faults.get(row.key, "Mailchimp did not add the tag."))
 
         latest = last_of_each(rows)
-        outcomes = {key: accepted(member_id(key)) for key in map(match_of, latest) if key in done}
-        doubtful = [row for row in latest if match_of(row) not in done]
+        outcomes = {row.key: accepted(member_id(row.key)) for row in latest if row.key in done}
+        doubtful = [row for row in latest if row.key not in done]
         return in_order(rows, outcomes | send_each(doubtful, check, workers=self.rate_limit.concurrency))
 
     def remove_members(self, audience_id: str, rows: Sequence[DeliveryRow], *, match_key: str) -> list[Outcome]:
@@ -153,12 +153,12 @@ class Mailchimp(Destination[MailchimpSettings]):
 
         def check(row: DeliveryRow) -> Outcome:
             if audience_id in (self._members.tags(row) or ()):
-                return rejected("still_tagged", faults[match_of(row)])
+                return rejected("still_tagged", faults[row.key])
             return accepted(row.external_id)
 
         latest = last_of_each(rows)
-        outcomes = {match_of(row): accepted(row.external_id) for row in latest}
-        doubtful = [row for row in latest if match_of(row) in faults]
+        outcomes = {row.key: accepted(row.external_id) for row in latest}
+        doubtful = [row for row in latest if row.key in faults]
         return in_order(rows, outcomes | send_each(doubtful, check, workers=self.rate_limit.concurrency))
 
     def archive(self, rows: Sequence[DeliveryRow], *, match_key: str) -> list[Outcome]:
@@ -198,9 +198,7 @@ class Mailchimp(Destination[MailchimpSettings]):
             return [gone] * len(rows)
         if any(result.status == _NOT_FOUND for result in results.values()):
             self._members.require_list()
-        return in_order(
-            rows, {match_of(row): outcome_of_result(results.get(row.number), row.match_value) for row in latest}
-        )
+        return in_order(rows, {row.key: outcome_of_result(results.get(row.number), row.match_value) for row in latest})
 
     def requests_for(
         self, operation: Operation, rows: int, *, in_audience: bool, leaving: Leaving = Leaving.LEAVE_AUDIENCE

@@ -10,7 +10,7 @@ from millstream.destinations.http import Http
 from millstream.destinations.mailchimp.answers import member_id, not_on_list, outcome_of, refusal_of
 from millstream.destinations.mailchimp.jobs import Request
 from millstream.destinations.mailchimp.settings import MailchimpSettings
-from millstream.destinations.rows import match_of, text_values
+from millstream.destinations.rows import text_values
 from millstream.state.errors import NotFoundError, RefusedError
 
 LENIENT: Mapping[str, str] = {"skip_merge_validation": "true"}
@@ -120,7 +120,7 @@ class Members:
             return refusal_of(error, request.email)
 
     def _path(self, row: DeliveryRow) -> str:
-        return f"{self.list_path}/members/{member_id(match_of(row))}"
+        return f"{self.list_path}/members/{member_id(row.key)}"
 
 
 def fields_of(row: DeliveryRow) -> dict[str, object]:

@@ -40,7 +40,7 @@ from millstream.destinations.marketo.results import ImportResults
 from millstream.destinations.marketo.settings import MarketoSettings
 from millstream.destinations.marketo.static_lists import StaticLists
 from millstream.destinations.modes import Leaving, Operation, SyncMode
-from millstream.destinations.rows import in_order, last_of_each, match_of
+from millstream.destinations.rows import in_order, last_of_each
 from millstream.state.errors import MillstreamError, RefusedError
 from millstream.state.http import Answer, RateLimit
 from millstream.state.vendors.marketo import CONNECTIONS, MOST_PER_20_SECONDS, problem_of
@@ -153,15 +153,15 @@ class Marketo(Destination[MarketoSettings]):
         latest = last_of_each(rows)
         found = self._leads.ids([row for row in latest if not row.external_id], self.settings.lookup_field(match_key))
         for row in latest:
-            known = [row.external_id] if row.external_id else found[match_of(row)]
+            known = [row.external_id] if row.external_id else found[row.key]
             if len(known) == 1:
-                ids[match_of(row)] = known[0]
+                ids[row.key] = known[0]
             else:
-                outcomes[match_of(row)] = several() if known else not_there()
+                outcomes[row.key] = several() if known else not_there()
         results = self._lists.change("POST", audience_id, list(ids.values()))
         for row in latest:
-            if match_of(row) in ids:
-                outcomes[match_of(row)] = _told_of(results.get(ids[match_of(row)]), row)
+            if row.key in ids:
+                outcomes[row.key] = _told_of(results.get(ids[row.key]), row)
         return in_order(rows, outcomes)
 
     def remove_members(self, audience_id: str, rows: Sequence[DeliveryRow], *, match_key: str) -> list[Outcome]:
@@ -170,7 +170,7 @@ class Marketo(Destination[MarketoSettings]):
         A lead that was merged into another one is looked for, too: the other one is in the list in its place.
         """
         latest = last_of_each(rows)
-        outcomes = {match_of(row): accepted(row.external_id) for row in latest}
+        outcomes = {row.key: accepted(row.external_id) for row in latest}
         known = {row.external_id: row for row in latest if row.external_id}
         results = self._lists.change("DELETE", audience_id, list(known))
         gone = []
@@ -179,16 +179,16 @@ class Marketo(Destination[MarketoSettings]):
             if reason is not None and reason[0] == NOT_FOUND:
                 gone.append(row)
             elif lead_id not in results or (reason is not None and reason[0] != NOT_IN_LIST):
-                outcomes[match_of(row)] = _told_of(results.get(lead_id), row)
+                outcomes[row.key] = _told_of(results.get(lead_id), row)
         unknown = [row for row in latest if not row.external_id] + gone
         found = self._leads.ids(unknown, self.settings.lookup_field(match_key))
-        outcomes |= {match_of(row): with_comma() for row in unknown if "," in row.match_value}
-        of_row = {lead_id: row for row in unknown for lead_id in found[match_of(row)]}
+        outcomes |= {row.key: with_comma() for row in unknown if "," in row.match_value}
+        of_row = {lead_id: row for row in unknown for lead_id in found[row.key]}
         results = self._lists.change("DELETE", audience_id, list(of_row))
         for lead_id, row in of_row.items():
             reason = reason_of(results.get(lead_id, {}))
             if lead_id not in results or (reason is not None and reason[0] not in (NOT_FOUND, NOT_IN_LIST)):
-                outcomes[match_of(row)] = _told_of(results.get(lead_id), row)
+                outcomes[row.key] = _told_of(results.get(lead_id), row)
         return in_order(rows, outcomes)
 
     def submit_job(

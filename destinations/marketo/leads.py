@@ -13,7 +13,6 @@ from millstream.destinations.http import Form, Http
 from millstream.destinations.marketo.answers import NOT_FOUND, outcome_of, reason_of, with_comma
 from millstream.destinations.marketo.lead_fields import LeadFields
 from millstream.destinations.marketo.settings import MarketoSettings
-from millstream.destinations.rows import match_of
 from millstream.destinations.stopping import sleep_unless_stopped
 from millstream.state.errors import MalformedAnswerError, UnknownOutcomeError
 
@@ -42,19 +41,19 @@ class Leads:
     def upsert(self, rows: Sequence[DeliveryRow], lookup: str) -> dict[str, Outcome]:
         """Create leads or change them; those whose id is known are changed by it, whatever their key has become."""
         outcomes = self._held_back(rows, lookup)
-        return outcomes | self._write([row for row in rows if match_of(row) not in outcomes], lookup, creates=True)
+        return outcomes | self._write([row for row in rows if row.key not in outcomes], lookup, creates=True)
 
     def update(self, rows: Sequence[DeliveryRow], lookup: str) -> dict[str, Outcome]:
         """Change leads that are there."""
         outcomes = self._held_back(rows, lookup)
-        return outcomes | self._write([row for row in rows if match_of(row) not in outcomes], lookup, creates=False)
+        return outcomes | self._write([row for row in rows if row.key not in outcomes], lookup, creates=False)
 
     def ids(self, rows: Sequence[DeliveryRow], lookup: str) -> dict[str, list[str]]:
         """Ids of all leads that have the rows' keys, by the key; Marketo may have several of one."""
         found: dict[str, list[str]] = defaultdict(list)
         for lead in self.find(lookup, [row.match_value for row in rows], fields=(lookup,)):
             found[_folded(lead.get(lookup))].append(str(lead["id"]))
-        return {match_of(row): found[_folded(row.match_value)] for row in rows}
+        return {row.key: found[_folded(row.match_value)] for row in rows}
 
     def find(self, lookup: str, values: Sequence[str], *, fields: Iterable[str]) -> Iterator[Mapping[str, Any]]:
         """Leads that have one of these values in a field. A value with a comma cannot be asked for."""
@@ -72,16 +71,16 @@ class Leads:
         """Delete people: every lead that has the key, and the one that we know."""
         ids = self.ids(rows, lookup)
         of_row = {
-            match_of(row): list(dict.fromkeys([*ids[match_of(row)], *([row.external_id] if row.external_id else [])]))
+            row.key: list(dict.fromkeys([*ids[row.key], *([row.external_id] if row.external_id else [])]))
             for row in rows
         }
         gone = self._delete(list(dict.fromkeys(lead_id for known in of_row.values() for lead_id in known)))
         outcomes: dict[str, Outcome] = {}
         for row in rows:
-            failed = [outcome for lead_id in of_row[match_of(row)] if (outcome := gone.get(lead_id)) is not None]
+            failed = [outcome for lead_id in of_row[row.key] if (outcome := gone.get(lead_id)) is not None]
             if "," in row.match_value and not row.external_id:
                 failed = [with_comma()]
-            outcomes[match_of(row)] = failed[0] if failed else accepted(row.external_id)
+            outcomes[row.key] = failed[0] if failed else accepted(row.external_id)
         return outcomes
 
     def _delete(self, ids: Sequence[str]) -> dict[str, Outcome]:
@@ -104,12 +103,12 @@ class Leads:
         leads = self._leads_of(moving, lookup, ("email", "unsubscribed"))
         outcomes: dict[str, Outcome] = {}
         for row in moving:
-            if any(_opted_out_elsewhere(lead, row.fields["email"]) for lead in leads[match_of(row)]):
-                outcomes[match_of(row)] = suppressed(
+            if any(_opted_out_elsewhere(lead, row.fields["email"]) for lead in leads[row.key]):
+                outcomes[row.key] = suppressed(
                     "unsubscribed", "The person unsubscribed; a new address would subscribe them."
                 )
-            elif "," in row.match_value and not leads[match_of(row)]:
-                outcomes[match_of(row)] = with_comma()
+            elif "," in row.match_value and not leads[row.key]:
+                outcomes[row.key] = with_comma()
         return outcomes
 
     def _leads_of(
@@ -117,11 +116,11 @@ class Leads:
     ) -> Mapping[str, list[Mapping[str, Any]]]:
         """Leads by the rows' keys: the one whose id is known, or where that one is gone, all that have the key."""
         found: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
-        by_id = {str(row.external_id): match_of(row) for row in rows if row.external_id}
+        by_id = {str(row.external_id): row.key for row in rows if row.external_id}
         for lead in self.find("id", list(by_id), fields=fields):
             found[by_id[str(lead["id"])]].append(lead)
-        rest = [row for row in rows if match_of(row) not in found]
-        by_key = {_folded(row.match_value): match_of(row) for row in rest}
+        rest = [row for row in rows if row.key not in found]
+        by_key = {_folded(row.match_value): row.key for row in rest}
         for lead in self.find(lookup, [row.match_value for row in rest], fields=(lookup, *fields)):
             found[by_key.get(_folded(lead.get(lookup)), "")].append(lead)
         return found
@@ -130,7 +129,7 @@ class Leads:
         known = [row for row in rows if row.external_id]
         outcomes = self._sync(known, "id", lookup, action="updateOnly")
         # Merged into another lead, or deleted: the key may still be somebody's.
-        gone = [row for row in known if outcomes[match_of(row)].code == "not_found"]
+        gone = [row for row in known if outcomes[row.key].code == "not_found"]
         by_key = [row for row in rows if not row.external_id] + gone
         return outcomes | self._sync(by_key, lookup, lookup, action="createOrUpdate" if creates else "updateOnly")
 
@@ -148,7 +147,7 @@ class Leads:
         results: Sequence[Mapping[str, Any]] = self._carefully(body)["result"]
         if len(results) != len(rows):
             raise MalformedAnswerError(f"Marketo gave {len(results)} results for {len(rows)} leads.")
-        return {match_of(row): outcome_of(result, row.match_value) for row, result in zip(rows, results, strict=True)}
+        return {row.key: outcome_of(result, row.match_value) for row, result in zip(rows, results, strict=True)}
 
     def _input(self, row: DeliveryRow, found_by: str, lookup: str) -> Mapping[str, FieldValue]:
         fields = {name: value for name, value in row.fields.items() if name != lookup}

@@ -10,7 +10,7 @@ from millstream.destinations.contract import DeliveryRow, Outcome, accepted, rej
 from millstream.destinations.marketo.imports import Import, Imports, has_failed, key_of, value_in_file
 from millstream.destinations.marketo.leads import MOST_LEADS
 from millstream.destinations.modes import Status
-from millstream.destinations.rows import masked, match_of
+from millstream.destinations.rows import masked
 from millstream.state.errors import RefusedError
 
 
@@ -49,7 +49,7 @@ class ImportResults:
     def outcomes(self, rows: Sequence[DeliveryRow]) -> dict[str, Outcome]:
         """Outcomes by key of rows with different keys."""
         told = self._told([row for row in rows if self._job.holds(row, self._key_field)])
-        rest = [row for row in rows if match_of(row) not in told]
+        rest = [row for row in rows if row.key not in told]
         return told | self._write(rest)
 
     def _told(self, held: Sequence[DeliveryRow]) -> dict[str, Outcome]:
@@ -73,9 +73,9 @@ class ImportResults:
         for row in held:
             key = key_of(value_in_file(job, row))
             if key in failures and key not in doubtful:
-                outcomes[match_of(row)] = rejected("import_failed", masked(failures[key], row.match_value))
+                outcomes[row.key] = rejected("import_failed", masked(failures[key], row.match_value))
             elif key not in doubtful:
-                outcomes[match_of(row)] = accepted(row.external_id)
+                outcomes[row.key] = accepted(row.external_id)
         return outcomes
 
     def _write(self, rows: Sequence[DeliveryRow]) -> dict[str, Outcome]:
@@ -91,18 +91,16 @@ class ImportResults:
                 number=row.number,
                 match_value=row.match_value,
                 fields={},
-                external_id=outcomes[match_of(row)].external_id or row.external_id,
+                external_id=outcomes[row.key].external_id or row.external_id,
             )
             for row in rows
-            if outcomes[match_of(row)].status is Status.ACCEPTED
+            if outcomes[row.key].status is Status.ACCEPTED
         ]
-        ids = {match_of(row): row.external_id for row in taken}
+        ids = {row.key: row.external_id for row in taken}
         joined = _in_pieces(taken, lambda piece: self._ordinary.add_members(list_id, piece, match_key=job.match_key))
         outcomes |= {key: replace(outcome, external_id=ids[key]) for key, outcome in joined.items()}
         # The file put people into the list whom it only warned of.
-        stray = [
-            row for row in rows if job.holds(row, self._key_field) and outcomes[match_of(row)].status is Status.REJECTED
-        ]
+        stray = [row for row in rows if job.holds(row, self._key_field) and outcomes[row.key].status is Status.REJECTED]
         _in_pieces(stray, lambda piece: self._ordinary.remove_members(list_id, piece, match_key=job.match_key))
         return outcomes
 
@@ -121,9 +119,9 @@ def _in_halves(
     rows: Sequence[DeliveryRow], call: Callable[[Sequence[DeliveryRow]], list[Outcome]]
 ) -> dict[str, Outcome]:
     try:
-        return dict(zip(map(match_of, rows), call(rows), strict=True))
+        return dict(zip((row.key for row in rows), call(rows), strict=True))
     except RefusedError as error:
         if len(rows) == 1:
-            return {match_of(rows[0]): rejected(str(error.status), error.what)}
+            return {rows[0].key: rejected(str(error.status), error.what)}
         middle = len(rows) // 2
         return _in_halves(rows[:middle], call) | _in_halves(rows[middle:], call)

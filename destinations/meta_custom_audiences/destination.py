@@ -106,6 +106,11 @@ class MetaCustomAudiences(Destination[MetaCustomAudiencesSettings]):
         """All keys that the person was put in with last."""
         return self._members.current_names(match_value, external_id, match_key)
 
+    def kept_as(self, row: DeliveryRow, *, match_key: str) -> str | None:
+        """All keys that the row has besides its match value, and former ones."""
+        person = self._members.person(row, match_key)
+        return person.external_id if isinstance(person, Person) else None
+
     def replace_members(
         self, audience_id: str, batches: Iterable[Sequence[DeliveryRow]], *, match_key: str, label: str
     ) -> list[Outcome]:

@@ -9,7 +9,7 @@ from typing import TypeVar
 from millstream.destinations.contract import DeliveryRow, Outcome, rejected
 from millstream.destinations.kept_identifiers import Identifier, current_in, identifiers_in, kept, name_of
 from millstream.destinations.meta_custom_audiences.keys import Key
-from millstream.destinations.rows import match_of, text_value
+from millstream.destinations.rows import text_value
 
 _OPTIONS = "DATA_PROCESSING_OPTIONS"
 _SINGLE = {"EMAIL": "EMAIL_SHA256", "PHONE": "PHONE_SHA256", "MADID": "MOBILE_ADVERTISER_ID", "EXTERN_ID": "EXTERN_ID"}
@@ -67,7 +67,7 @@ class Members:
                 cells[self._keys[name].column] = cell
         others: list[Identifier] = [one for one in cells.items() if one[0] != key.column]
         known = kept(others, None if anew else row.external_id, lasting=self._lasting)
-        return Person(key=match_of(row), match=match, cells=cells, external_id=known)
+        return Person(key=row.key, match=match, cells=cells, external_id=known)
 
     def names(self, match_value: str, external_id: str | None, match_key: str) -> list[str]:
         """Everything by which somebody is found without any other key."""
@@ -76,7 +76,7 @@ class Members:
 
     def current_names(self, match_value: str, external_id: str | None, match_key: str) -> list[str]:
         """The same of what the person was put in with last."""
-        known = self._known(match_value, None, match_key) + current_in(external_id)
+        known = self._current(match_value, external_id, match_key)
         return [name_of(one) for one in known if one[0] in self._lasting]
 
     def leaving(self, row: DeliveryRow, match_key: str, staying: Collection[str] = ()) -> list[dict[str, str]]:
@@ -87,23 +87,28 @@ class Members:
             match_key: The field of its match value.
             staying: Names of people who stay; what they are found by is left out.
         """
-        known = self._known(row.match_value, row.external_id, match_key)
-        theirs = [one for one in known if name_of(one) not in staying]
-        latest: dict[str, str] = {}
-        earlier: list[dict[str, str]] = []
-        for column, cell in theirs:
-            if column in latest:
-                earlier.append({column: cell})
-            else:
-                latest[column] = cell
-        if len(theirs) < len(known) and self._lasting.isdisjoint(latest):
+        now = self._current(row.match_value, row.external_id, match_key)
+        theirs = [one for one in now if name_of(one) not in staying]
+        latest = dict(reversed(theirs))  # of a column, the match value
+        if len(theirs) < len(now) and self._lasting.isdisjoint(latest):
             latest = {}  # a name and a city alone are those of the one who stays, too
+        earlier = [
+            {column: cell}
+            for column, cell in self._known(row.match_value, row.external_id, match_key)
+            if column in self._lasting and latest.get(column) != cell and name_of((column, cell)) not in staying
+        ]
         return [one for one in (latest, *earlier) if one]
 
     def _known(self, match_value: str, external_id: str | None, match_key: str) -> list[Identifier]:
+        return self._match(match_value, match_key) + identifiers_in(external_id)
+
+    def _current(self, match_value: str, external_id: str | None, match_key: str) -> list[Identifier]:
+        return self._match(match_value, match_key) + current_in(external_id)
+
+    def _match(self, match_value: str, match_key: str) -> list[Identifier]:
         key = self._keys[match_key]
-        match = key.rule(match_value)
-        return [*([(key.column, match)] if match else []), *identifiers_in(external_id)]
+        cell = key.rule(match_value)
+        return [(key.column, cell)] if cell else []
 
     def payload(
         self, rows: Sequence[Cells], *, single: bool = False, limited_data_use: bool = False

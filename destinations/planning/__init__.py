@@ -84,7 +84,7 @@ def make_plan(connection: Connection, request: PlanRequest) -> PlanReport:
         report.plan_id, report.path = plan_id, part.with_suffix(".parquet")
         part.rename(report.path)
     elif part:
-        part.unlink()
+        part.unlink(missing_ok=True)
     if report.ok or request.override_guards:
         _remember(connection, name, sync, report.columns)
     connection.execute("DROP TABLE desired")

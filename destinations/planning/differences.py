@@ -46,7 +46,8 @@ def make_operations(
 ) -> None:
     """Write the differences, less the rows whose refusal still stands. How many there are goes to the report.
 
-    They go from the join into the file: whoever has everything to send would hold it all once more otherwise.
+    They go from the join into the file: whoever has everything to send would hold it all once more otherwise. Where
+    everybody is wanted exactly as acknowledged, and nobody else is known, nothing is compared and no file is written.
 
     Args:
         connection: Open on the store, with ``desired``.
@@ -54,9 +55,14 @@ def make_operations(
         sync: What it is.
         still: The journal's rejected rows that are not to be tried again yet.
         report: Counts go here.
-        path: A Parquet file; None only counts.
+        path: A Parquet file, which is not made where nothing differs; None only counts.
     """
-    _find_known(connection, name)
+    acknowledged = count(connection, "SELECT count(*) FROM delivery.acknowledged WHERE sync = ?", [name])
+    as_they_are = count(connection, "SELECT count(*) FROM desired WHERE fields IS NULL")
+    if report.wanted == as_they_are == acknowledged:
+        report.unchanged = report.wanted
+        return
+    _find_known(connection, name, acknowledged, as_they_are)
     differences = _differences(sync, takes_out=_look_for_merged(connection, sync, report))
     left_out: dict[str, int] = {}
     if still:
@@ -83,10 +89,8 @@ def make_operations(
     connection.execute("DROP TABLE IF EXISTS differences; DROP TABLE known")
 
 
-def _find_known(connection: Connection, name: str) -> None:
+def _find_known(connection: Connection, name: str, acknowledged: int, as_they_are: int) -> None:
     """``known``: what was acknowledged, less those who are wanted exactly so; they are nearly all of most runs."""
-    acknowledged = count(connection, "SELECT count(*) FROM delivery.acknowledged WHERE sync = ?", [name])
-    as_they_are = count(connection, "SELECT count(*) FROM desired WHERE fields IS NULL")
     chosen = "true" if acknowledged > as_they_are else "false"
     if 0 < as_they_are < acknowledged:
         # By their places first: a join that carried whole rows would take several times the memory.

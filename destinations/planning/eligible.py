@@ -14,6 +14,7 @@ import pyarrow as pa
 from millstream.destinations.modes import SyncMode
 from millstream.destinations.rules import Holdout, Restraints, Suppression
 from millstream.destinations.sync import Sync
+from millstream.state.amounts import counted
 from millstream.state.consent import ConsentRequirement
 from millstream.state.errors import ConfigurationError
 from millstream.state.sql import literal, union_all
@@ -146,7 +147,7 @@ def _held_out(connection: Connection, name: str, holdouts: Sequence[Holdout]) ->
     without = connection.execute("SELECT count(*) FROM desired WHERE profile_id IS NULL").fetchone()
     if without and without[0]:
         raise ConfigurationError(
-            f"{without[0]} rows have no profile_id, so nobody knows whether they are held out; nothing is sent.",
+            f"{counted(without[0], 'row')} without profile_id: nobody knows who of them is held out; nothing is sent.",
             where=f"sync {name}",
             remedy="select profile_id too, or say holdout: false for this sync.",
         )

@@ -11,6 +11,7 @@ import orjson
 from millstream.destinations.modes import SyncMode
 from millstream.destinations.planning.report import PlanReport
 from millstream.destinations.sync import Sync
+from millstream.state.amounts import people_counted
 from millstream.state.store import count
 
 if TYPE_CHECKING:
@@ -58,10 +59,10 @@ def _removals(connection: Connection, sync: Sync, report: PlanReport) -> str | N
     held = count(connection, "SELECT count(*) FROM delivery.acknowledged WHERE sync = ? AND present", [report.sync])
     guards = sync.guards
     if not report.wanted and not guards.allow_empty:
-        return f"The source is empty, and {report.removes} people would be taken out."
+        return f"The source is empty, and {people_counted(report.removes)} would be taken out."
     if report.removes > guards.removals_always_allowed and report.removes > guards.largest_removal_share * held:
         return (
-            f"{report.removes} of {held} people would be taken out; at most "
+            f"{report.removes:,} of {people_counted(held)} would be taken out; at most "
             f"{guards.largest_removal_share:.0%} are allowed in one run."
         )
     return None
@@ -88,8 +89,8 @@ def _size(connection: Connection, sync: Sync, report: PlanReport) -> str | None:
     if _jumps(last, usual, allowed) and not _jumps(report.wanted, last, allowed):
         return None  # somebody let it through last time
     return (
-        f"The destination should hold {report.wanted} people, and {usual:.0f} were usual in the last {len(sizes)} "
-        f"runs; a change of at most {allowed:.0%} is allowed."
+        f"The destination should hold {people_counted(report.wanted)}, and {usual:,.0f} were usual in the last "
+        f"{len(sizes)} runs; a change of at most {allowed:.0%} is allowed."
     )
 
 
@@ -102,7 +103,7 @@ def _missing(connection: Connection, sync: Sync, report: PlanReport, required: S
         missing = count(connection, f"SELECT count(*) FROM desired WHERE lacks_{number}")
         if missing > sync.guards.largest_missing_share * report.wanted:
             return (
-                f"{missing} of {report.wanted} people have no value for {field}, which is required; at most "
+                f"{field} is required and has no value for {missing:,} of {people_counted(report.wanted)}; at most "
                 f"{sync.guards.largest_missing_share:.0%} may lack one."
             )
     return None
@@ -135,9 +136,9 @@ def _match(connection: Connection, sync: Sync, report: PlanReport) -> str | None
     if not known:
         return None
     return (
-        f"People are matched by {_said(sync.match)} now, and the {known} known to be there by {_said(before)}: "
-        f"{report.adds} would be sent as if they were new, and {report.removes} be taken out, who may be the same "
-        "people. Give the sync another name, unless that is what you want."
+        f"People are matched by {_said(sync.match)} now, and who is known to be there ({people_counted(known)}) by "
+        f"{_said(before)}: {people_counted(report.adds)} would be sent anew, and {people_counted(report.removes)} "
+        "taken out, though they may be the same. Give the sync another name, unless that is what you want."
     )
 
 

@@ -192,11 +192,25 @@ def _source(connection: Connection, sync: Sync) -> str:
     return f"SELECT * FROM ({sync.sql}) AS chosen"
 
 
+def check_source(connection: Connection, name: str, sync: Sync) -> None:
+    """Look whether what a sync sends has the columns that it maps.
+
+    Raises:
+        ConfigurationError: One is not there.
+        QueryError: The rows cannot be read; nobody may have loaded or resolved anything yet.
+    """
+    with query_errors():
+        columns = query_columns(connection, _source(connection, sync))
+    _check_columns(name, sync, columns)
+
+
 def _check_columns(name: str, sync: Sync, columns: Mapping[str, str]) -> None:
-    for column in (sync.match_column, *(mapping.column for mapping in sync.mappings().values())):
+    filled = {sync.match_key: sync.match_column}
+    filled |= {field: mapping.column for field, mapping in sync.mappings().items()}
+    for field, column in filled.items():
         if column not in columns:
             raise ConfigurationError(
-                f"Column {column!r} is not there to be sent.",
+                f"Column {column!r}, from which {field} is filled, is not there to be sent.",
                 where=f"sync {name}",
                 allowed=sorted(columns),
                 remedy=did_you_mean(column, columns),

@@ -12,6 +12,7 @@ from millstream.destinations.modes import Leaving, SyncMode
 from millstream.destinations.reconciling.report import DriftReport
 from millstream.destinations.sending import HELD_BACK
 from millstream.destinations.sync import Sync
+from millstream.state.amounts import people_counted
 from millstream.state.ledger.acknowledged import acknowledge
 from millstream.state.sql import literal
 from millstream.state.store import count
@@ -44,8 +45,8 @@ def repair(connection: Connection, report: DriftReport, sync: Sync, *, run_id: s
         kinds += ", 'extra'"
     elif report.extra:
         report.why = (
-            f"{report.extra} people who were taken out are there again; somebody may have made them anew, so they are "
-            f"left alone: this sync would {sync.leaving.value.replace('_', ' ')} them."
+            f"{people_counted(report.extra)} there again after having been taken out; somebody may have made them "
+            f"anew, so they are left alone: this sync would {sync.leaving.value.replace('_', ' ')} them."
         )
     answered = [
         str(match_hash)

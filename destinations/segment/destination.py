@@ -23,7 +23,7 @@ from millstream.destinations.contract import (
 )
 from millstream.destinations.http import Http
 from millstream.destinations.modes import Leaving, Operation, SyncMode
-from millstream.destinations.rows import in_order, last_of_each, match_of
+from millstream.destinations.rows import in_order, last_of_each
 from millstream.destinations.segment.messages import MATCH_KEYS, Message, Messages, trait_of
 from millstream.destinations.segment.settings import SegmentSettings
 from millstream.state.errors import ConfigurationError
@@ -140,10 +140,10 @@ class Segment(Destination[SegmentSettings]):
 
     def _say(self, rows: Sequence[DeliveryRow], about: _About) -> list[Outcome]:
         latest = last_of_each(rows)
-        nameless = {match_of(row): rejected("no_id", "The row has no id.") for row in latest if not match_of(row)}
-        said = [row for row in latest if match_of(row) not in nameless]
+        nameless = {row.key: rejected("no_id", "The row has no id.") for row in latest if not row.key}
+        said = [row for row in latest if row.key not in nameless]
         self._send(message for row in said for message in about(row))
-        return in_order(rows, nameless | {match_of(row): accepted_async() for row in said})
+        return in_order(rows, nameless | {row.key: accepted_async() for row in said})
 
     def _send(self, messages: Iterable[Message]) -> None:
         self.http.post("/batch", {"batch": list(messages)})

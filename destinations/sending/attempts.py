@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from millstream.destinations.contract import DeliveryRow, Outcome, rejected
-from millstream.destinations.modes import Operation, Status
+from millstream.destinations.modes import UNCERTAIN, Operation, Status
 from millstream.destinations.sending.enrolments import NOT_ENROLLED
 from millstream.destinations.sending.jobs import StillRunningError
 from millstream.destinations.sending.performing import checked, unanswered
 from millstream.destinations.sending.plan_rows import AnyDestination
 from millstream.destinations.sending.reasons import name_nobody, without_people
+from millstream.destinations.sending.unwanted import NOT_TAKEN_OUT
 from millstream.state.errors import (
     AuthenticationError,
     ConfigurationError,
@@ -44,6 +45,7 @@ class Attempts:
         journal: Where intent and outcomes are committed.
         destination: The connector; it counts its requests.
         plan_id: The plan.
+        match_key: The field by which its people are found.
         halt: Told of an error that stops the sync.
         progress: Told after each batch.
     """
@@ -51,6 +53,7 @@ class Attempts:
     journal: Journal
     destination: AnyDestination
     plan_id: str
+    match_key: str
     halt: Callable[[MillstreamError], None]
     progress: Progress | None = None
     _done: int = field(default=0, init=False)
@@ -63,6 +66,7 @@ class Attempts:
     def carry_out(
         self,
         batch: int,
+        operation: Operation,
         rows: Rows,
         work: Callable[[], list[Outcome]],
         *,
@@ -72,6 +76,7 @@ class Attempts:
 
         Args:
             batch: Its number.
+            operation: What is done with its rows.
             rows: What it sends.
             work: Sends it, and gives one outcome for each row.
             then: What is made of the outcomes before they are kept.
@@ -104,7 +109,7 @@ class Attempts:
                 self.end(batch, [], [])  # nothing was written
                 return []
             outcomes = [unanswered(Status.UNKNOWN, error)] * len(rows)
-        self.end(batch, numbers, outcomes)
+        self.end(batch, numbers, self._remembering(operation, rows, outcomes))
         return []
 
     def end(self, batch: int, numbers: list[int], outcomes: Sequence[Outcome]) -> None:
@@ -120,9 +125,20 @@ class Attempts:
         ids = [outcome.external_id for outcome in outcomes]
         self.journal.finish_batch(batch, Outcomes(numbers, statuses, ids, details))
         with self._lock:
-            self._done += len(codes) - codes.count(NOT_ENROLLED)
+            self._done += len(codes) - codes.count(NOT_ENROLLED) - codes.count(NOT_TAKEN_OUT)
             if self.progress and numbers:
                 self.progress(self._done)
+
+    def _remembering(self, operation: Operation, rows: Rows, outcomes: list[Outcome]) -> list[Outcome]:
+        """The outcomes, with what is to be kept of people of whom nobody knows whether they were put in."""
+        if operation is Operation.REMOVE or not self.destination.codes("kept_as"):
+            return outcomes
+        return [
+            replace(outcome, external_id=self.destination.kept_as(row, match_key=self.match_key))
+            if outcome.status in UNCERTAIN and outcome.external_id is None
+            else outcome
+            for row, outcome in zip(rows, outcomes, strict=True)
+        ]
 
     def _naming_nobody(self, work: Callable[[], list[Outcome]], rows: Rows) -> list[Outcome]:
         """The outcomes of some work, which may fail; neither tells who the people are."""

@@ -5,6 +5,8 @@ Somebody may not be addressed any more; or who leaves is somebody who stays, und
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from millstream.destinations.contract import DeliveryRow, Outcome, suppressed
 from millstream.destinations.modes import Operation, Status
 from millstream.destinations.sending.plan_rows import AnyDestination, Batch
@@ -38,13 +40,16 @@ class KeptBack:
         self._staying = staying
         self._undecided: frozenset[int] = frozenset()
 
-    def look_who_stays(self) -> bool:
+    def look_who_stays(self, unwanted: Sequence[DeliveryRow] = ()) -> bool:
         """Look before people are taken out; whether somebody stays under a name that leaves.
+
+        Args:
+            unwanted: Rows that put somebody in, and whose people are taken out for all that.
 
         Raises:
             MillstreamError: Nobody can tell.
         """
-        self._destination.staying = self._staying.names(self._destination)
+        self._destination.staying = self._staying.names(self._destination, unwanted)
         self._undecided = self._staying.undecided()
         return bool(self._destination.staying)
 

@@ -9,6 +9,7 @@ from millstream.destinations.contract import NOT_THERE, DeliveryRow, Outcome, ac
 from millstream.destinations.modes import TAKEN, Leaving, Operation, Status, SyncMode
 from millstream.destinations.sending.plan_rows import AnyDestination
 from millstream.destinations.sync import Sync
+from millstream.state.amounts import counted
 from millstream.state.errors import FatalError, MillstreamError, RefusedError, RetryableError, UnknownOutcomeError
 
 Call = Callable[[Sequence[DeliveryRow]], list[Outcome]]
@@ -60,7 +61,7 @@ class Performer:
     def _steps_out(self) -> list[Call]:
         """What it takes to be out: of the audience first, so that nothing is sent to someone half out."""
         leaving, destination = self._sync.leaving, self._destination
-        steps: list[Call] = [] if self._audience is None else [self._leave_audience]
+        steps: list[Call] = [] if self._audience is None else [self.leave_audience]
         if leaving is Leaving.CLEAR_FIELDS:
             steps.append(lambda rows: _gone_is_out(destination.update(rows, match_key=self._sync.match_key)))
         elif leaving is Leaving.ARCHIVE:
@@ -71,7 +72,8 @@ class Performer:
             raise FatalError("A removal needs an audience.", where=f"sync to {destination.name}")
         return steps
 
-    def _leave_audience(self, rows: Sequence[DeliveryRow]) -> list[Outcome]:
+    def leave_audience(self, rows: Sequence[DeliveryRow]) -> list[Outcome]:
+        """Take people out of the audience."""
         assert self._audience is not None
         audience = self._audience
         match_key = self._sync.match_key
@@ -145,7 +147,7 @@ def checked(outcomes: list[Outcome], rows: Sequence[DeliveryRow], destination: A
     """
     if len(outcomes) != len(rows):
         raise FatalError(
-            f"The connector gave {len(outcomes)} outcomes for {len(rows)} rows.",
+            f"The connector gave {counted(len(outcomes), 'outcome')} for {counted(len(rows), 'row')}.",
             where=f"destination {destination.name}",
             remedy="the connector breaks the contract; report it to its author.",
         )

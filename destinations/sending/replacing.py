@@ -10,6 +10,7 @@ from millstream.destinations.modes import Operation, Status
 from millstream.destinations.sending.performing import Performer, unanswered
 from millstream.destinations.sending.plan_rows import Batch, PlanRows
 from millstream.destinations.sending.reasons import name_nobody, without_people
+from millstream.state.amounts import counted
 from millstream.state.errors import FatalError, MillstreamError, RefusedError, RetryableError
 
 KeepBack = Callable[[Batch], tuple[list[DeliveryRow], dict[int, Outcome]]]
@@ -56,7 +57,8 @@ class Everybody:
                 name_nobody(error, batch.rows)
             return self._answered_with(error)
         if len(outcomes) != len(self._sent):
-            raise FatalError(f"The connector gave {len(outcomes)} outcomes for {len(self._sent)} rows.")
+            given, wanted = counted(len(outcomes), "outcome"), counted(len(self._sent), "row")
+            raise FatalError(f"The connector gave {given} for {wanted}.")
         return self._result(self._without_people(outcomes), accepted())
 
     def _answered_with(self, error: MillstreamError) -> Replaced:

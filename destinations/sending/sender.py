@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -19,6 +19,7 @@ from millstream.destinations.sending.kept_back import KeptBack
 from millstream.destinations.sending.performing import Performer, checked
 from millstream.destinations.sending.plan_rows import AnyDestination, Batch, PlanRows
 from millstream.destinations.sending.replacing import Everybody
+from millstream.destinations.sending.unwanted import Unwanted
 from millstream.destinations.stopping import interrupted, overtaken
 from millstream.destinations.sync import Sync
 from millstream.state.errors import InterruptedRunError, MillstreamError
@@ -68,10 +69,12 @@ class Sender:
             journal=self.journal,
             destination=self.destination,
             plan_id=self.plan_id,
+            match_key=self.sync.match_key,
             halt=self._halt,
             progress=self.progress,
         )
         self._enrolments = Enrolments(self.destination.membership_batch_size, self.destination.enrolment_delay)
+        self._unwanted = Unwanted()
         self._jobs = Jobs(
             journal=self.journal,
             destination=self.destination,
@@ -108,6 +111,14 @@ class Sender:
                 self._halted.set()  # else leaving the pool would wait until all is sent
                 raise
             self._enrol_rest(threads)
+            self._take_out_unwanted(threads)
+
+    def _take_out_unwanted(self, threads: ThreadPoolExecutor) -> None:
+        """Take out who may not be in the audience any more, but for what somebody has who stays."""
+        if self._unwanted.rows and not self._is_over():
+            self._look_who_stays()
+            rows, size = self._unwanted.rows, self.destination.membership_batch_size
+            list(threads.map(self._withdraw, [rows[start : start + size] for start in range(0, len(rows), size)]))
 
     def _enrol_rest(self, threads: ThreadPoolExecutor) -> None:
         """Enrol who fills no batch of memberships; also when asked to stop: people who are half in are in flight."""
@@ -118,7 +129,7 @@ class Sender:
         if self._is_over():
             return False
         try:
-            return self.kept_back.look_who_stays()
+            return self.kept_back.look_who_stays(self._unwanted.rows)
         except MillstreamError as error:
             self._halt(error)
             return False
@@ -166,7 +177,7 @@ class Sender:
             operation = Operation(entry.operation)
             rows = self._rows.of_numbers(operation, entry.numbers)
             work = partial(self._jobs.outcomes_at_last, job_id, operation, rows)
-            self._attempts.carry_out(entry.batch_id, rows, work)
+            self._attempts.carry_out(entry.batch_id, operation, rows, work)
 
     def _find(self, entry: BatchEntry) -> str | None:
         """The id of a job whose submission got no answer, kept as if it had."""
@@ -217,11 +228,13 @@ class Sender:
         if self._is_over():
             return
         batch = self._attempts.begin(operation, _numbers(rows))
+        work: Callable[[], list[Outcome]] = partial(self._performer.perform, operation, rows)
+        then: Callable[[Rows, list[Outcome]], list[Outcome]] | None = None
         if self._performer.enrols_apart(operation):
             work, then = partial(self._performer.write, rows), self._enrolments.put_off
-        else:
-            work, then = partial(self._performer.perform, operation, rows), None
-        for half in self._attempts.carry_out(batch, rows, work, then=then):
+        elif operation is not Operation.REMOVE and self.destination.codes("known_as"):
+            then = partial(self._unwanted.put_off, operation)
+        for half in self._attempts.carry_out(batch, operation, rows, work, then=then):
             self._send_rows(operation, half)
 
     def _enrol(self, rows: Rows) -> None:
@@ -229,8 +242,16 @@ class Sender:
         if self.error and not isinstance(self.error, InterruptedRunError):
             return
         batch = self._attempts.begin(Operation.ENROL, _numbers(rows))
-        for half in self._attempts.carry_out(batch, rows, partial(self._memberships, rows)):
+        for half in self._attempts.carry_out(batch, Operation.ENROL, rows, partial(self._memberships, rows)):
             self._enrol(half)
+
+    def _withdraw(self, rows: Rows) -> None:
+        if self._is_over():
+            return
+        batch = self._attempts.begin(Operation.WITHDRAW, _numbers(rows))
+        work = partial(self._performer.leave_audience, rows)
+        for half in self._attempts.carry_out(batch, Operation.REMOVE, rows, work, then=self._unwanted.taken_out):
+            self._withdraw(half)
 
     def _memberships(self, rows: Rows) -> list[Outcome]:
         return with_ids(rows, checked(self._performer.enrol(rows), rows, self.destination))
@@ -241,7 +262,7 @@ class Sender:
         label = f"{self.plan_id}-{rows[0].number}-{len(rows)}"
         batch = self._attempts.begin(operation, _numbers(rows), label=label)
         work = partial(self._jobs.perform, batch, label, operation, rows)
-        for half in self._attempts.carry_out(batch, rows, work):
+        for half in self._attempts.carry_out(batch, operation, rows, work):
             self._send_job(operation, half)
 
     def _halt(self, error: MillstreamError) -> None:

@@ -9,13 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from millstream.destinations.modes import UNCERTAIN, Leaving, Operation, Status, SyncMode
+from millstream.destinations.contract import DeliveryRow
+from millstream.destinations.modes import REFUSED, UNCERTAIN, Leaving, Operation, SyncMode
 from millstream.destinations.sending.plan_rows import AnyDestination
 from millstream.destinations.sync import Sync
 from millstream.state.ledger.journal import Journal
@@ -25,8 +27,6 @@ from millstream.state.store import Store, column_types, parquet_rows, read_batch
 
 _Known = tuple[str, str | None]
 """A match value, and the vendor's id or the identifiers kept in its place."""
-
-_REFUSED = (Status.REJECTED.value, Status.SUPPRESSED.value)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,8 +49,12 @@ class Staying:
     plan_id: str
     path: Path
 
-    def names(self, destination: AnyDestination) -> frozenset[str]:
+    def names(self, destination: AnyDestination, unwanted: Sequence[DeliveryRow] = ()) -> frozenset[str]:
         """The names, as the destination knows people; to be asked for when all are put in who come without a job.
+
+        Args:
+            destination: The connector.
+            unwanted: Rows that put somebody in, and whose people leave for all that.
 
         Raises:
             StoreLockedError: The store cannot be looked at: who stays is not known, so nobody may be taken out.
@@ -58,17 +62,20 @@ class Staying:
         if self.sync.mode is SyncMode.REMOVE:
             return frozenset()  # nobody is put in by it
         match_key, leaving = self.sync.match_key, set[str]()
-        for match_value, external_id in self._planned(out=True):
+        gone = ((row.match_value, row.external_id) for row in unwanted)
+        for match_value, external_id in chain(self._planned(out=True), gone):
             leaving.update(destination.known_as(match_value, external_id, match_key=match_key))
         if not leaving:
             return frozenset()
         # Where the vendor gives ids, only those are read who share one with somebody who leaves.
         ids = None if destination.codes("known_as") else pa.array(sorted(leaving), pa.string())
-        anew: list[pa.Array] = []  # filled while those are read who were put in: what was kept of them before is void
+        numbers = frozenset(row.number for row in unwanted)
+        # Filled while those are read who were put in: what was kept of them before is void.
+        anew = [pa.array(sorted(numbers), pa.int32())]
         shared: set[str] = set()
-        for people in (self._put_in(ids, anew), self._planned(out=False, ids=ids, but=anew), self._acknowledged(ids)):
-            for match_value, external_id in people:
-                shared.update(leaving.intersection(destination.stays_as(match_value, external_id, match_key=match_key)))
+        put_in, planned = self._put_in(ids, anew, numbers), self._planned(out=False, ids=ids, but=anew)
+        for match_value, external_id in chain(put_in, planned, self._acknowledged(ids)):
+            shared.update(leaving.intersection(destination.stays_as(match_value, external_id, match_key=match_key)))
         return frozenset(shared)
 
     def _planned(self, *, out: bool, ids: pa.Array | None = None, but: Sequence[pa.Array] = ()) -> Iterator[_Known]:
@@ -80,20 +87,20 @@ class Staying:
                 rows = batch.filter(is_out if out else pc.invert(is_out))
                 if ids is not None:
                     rows = rows.filter(pc.is_in(rows["external_id"], ids))
-                elif but:
+                if but:
                     rows = rows.filter(pc.invert(pc.is_in(rows["number"], aside)))
                 yield from _known(rows)
 
-    def _put_in(self, ids: pa.Array | None, anew: list[pa.Array]) -> Iterator[_Known]:
+    def _put_in(self, ids: pa.Array | None, anew: list[pa.Array], unwanted: frozenset[int]) -> Iterator[_Known]:
         """Rows of the plan to which the vendor gave an id, and which it did not refuse after that.
 
         Their numbers go into ``anew`` batch by batch, as they are read.
         """
         planned = pq.read_table(self.path, columns=["number", "match_value"]).sort_by("number")
-        refused: set[int] = set()
+        refused = set(unwanted)
         for outcomes in self._outcomes():
             refused |= {
-                row for row, status in zip(outcomes.numbers, outcomes.statuses, strict=True) if status in _REFUSED
+                row for row, status in zip(outcomes.numbers, outcomes.statuses, strict=True) if status in REFUSED
             }
             given = pa.array(outcomes.external_ids, pa.string())
             wanted = pc.is_valid(given) if ids is None else pc.is_in(given, ids)
@@ -107,7 +114,7 @@ class Staying:
     def _outcomes(self) -> Iterator[Outcomes]:
         """Outcomes of those who are put in, the newest first."""
         for batch in self.journal.batches_of(self.plan_id, newest_first=True):
-            if batch.outcomes is not None and batch.operation != Operation.REMOVE:
+            if batch.outcomes is not None and batch.operation not in (Operation.REMOVE, Operation.WITHDRAW):
                 yield batch.outcomes
 
     def undecided(self) -> frozenset[int]:

@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING
 from millstream.destinations.planning.eligible import consents_for, find_suppressed
 from millstream.destinations.rules import Suppression
 from millstream.destinations.sync import Sync
-from millstream.state.store import Store, parquet_rows
+from millstream.state.store import Store, looked_up_in_little_memory, parquet_rows
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from millstream.state.store import Connection
 
 FRESH_FOR = 60.0
 """Seconds for which an answer counts."""
@@ -61,9 +63,11 @@ class Withdrawals:
             return self._withdrawn
 
     def _look(self) -> dict[int, str]:
-        with self.store.rehearsal() as connection:
+        suppressions = self.suppressions()
+
+        def withdrawn(connection: Connection) -> list[tuple[int, str]]:
             planned = parquet_rows(connection, "planned", self.path)
-            find_suppressed(connection, planned, self.suppressions())
+            find_suppressed(connection, planned, suppressions)
             joins = "LEFT JOIN suppressed_rows AS listed ON listed.match_value = planned.match_value"
             reasons = "WHEN listed.reason IS NOT NULL THEN 'suppression list: ' || listed.reason"
             if self.sync.consent != "not_needed":
@@ -71,7 +75,7 @@ class Withdrawals:
                 joins += f" LEFT JOIN ({said}) AS consents ON consents.profile_id = planned.profile_id"
                 status = "coalesce(consents.status, 'no consent record')"
                 reasons += f" WHEN {status} <> 'granted' THEN 'consent: ' || {status}"
-            rows = connection.execute(
+            return connection.execute(
                 f"""
                 WITH judged AS (
                     SELECT number, CASE {reasons} END AS held_for
@@ -80,4 +84,6 @@ class Withdrawals:
                 SELECT number, held_for FROM judged WHERE held_for IS NOT NULL
                 """
             ).fetchall()
+
+        rows = looked_up_in_little_memory(self.store, withdrawn)
         return {int(number): str(reason) for number, reason in rows}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Callable, Container
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -12,11 +12,15 @@ from millstream.state.ledger.journal import BatchEntry, Journal
 from millstream.state.ledger.outcomes import Outcomes
 
 _UNANSWERED = ("no_answer", "The run ended before the answer came.", "vendor")
+_SECOND_HALVES = (Operation.ENROL, Operation.WITHDRAW)
 _PIECE = 50_000
 """Rows whose outcomes are in Python's lists at a time."""
 
 Verdict = tuple[str, str | None, str | None, str | None]
 """Status, code, reason, and whose fault it is."""
+
+KeptOf = Callable[[BatchEntry], list[str | None]]
+"""What is to be kept in place of an id of each row of a batch that got no answer."""
 
 _ANSWERS = pa.schema([("number", pa.int32()), ("verdict", pa.int32()), ("given_id", pa.string())])
 
@@ -41,35 +45,42 @@ class Sent:
         outcomes: Number of the row, place of its verdict, the vendor's id; None where no row has an outcome.
         verdicts: What became of rows; few, where nearly all are taken.
         batches: The audit.
+        withdrawn: Numbers of rows that put somebody in, and whose people were taken out for all that.
     """
 
     outcomes: pa.Table | None
     verdicts: list[Verdict]
     batches: pa.Table
+    withdrawn: list[int]
 
     def has(self, statuses: Container[str]) -> bool:
         """Whether a row has one of these."""
         return any(status in statuses for status, *_ in self.verdicts)
 
 
-def final_outcomes(journal: Journal, plan_id: str, idempotent: frozenset[Operation]) -> Sent:
+def final_outcomes(journal: Journal, plan_id: str, idempotent: frozenset[Operation], kept_of: KeptOf) -> Sent:
     """The last outcome of each row that was sent.
 
     A row that got no answer is unknown; where its operation may be sent again, it is tried again later instead. A row
     has several outcomes where its batch was refused whole, or where it went into the audience in another batch.
     """
     audit: list[dict[str, object]] = []
+    withdrawn: list[int] = []
     latest = _Latest()
     answers = _Answers()
     for batch in journal.batches_of(plan_id, newest_first=True):
         outcomes = batch.outcomes
-        if batch.operation == Operation.ENROL:
+        if batch.operation in _SECOND_HALVES:
             outcomes = _known_of(outcomes)
+        if batch.operation == Operation.WITHDRAW:
+            answered = zip(outcomes.numbers, outcomes.statuses, strict=True) if outcomes else ()
+            withdrawn += [number for number, status in answered if status == Status.SUPPRESSED]
         audit.append(_audit_row(batch))
         if outcomes is None:
             outcomes = Outcomes.of_all(batch.numbers, Status.UNKNOWN.value, _UNANSWERED)
+            outcomes.external_ids = kept_of(batch)
         answers.add(latest.of(outcomes), again=Operation(batch.operation) in idempotent)
-    return Sent(answers.table(), list(answers.verdicts), pa.Table.from_pylist(audit, _AUDIT))
+    return Sent(answers.table(), list(answers.verdicts), pa.Table.from_pylist(audit, _AUDIT), withdrawn)
 
 
 class _Answers:
@@ -128,12 +139,12 @@ class _Latest:
         return outcomes.without(earlier) if earlier else outcomes
 
 
-def _known_of(enrolled: Outcomes | None) -> Outcomes:
-    """What is known for sure of enrolments; the others stay as they were before: fields taken, not enrolled."""
-    if enrolled is None:
+def _known_of(second: Outcomes | None) -> Outcomes:
+    """What is known for sure of second halves; the others stay as they were: not enrolled, or not taken out."""
+    if second is None:
         return Outcomes()
-    unsure = {place for place, status in enumerate(enrolled.statuses) if status in UNCERTAIN}
-    return enrolled.without(unsure) if unsure else enrolled
+    unsure = {place for place, status in enumerate(second.statuses) if status in UNCERTAIN}
+    return second.without(unsure) if unsure else second
 
 
 def _audit_row(batch: BatchEntry) -> dict[str, object]:

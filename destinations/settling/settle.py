@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -17,14 +18,15 @@ from millstream.destinations.modes import LISTED, TAKEN, UNCERTAIN, Operation, S
 from millstream.destinations.rules import DeliveryRules
 from millstream.destinations.sending import HELD_BACK, PUT_OFF
 from millstream.destinations.sending.enrolments import NOT_ENROLLED
+from millstream.destinations.sending.plan_rows import AnyDestination, PlanRows
 from millstream.destinations.settling.final_outcomes import Sent, final_outcomes
 from millstream.destinations.settling.rejected import list_rejected
 from millstream.destinations.sync import Sync
 from millstream.state.errors import FatalError
 from millstream.state.ledger.acknowledged import acknowledge, create_tables
-from millstream.state.ledger.journal import Journal, PlanEntry
+from millstream.state.ledger.journal import BatchEntry, Journal, PlanEntry
 from millstream.state.sql import literal
-from millstream.state.store import Store, count, in_little_memory, parquet_rows, write_arrow, writing_ids
+from millstream.state.store import Store, count, in_little_memory, keep_ids_plain, parquet_rows, write_arrow
 from millstream.state.store.arrow import as_postgres
 
 if TYPE_CHECKING:
@@ -48,7 +50,7 @@ def settle(
     *,
     sync: Sync,
     rules: DeliveryRules,
-    idempotent: frozenset[Operation],
+    destination: AnyDestination,
     now: datetime,
 ) -> Settled:
     """Bring a plan's outcomes into the store, list what was not accepted, and drop the plan's file.
@@ -59,13 +61,14 @@ def settle(
         plan: What was sent.
         sync: What it was sent for.
         rules: When rejected rows age out, and whether their values are kept.
-        idempotent: Operations that may be sent again when nobody knows whether they were carried out.
+        destination: The connector; nothing is asked of the vendor.
         now: When it is settled.
 
     Raises:
         FatalError: The plan's file is gone although rows of it were sent.
     """
-    sent = final_outcomes(journal, plan.plan_id, idempotent)
+    kept_of = partial(_kept_of, plan, sync, destination)
+    sent = final_outcomes(journal, plan.plan_id, destination.idempotent, kept_of)
     settled = Settled()
     if sent.outcomes is not None:
         if not plan.path.exists():
@@ -77,10 +80,10 @@ def settle(
         listed = journal.rejected_rows(plan.sync)
 
         def merged(connection: Connection) -> tuple[Settled, list[dict[str, Any]], bool]:
+            keep_ids_plain(connection)
             create_tables(connection)
             _make_settling(connection, plan, sent, with_fields=rules.keep_rejected_values)
-            with writing_ids(connection):
-                counted = _merge(connection, plan, sent, keeps_removed=sync.mode is SyncMode.REMOVE, now=now)
+            counted = _merge(connection, plan, sent, keeps_removed=sync.mode is SyncMode.REMOVE, now=now)
             rows = _rows_to_list(connection, sent, listed, in_clear=rules.keep_rejected_values)
             told = _tells_people(connection)
             connection.execute(f"DROP {_kind(connection)} settling")
@@ -93,6 +96,20 @@ def settle(
         journal.plan_settled(plan.plan_id)
     plan.path.unlink(missing_ok=True)
     return settled
+
+
+def _kept_of(plan: PlanEntry, sync: Sync, destination: AnyDestination, batch: BatchEntry) -> list[str | None]:
+    """What is to be kept of people whose batch was cut off: they may have been put in, by what their rows say.
+
+    Nothing in mode ``replace``, where all of them are handed over anew, and who is not is out.
+    """
+    operation = Operation(batch.operation)
+    keeps = destination.codes("kept_as") and operation is not Operation.REMOVE and sync.mode is not SyncMode.REPLACE
+    if not keeps or not plan.path.exists():
+        return [None] * len(batch.numbers)
+    rows = PlanRows(plan.path, sync, destination).of_numbers(operation, batch.numbers)
+    kept = {row.number: destination.kept_as(row, match_key=sync.match_key) for row in rows}
+    return [kept.get(number) for number in batch.numbers]
 
 
 def _merge(
@@ -172,6 +189,17 @@ def _acknowledge(connection: Connection, plan: PlanEntry, sent: Sent, now: datet
     for statuses, people in ((TAKEN, taken), (UNCERTAIN, uncertain)):
         if sent.has(statuses):
             acknowledge(connection, plan.sync, plan.plan_id, now, people)
+    if sent.withdrawn:
+        write_arrow(connection, "withdrawn", pa.table({"number": pa.array(sent.withdrawn, pa.int32())}))
+        planned = parquet_rows(connection, "planned", plan.path)
+        connection.execute(
+            f"""
+            DELETE FROM delivery.acknowledged WHERE sync = $sync AND match_value IN (
+                SELECT match_value FROM {planned} AS planned JOIN withdrawn ON withdrawn.number = planned.number)
+            """,
+            {"sync": plan.sync},
+        )
+        connection.execute("DROP TABLE withdrawn")
     if not keeps_removed and count(connection, "SELECT count(*) FROM settling WHERE operation = 'remove'"):
         connection.execute(
             f"""

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from millstream.flows.artifacts.writing import artifact_key, put_link, put_page, put_table
-from millstream.flows.showing.amounts import counted, people_counted
 from millstream.flows.showing.audiences import audience_rows, preview_rows, sync_preview_rows
 from millstream.flows.showing.figures import figure_rows, funnel_rows, journey_rows, lift_rows, retention_rows
 from millstream.flows.showing.people import freshness_rows, people_rows, rehearsal_tables
@@ -14,6 +13,7 @@ from millstream.flows.showing.quality import dimension_rows, finding_rows, odd_d
 from millstream.flows.showing.streams import pull_rows
 from millstream.flows.showing.syncs import drift_rows, sync_rows
 from millstream.flows.showing.traits import card_text, trait_rows
+from millstream.state.amounts import counted, people_counted
 
 if TYPE_CHECKING:
     from millstream.destinations.sync_report import SyncReport

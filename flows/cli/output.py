@@ -12,6 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from millstream.flows.cli.columns import fitted
 from millstream.flows.showing.cells import Cell
 
 PIPED_WIDTH = 160
@@ -65,6 +66,8 @@ def print_table(
 ) -> None:
     """Rows as a table, numbers to the right; the keys of the first row are the heads.
 
+    On a terminal that would break words or ids, each row is shown as lines of its own.
+
     Args:
         title: Stands above.
         rows: All with the same keys.
@@ -77,14 +80,38 @@ def print_table(
     if not rows:
         out.print(f"  {empty}", markup=False)
         return
-    table = Table(show_edge=False, pad_edge=False, box=None, padding=(0, 1), header_style="dim")
     heads = [head for head in rows[0] if head not in rare or any(row[head] for row in rows)]
+    cells = [[_shown(row[head]) for row in rows] for head in heads]
+    fit = fitted(
+        [[head, *(cell.plain for cell in column)] for head, column in zip(heads, cells, strict=True)], out.width
+    )
+    if fit is None:
+        _print_one_by_one(out, heads, cells)
+        return
+    widths, gap = fit
+    table = Table(show_edge=False, pad_edge=False, box=None, padding=(0, gap, 0, 0), header_style="dim")
     for number, head in enumerate(heads):
         numbers = all(isinstance(row[head], (int, float)) and not isinstance(row[head], bool) for row in rows)
-        table.add_column(head, justify="right" if numbers else "left", overflow="fold", no_wrap=number == 0)
-    for row in rows:
-        table.add_row(*(_shown(row[head]) for head in heads))
+        table.add_column(
+            head, justify="right" if numbers else "left", overflow="fold", no_wrap=number == 0, width=widths[number]
+        )
+    for line in zip(*cells, strict=True):
+        table.add_row(*line)
     out.print(table)
+
+
+def _print_one_by_one(out: Console, heads: Sequence[str], cells: Sequence[Sequence[Text]]) -> None:
+    """Each row as lines of its own, for a terminal too narrow for the table."""
+    for number, line in enumerate(zip(*cells, strict=True)):
+        block = Table(show_edge=False, show_header=False, pad_edge=False, box=None, padding=(0, 2, 0, 0))
+        block.add_column(style="dim", no_wrap=True)
+        block.add_column(overflow="fold")
+        for head, cell in zip(heads, line, strict=True):
+            if cell.plain:
+                block.add_row(head, cell)
+        if number:
+            out.print()
+        out.print(block)
 
 
 def _shown(value: Cell) -> Text:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from millstream.flows.steps import Workspace
     from millstream.state.audiences.failing import Failing
     from millstream.state.audiences.select import AudienceReport
-    from millstream.state.identity.preview import Preview
+    from millstream.state.identity.changes import Preview
     from millstream.state.identity.rules import IdentityRules
 
 

@@ -64,6 +64,8 @@ class SyncStory:
         external_id: The vendor's id of the person.
         suppressed: Why the person is kept back.
         outcomes: Every operation sent, newest first: operation, status, code, reason, time, profile id.
+        refusals: Operations that did not get through and wait, as `millstream rejected` lists them: operation, status,
+            code, fault (who has to act), attempts, next try (None: not before the row changes) and why it is held.
         known_as: The id that was merged away under which the destination still holds the person, if it does.
     """
 
@@ -73,6 +75,7 @@ class SyncStory:
     external_id: str | None
     suppressed: str | None
     outcomes: tuple[dict[str, Any], ...]
+    refusals: tuple[dict[str, Any], ...] = ()
     known_as: str | None = None
 
 
@@ -134,7 +137,7 @@ def _person(workspace: Workspace, connection: Connection, match: Match) -> Perso
         traits=_traits(connection, profile_id),
         consents=_consents(connection, profile_id),
         audiences=_memberships(workspace, connection, profile_id),
-        syncs=_stories(connection, list(workspace.project.syncs), profile_id, identity.aliases),
+        syncs=_stories(workspace, connection, profile_id, identity.aliases),
         found_as=match.alias,
     )
 
@@ -152,8 +155,17 @@ def _traits(connection: Connection, profile_id: str) -> tuple[TraitValue, ...]:
         if value is None or name == "profile_id":
             continue
         known = origins.get(name, [])
-        values += [_trait(name, str(one["value"] if len(known) > 1 else value), one) for one in known or [{}]]
+        values += [_trait(name, text_of(one["value"] if len(known) > 1 else value), one) for one in known or [{}]]
     return tuple(values)
+
+
+def text_of(value: object) -> str:
+    """A trait's value as people read it: whole numbers without a fraction, times to the second, lists by commas."""
+    if isinstance(value, datetime):
+        return value.isoformat(" ", "seconds")
+    if isinstance(value, float) and value.is_integer():
+        return f"{value:.0f}"
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def _trait(name: str, value: str, origin: Mapping[str, Any]) -> TraitValue:
@@ -211,8 +223,11 @@ def _why(project: Project, connection: Connection, audience: Audience, profile_i
         return Why("its rule does not work", None, error.what)
 
 
+_OF_REFUSALS = ("operation", "status", "code", "fault", "attempts", "next_try_at", "aged_out")
+
+
 def _stories(
-    connection: Connection, syncs: Sequence[str], profile_id: str, aliases: Sequence[str]
+    workspace: Workspace, connection: Connection, profile_id: str, aliases: Sequence[str]
 ) -> tuple[SyncStory, ...]:
     """What each sync sent of a profile, also while its parts went by ids that were merged into it since."""
     if not column_types(connection, "delivery", "outcomes"):
@@ -236,10 +251,12 @@ def _stories(
         ids,
     ).fetchall()
     names = ("operation", "status", "code", "reason", "at", "profile_id")
+    waiting = [row for row in workspace.journal.rejected_rows() if row["profile_id"] in ids]
     stories = []
-    for sync in syncs:
+    for sync in workspace.project.syncs:
         holder, present, at, external_id = known.get(sync, (profile_id, False, None, None))
         outcomes = tuple(dict(zip(names, row[1:], strict=True)) for row in sent if row[0] == sync)
         alias = holder if holder != profile_id else None
-        stories.append(SyncStory(sync, present, at, external_id, held.get(sync), outcomes, alias))
+        refusals = tuple({name: row[name] for name in _OF_REFUSALS} for row in waiting if row["sync"] == sync)
+        stories.append(SyncStory(sync, present, at, external_id, held.get(sync), outcomes, refusals, alias))
     return tuple(stories)

@@ -10,7 +10,8 @@ if TYPE_CHECKING:
     from millstream.flows.dry_runs.selecting import SelectPreview, SyncPreview
     from millstream.flows.looking.audiences import AudiencesReport
     from millstream.flows.showing.cells import Row
-    from millstream.state.audiences.preview import AudiencePreview, Moves
+    from millstream.state.audiences.moves import Moves
+    from millstream.state.audiences.preview import AudiencePreview
     from millstream.state.audiences.select import AudienceReport
 
 

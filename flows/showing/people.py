@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from millstream.flows.dry_runs.resolving import Rehearsal
     from millstream.flows.showing.cells import Row
     from millstream.flows.steps import ResolveReport
-    from millstream.state.identity.preview import Cause, Preview
+    from millstream.state.identity.changes import Cause, Preview
 
 
 def people_rows(report: ResolveReport) -> list[Row]:

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
 
 from millstream.flows.dry_runs.resolving import AudienceMove, move_of
+from millstream.flows.steering.by_hand import ByHand
 from millstream.flows.steering.identifier_meant import account_of, identifier_meant
 from millstream.flows.steps.ingesting import LONGEST_PULL
 from millstream.flows.steps.resolving import ResolveReport, know, make_tables
@@ -27,7 +28,7 @@ from millstream.state.suggestions import did_you_mean
 if TYPE_CHECKING:
     from millstream.flows.steps import Workspace
     from millstream.state.audiences.failing import Failing
-    from millstream.state.identity.preview import Preview
+    from millstream.state.identity.changes import Preview
     from millstream.state.model.deleting import Deletion
     from millstream.state.store import Connection
 
@@ -66,32 +67,24 @@ class Deleted:
 
 
 @dataclass
-class DeletionRun:
-    """What the journal keeps of a deletion: counts, and of an identifier only the kind."""
+class DeletionRun(ByHand[Deleted]):
+    """What the journal keeps of a deletion, with counts."""
 
     reason: str
     made_by: str
-    done: Deleted | None = None
 
-    @property
-    def ok(self) -> bool:
-        """Whether it was done."""
-        return self.done is not None
-
-    def as_json(self) -> dict[str, Any]:
-        """For programs."""
-        if self.done is None:
-            return {}
-        of_source = self.done.what == "source"
+    def kept(self, done: Deleted) -> dict[str, Any]:
+        """Of an identifier only the kind."""
+        of_source = done.what == "source"
         return {
-            "what": self.done.what,
-            "name": self.done.name if of_source else self.done.kind,
+            "what": done.what,
+            "name": done.name if of_source else done.kind,
             "reason": self.reason,
             "made_by": self.made_by,
-            **asdict(self.done.deletion),
-            "refusals_kept": self.done.refusals_kept,
-            "people_before": self.done.people.before["profiles"],
-            "people_after": self.done.people.after["profiles"],
+            **asdict(done.deletion),
+            "refusals_kept": done.refusals_kept,
+            "people_before": done.people.before["profiles"],
+            "people_after": done.people.after["profiles"],
         }
 
 

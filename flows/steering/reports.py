@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from millstream.flows.steering.by_hand import ByHand
 from millstream.flows.steering.sides import Side
 
 if TYPE_CHECKING:
@@ -40,24 +41,15 @@ class Steered:
 
 
 @dataclass
-class SteeringRun:
-    """What the journal keeps of a decision: ids only."""
+class SteeringRun(ByHand[Steered]):
+    """What the journal keeps of a decision."""
 
-    done: Steered | None = None
-
-    @property
-    def ok(self) -> bool:
-        """Whether it was done."""
-        return self.done is not None
-
-    def as_json(self) -> dict[str, Any]:
-        """For programs."""
-        if self.done is None:
-            return {}
-        profiles = {side.profile_id for side in (*self.done.before, *self.done.after)}
+    def kept(self, done: Steered) -> dict[str, Any]:
+        """Ids only."""
+        profiles = {side.profile_id for side in (*done.before, *done.after)}
         return {
-            "decision": self.done.decision,
-            "decision_id": self.done.decision_id,
+            "decision": done.decision,
+            "decision_id": done.decision_id,
             "profiles": sorted(profiles),
         }
 

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from millstream.flows.steering.by_hand import ByHand
 from millstream.flows.steering.identifier_meant import deleted_one_meant
 from millstream.flows.steps.resolving import make_tables
 from millstream.state.model import deleting
@@ -33,28 +34,20 @@ class Restored:
 
 
 @dataclass
-class RestoreRun:
-    """What the journal keeps of an identifier that counts again: only the kind."""
+class RestoreRun(ByHand[Restored]):
+    """What the journal keeps of an identifier that counts again."""
 
     reason: str
     made_by: str
-    done: Restored | None = None
 
-    @property
-    def ok(self) -> bool:
-        """Whether it was done."""
-        return self.done is not None
-
-    def as_json(self) -> dict[str, Any]:
-        """For programs."""
-        if self.done is None:
-            return {}
+    def kept(self, done: Restored) -> dict[str, Any]:
+        """Of an identifier only the kind."""
         return {
             "what": "identifier",
-            "name": self.done.identifier.kind,
+            "name": done.identifier.kind,
             "reason": self.reason,
             "made_by": self.made_by,
-            "records": self.done.records,
+            "records": done.records,
         }
 
 

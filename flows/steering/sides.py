@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import TYPE_CHECKING
 
-from millstream.flows.looking.person import rows_of
+from millstream.flows.looking.person import rows_of, text_of
 from millstream.state.profiles.people_view import people_table
 
 if TYPE_CHECKING:
@@ -64,11 +63,7 @@ def holders_of(connection: Connection, records: Sequence[str]) -> list[str]:
 def side_of(connection: Connection, profile_id: str) -> Side:
     """A profile as it is described now."""
     (profile,) = rows_of(connection, people_table(connection), profile_id) or [{}]
-    traits = {
-        name: value.isoformat(" ", "seconds") if isinstance(value, datetime) else str(value)
-        for name, value in profile.items()
-        if value is not None and name not in _NOT_TRAITS
-    }
+    traits = {name: text_of(value) for name, value in profile.items() if value is not None and name not in _NOT_TRAITS}
     audiences = connection.execute(
         "SELECT audience FROM customers.memberships WHERE profile_id = ? AND left_at IS NULL ORDER BY audience",
         [profile_id],

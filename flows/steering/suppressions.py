@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,6 +18,12 @@ from millstream.state.suggestions import did_you_mean
 if TYPE_CHECKING:
     from millstream.flows.steps import Workspace
 
+_LOOKS_LIKE = {
+    "e-mail address": (r".+@.+", "ana@example.com"),
+    "phone number": (r"(?=[+(]|.*\s)[+\d\s()./-]+", "+4930123456, with the calling code"),
+}
+"""What somebody meant who wrote such a text, and how it is written; whatever else is said may be anybody's id."""
+
 
 def suppress(
     workspace: Workspace, who: Iterable[str], *, reason: str, channel: str = suppressions.EVERY_CHANNEL
@@ -26,11 +33,14 @@ def suppress(
     Each is written down in every spelling under which the store may know it; only hashes are kept.
 
     Raises:
-        ConfigurationError: No sync could ever ask for that channel, so that nobody would be kept back.
+        ConfigurationError: No sync could ever ask for that channel, so that nobody would be kept back; or one of them
+            names nobody.
     """
+    who = list(who)
     if channel != suppressions.EVERY_CHANNEL and channel not in (known := _channels(workspace)):
         told = f"{channel!r} is no channel."
         raise ConfigurationError(told, where="--channel", allowed=known, remedy=did_you_mean(channel, known))
+    _check_names(workspace, who)
     return suppressions.suppress(workspace.journal, _spelled(workspace, who), reason=reason, channel=channel)
 
 
@@ -41,8 +51,49 @@ def _channels(workspace: Workspace) -> list[str]:
 
 
 def release(workspace: Workspace, who: Iterable[str], *, channel: str = suppressions.EVERY_CHANNEL) -> int:
-    """Take identifiers off the list, and say how many were on it."""
+    """Take identifiers off the list, and say how many were on it.
+
+    Raises:
+        ConfigurationError: One of them is blank.
+    """
+    who = list(who)
+    _check_not_blank(who)
     return suppressions.release(workspace.journal, _spelled(workspace, who), channel=channel)
+
+
+def _check_names(workspace: Workspace, who: Sequence[str]) -> None:
+    """Refuse what would keep nobody back.
+
+    Raises:
+        ConfigurationError: One of the values is blank, too long, or an address or a number that is none.
+    """
+    from millstream.state.identity.normalise import LONGEST, spell
+
+    _check_not_blank(who)
+    for value in map(str.strip, who):
+        if len(value) > LONGEST:
+            raise ConfigurationError(f"{_masked(value)} is longer than {LONGEST} characters: it names nobody.")
+        kinds = [spell(workspace.project.identity, kind, value) for kind in ("email", "phone")]
+        for kind, (looks, written) in _LOOKS_LIKE.items() if not any(kinds) else ():
+            if re.fullmatch(looks, value):
+                raise ConfigurationError(
+                    f"{_masked(value)} is no {kind}: it names nobody, and nobody was put on the list.",
+                    remedy=f"write it as {written}.",
+                )
+
+
+def _check_not_blank(who: Sequence[str]) -> None:
+    if not all(value.strip() for value in who):
+        raise ConfigurationError(
+            "A blank names nobody; the list is as it was.",
+            where="suppress",
+            remedy="give e-mail addresses, phone numbers, vendors' ids or profile ids.",
+        )
+
+
+def _masked(value: str) -> str:
+    """Enough to find it again among what was given."""
+    return f"{value[0]}*** ({len(value)} characters)"
 
 
 def _spelled(workspace: Workspace, who: Iterable[str]) -> set[str]:
@@ -79,10 +130,13 @@ def lines_of(path: Path) -> list[str]:
     """Values in a text file, one a line; the first column of a CSV.
 
     Raises:
-        ConfigurationError: It cannot be read.
+        ConfigurationError: It cannot be read, or holds none.
     """
     try:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"{path} cannot be read: {error}", where="--file") from error
-    return [row[0].strip() for row in csv.reader(text.splitlines()) if row and row[0].strip()]
+    values = [row[0].strip() for row in csv.reader(text.splitlines()) if row and row[0].strip()]
+    if not values:
+        raise ConfigurationError(f"{path} names nobody.", where="--file", remedy="write one a line.")
+    return values

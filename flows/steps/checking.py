@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ from millstream.flows.steps.describing import trait_sets_of
 from millstream.state.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from millstream.destinations.sync import Sync
     from millstream.flows.project.problems import Problem
     from millstream.flows.steps.workspace import Workspace
     from millstream.state.checks import CheckResult
@@ -56,7 +58,7 @@ def check(workspace: Workspace, names: Sequence[str] | None = None) -> list[Chec
         results += _check_traits(workspace)
     if names is not None or not store.ok:
         return results
-    return results + _check_identity(workspace) + _check_audiences(workspace)
+    return results + _check_identity(workspace) + _check_audiences(workspace) + _check_syncs(workspace)
 
 
 def _unready(problem: Problem) -> CheckResult:
@@ -132,3 +134,17 @@ def _check_audiences(workspace: Workspace) -> list[CheckResult]:
     planned = whole_plan(project.tracking_plan).events
     with workspace.store.open() as connection:
         return check_audiences(connection, project.audiences, planned=planned, rules=project.traits)
+
+
+def _check_syncs(workspace: Workspace) -> list[CheckResult]:
+    """Syncs that map a column which is not there; nothing is told of those whose rows are not there yet."""
+    from millstream.destinations.planning.source_rows import check_source
+    from millstream.state.checks import run_check
+    from millstream.state.errors import QueryError
+
+    def look(name: str, sync: Sync) -> None:
+        with workspace.store.rehearsal() as connection, suppress(QueryError):
+            check_source(connection, name, sync)
+
+    looked = [run_check(name, "sync", partial(look, name, sync)) for name, sync in workspace.project.syncs.items()]
+    return [result for result in looked if not result.ok]

@@ -13,7 +13,9 @@ from millstream.sandbox.activecampaign.errors import message, not_permitted, unp
 from millstream.sandbox.activecampaign.imports import Imports
 from millstream.sandbox.activecampaign.people import ACTIVE, standing_of
 from millstream.sandbox.activecampaign.register import Contact, Register
-from millstream.sandbox.system import Answer, ApiError, Call, JsonObject, Route, System, Tokens, Window, route
+from millstream.sandbox.limits import Window
+from millstream.sandbox.system import Answer, ApiError, Call, JsonObject, Route, System, route
+from millstream.sandbox.tokens import Tokens
 
 KEY, LIMITED_KEY = "sandbox-activecampaign", "sandbox-activecampaign-limited"
 REQUESTS_A_SECOND = 5

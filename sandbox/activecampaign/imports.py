@@ -14,7 +14,8 @@ from millstream.sandbox.activecampaign.people import NOT_ON_LIST, UNCONFIRMED
 from millstream.sandbox.activecampaign.register import Contact, Register, is_address
 from millstream.sandbox.activecampaign.shapes import number_in, text_in
 from millstream.sandbox.activecampaign.writing import check_address, set_values, values_by_field
-from millstream.sandbox.system import Answer, ApiError, Call, JsonObject, Route, Window, route
+from millstream.sandbox.limits import Window
+from millstream.sandbox.system import Answer, ApiError, Call, JsonObject, Route, route
 
 MOST_CONTACTS, MOST_BYTES = 250, 400_000
 IMPORTS_A_MINUTE, SINGLE_IMPORTS_A_MINUTE = 100, 20

@@ -13,7 +13,9 @@ from millstream.sandbox.adobe_analytics.errors import gateway_refusal, invalid, 
 from millstream.sandbox.adobe_analytics.reports import Report, dimension_name
 from millstream.sandbox.adobe_analytics.requests import ReportRequest, whole_number
 from millstream.sandbox.adobe_analytics.visits import ZONE
-from millstream.sandbox.system import Answer, ApiError, Call, JsonObject, Route, System, Tokens, Window, route
+from millstream.sandbox.limits import Window
+from millstream.sandbox.system import Answer, ApiError, Call, JsonObject, Route, System, route
+from millstream.sandbox.tokens import Tokens
 
 CLIENT_ID = "sandbox-adobe"
 CLIENT_WITHOUT_REVENUE = "sandbox-adobe-no-revenue"

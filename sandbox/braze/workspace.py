@@ -18,7 +18,9 @@ from millstream.sandbox.braze.profiles import Profile, Profiles
 from millstream.sandbox.braze.queue import Queue
 from millstream.sandbox.braze.subscriptions import Subscriptions
 from millstream.sandbox.braze.users import Users
-from millstream.sandbox.system import ApiError, Call, JsonObject, Route, System, Tokens, Window
+from millstream.sandbox.limits import Window
+from millstream.sandbox.system import ApiError, Call, JsonObject, Route, System
+from millstream.sandbox.tokens import Tokens
 
 KEY, LIMITED_KEY = "sandbox-braze", "sandbox-braze-track-only"
 LIMITED_TO = {"users.track", "segments.list"}

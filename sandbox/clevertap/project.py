@@ -12,7 +12,8 @@ from millstream.sandbox.clevertap.register import Register
 from millstream.sandbox.clevertap.segments import Segments
 from millstream.sandbox.clevertap.uploads import Uploads
 from millstream.sandbox.later import Later
-from millstream.sandbox.system import Answer, ApiError, Call, JsonObject, Route, System, Tokens, route
+from millstream.sandbox.system import Answer, ApiError, Call, JsonObject, Route, System, route
+from millstream.sandbox.tokens import Tokens
 
 ACCOUNT, PASSCODE = "SBX-123-456Z", "sandbox-clevertap"
 PASSCODE_NO_SEGMENTS = "sandbox-clevertap-no-segments"

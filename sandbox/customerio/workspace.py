@@ -14,7 +14,9 @@ from millstream.sandbox.customerio.register import Register
 from millstream.sandbox.customerio.segments import Segments
 from millstream.sandbox.customerio.track import Track
 from millstream.sandbox.customerio.writing import Writer
-from millstream.sandbox.system import Answer, ApiError, Call, JsonObject, Route, System, Tokens, Window, route
+from millstream.sandbox.limits import Window
+from millstream.sandbox.system import Answer, ApiError, Call, JsonObject, Route, System, route
+from millstream.sandbox.tokens import Tokens
 
 SITE_ID, TRACK_KEY = "sandbox-site", "sandbox-customerio-track"
 EU_SITE_ID, EU_TRACK_KEY = "sandbox-site-eu", "sandbox-customerio-track-eu"

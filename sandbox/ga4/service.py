@@ -29,7 +29,8 @@ from millstream.sandbox.ga4.tokens import (
     service_account,
 )
 from millstream.sandbox.ga4.traffic import Traffic
-from millstream.sandbox.system import Answer, ApiError, Call, JsonObject, Route, System, Tokens, route
+from millstream.sandbox.system import Answer, ApiError, Call, JsonObject, Route, System, route
+from millstream.sandbox.tokens import Tokens
 
 PROPERTY_ID = "350000001"
 PROPERTY_WITHOUT_ACCESS = "350000002"

@@ -26,7 +26,9 @@ from millstream.sandbox.google_ads_customer_match.errors import RPC, exhausted, 
 from millstream.sandbox.google_ads_customer_match.ingestion import Ingestion
 from millstream.sandbox.google_ads_customer_match.lists import NEWSLETTER_LIST, UserLists
 from millstream.sandbox.google_ads_customer_match.user_lists import UserListNodes
-from millstream.sandbox.system import Answer, ApiError, Call, JsonObject, Route, System, Tokens, Window, route
+from millstream.sandbox.limits import Window
+from millstream.sandbox.system import Answer, ApiError, Call, JsonObject, Route, System, route
+from millstream.sandbox.tokens import Tokens
 
 DATA_MANAGER_SCOPE = f"{SCOPE_ROOT}datamanager"
 ADS_SCOPE = f"{SCOPE_ROOT}adwords"

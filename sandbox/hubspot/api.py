@@ -16,18 +16,10 @@ from millstream.sandbox.hubspot.properties import OWNER_IDS
 from millstream.sandbox.hubspot.reads import Reads, now_iso, page_link, whole_number
 from millstream.sandbox.hubspot.tables import iso
 from millstream.sandbox.hubspot.writes import Writes
+from millstream.sandbox.limits import Window
 from millstream.sandbox.names import FIRST_NAMES, LAST_NAMES
-from millstream.sandbox.system import (
-    Answer,
-    ApiError,
-    Call,
-    JsonObject,
-    Route,
-    System,
-    Tokens,
-    Window,
-    route,
-)
+from millstream.sandbox.system import Answer, ApiError, Call, JsonObject, Route, System, route
+from millstream.sandbox.tokens import Tokens
 
 # Obviously made up: they open nothing but this sandbox.
 STATIC_TOKEN = "pat-sandbox-hubspot"  # noqa: S105

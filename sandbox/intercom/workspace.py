@@ -23,7 +23,9 @@ from millstream.sandbox.intercom.people import (
     make_conversations,
 )
 from millstream.sandbox.intercom.tags import Tags
-from millstream.sandbox.system import Answer, ApiError, Call, JsonObject, Route, System, Tokens, Window, route
+from millstream.sandbox.limits import Window
+from millstream.sandbox.system import Answer, ApiError, Call, JsonObject, Route, System, route
+from millstream.sandbox.tokens import Tokens
 
 TOKEN, TOKEN_NO_CONVERSATIONS = "sandbox-intercom", "sandbox-intercom-contacts-only"
 READ_ONLY_TOKEN = "sandbox-intercom-read-only"  # noqa: S105

@@ -18,7 +18,8 @@ from millstream.sandbox.klaviyo.profiles import Profiles
 from millstream.sandbox.klaviyo.register import Register
 from millstream.sandbox.klaviyo.suppressions import Deletions, Suppressions
 from millstream.sandbox.later import Later
-from millstream.sandbox.system import Answer, ApiError, Call, JsonObject, Route, System, Tokens, route
+from millstream.sandbox.system import Answer, ApiError, Call, JsonObject, Route, System, route
+from millstream.sandbox.tokens import Tokens
 
 KEY, KEY_READ, KEY_NO_LISTS = "pk_sandbox_klaviyo", "pk_sandbox_klaviyo_read", "pk_sandbox_klaviyo_no_lists"
 CLIENT_ID, CLIENT_SECRET, REFRESH_TOKEN = "sandbox-client", "sandbox-secret", "sandbox-refresh"

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 
-from millstream.sandbox.system import Call, Window
+from millstream.sandbox.limits import Window
+from millstream.sandbox.system import Call
 
 # By the vendor's sizes: requests in a second and in a minute.
 SIZES = {"XS": (1, 15), "S": (3, 60), "M": (10, 150), "L": (75, 750)}

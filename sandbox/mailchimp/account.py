@@ -17,7 +17,8 @@ from millstream.sandbox.mailchimp.merge_fields import MergeFields
 from millstream.sandbox.mailchimp.problems import bare, invalid_fields, not_found, problem
 from millstream.sandbox.mailchimp.tags import Tags
 from millstream.sandbox.mailchimp.writing import Writer
-from millstream.sandbox.system import Answer, ApiError, Call, JsonObject, Route, System, Tokens, route
+from millstream.sandbox.system import Answer, ApiError, Call, JsonObject, Route, System, route
+from millstream.sandbox.tokens import Tokens
 
 KEY = "sandbox-mailchimp-us1"
 DISABLED_KEY = "sandbox-mailchimp-disabled-us1"

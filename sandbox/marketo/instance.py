@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import ClassVar
 from urllib.parse import urlencode
 
+from millstream.sandbox.limits import Window
 from millstream.sandbox.marketo.answers import done, missing, refused, refused_by_gateway
 from millstream.sandbox.marketo.assets import Assets
 from millstream.sandbox.marketo.fields import Schema
@@ -28,7 +29,8 @@ from millstream.sandbox.marketo.tokens import (
     WRITE_ASSETS,
     Identity,
 )
-from millstream.sandbox.system import Answer, ApiError, Call, JsonObject, Route, System, Tokens, Window, route
+from millstream.sandbox.system import Answer, ApiError, Call, JsonObject, Route, System, route
+from millstream.sandbox.tokens import Tokens
 
 CALLS, SECONDS, CONCURRENCY, CALLS_A_DAY = 100, 20, 10, 50_000
 LONGEST_ADDRESS, LARGEST_BODY, LARGEST_FILE = 8_192, 1_048_576, 10_485_760

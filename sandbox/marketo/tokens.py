@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
-from millstream.sandbox.system import Answer, ApiError, Call, Tokens
+from millstream.sandbox.system import Answer, ApiError, Call
+from millstream.sandbox.tokens import Tokens
 
 CLIENT_ID, READ_ONLY_ID, LEADS_ONLY_ID = "sandbox-marketo", "sandbox-marketo-read-only", "sandbox-marketo-leads-only"
 CLIENT_SECRET = "sandbox-marketo-secret"  # noqa: S105  made up, and printed in the README

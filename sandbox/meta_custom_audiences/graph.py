@@ -12,6 +12,7 @@ from typing import ClassVar
 
 import orjson
 
+from millstream.sandbox.limits import Window
 from millstream.sandbox.meta_custom_audiences.audiences import (
     ACCOUNT,
     ACCOUNT_NAMES,
@@ -23,7 +24,8 @@ from millstream.sandbox.meta_custom_audiences.errors import graph_error, invalid
 from millstream.sandbox.meta_custom_audiences.listing import AudienceNodes
 from millstream.sandbox.meta_custom_audiences.memberships import Memberships
 from millstream.sandbox.meta_custom_audiences.parameters import paged, parameters, selected
-from millstream.sandbox.system import Answer, ApiError, Call, JsonObject, Route, System, Tokens, Window, route
+from millstream.sandbox.system import Answer, ApiError, Call, JsonObject, Route, System, route
+from millstream.sandbox.tokens import Tokens
 
 TOKEN = "EAAsandboxMeta"  # noqa: S105  made up, and printed in the README
 READING_TOKEN = "EAAsandboxMetaReadOnly"  # noqa: S105

@@ -8,10 +8,11 @@ import math
 from collections.abc import Sequence
 from typing import ClassVar
 
+from millstream.sandbox.limits import Window
 from millstream.sandbox.mixpanel.errors import refusal
 from millstream.sandbox.mixpanel.export import Export
 from millstream.sandbox.mixpanel.profiles import Profiles
-from millstream.sandbox.system import ApiError, Call, JsonObject, Route, System, Window, route
+from millstream.sandbox.system import ApiError, Call, JsonObject, Route, System, route
 
 PROJECT_ID = "2195193"
 USERNAME, SECRET = "millstream.sandbox.mp-service-account", "sandbox-mixpanel"

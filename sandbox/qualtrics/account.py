@@ -8,11 +8,13 @@ import math
 from collections.abc import Sequence
 from typing import ClassVar
 
+from millstream.sandbox.limits import Window
 from millstream.sandbox.qualtrics.directory import Directory
 from millstream.sandbox.qualtrics.envelope import check_query, page, refusal, result
 from millstream.sandbox.qualtrics.exports import Exports
 from millstream.sandbox.qualtrics.surveys import ORGANIZATION_ID, OWNER_ID, SURVEYS, find_survey
-from millstream.sandbox.system import Answer, ApiError, Call, JsonObject, Route, System, Tokens, Window, route
+from millstream.sandbox.system import Answer, ApiError, Call, JsonObject, Route, System, route
+from millstream.sandbox.tokens import Tokens
 
 API_TOKEN, API_TOKEN_SURVEYS = "sandbox-qualtrics", "sandbox-qualtrics-surveys"
 CLIENT_ID, CLIENT_SECRET = "sandbox-client", "sandbox-secret"

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Sequence
 from typing import ClassVar
 
+from millstream.sandbox.limits import Window
 from millstream.sandbox.salesforce.errors import invalid_session, not_found, refusal
 from millstream.sandbox.salesforce.ingest import Ingest
 from millstream.sandbox.salesforce.jobs import Jobs
@@ -28,7 +29,8 @@ from millstream.sandbox.salesforce.tokens import (
 )
 from millstream.sandbox.salesforce.writer import Writer
 from millstream.sandbox.salesforce.writes import Writes
-from millstream.sandbox.system import Answer, ApiError, Call, JsonObject, Route, System, Tokens, Window, route
+from millstream.sandbox.system import Answer, ApiError, Call, JsonObject, Route, System, route
+from millstream.sandbox.tokens import Tokens
 
 TOKEN_SECONDS = 7200
 DAILY_REQUESTS, DAILY_QUERY_JOBS, DAILY_BATCHES = 100_000, 10_000, 15_000

@@ -13,7 +13,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
 from millstream.sandbox.salesforce.errors import token_refusal
-from millstream.sandbox.system import Answer, Call, JsonObject, Tokens
+from millstream.sandbox.system import Answer, Call, JsonObject
+from millstream.sandbox.tokens import Tokens
 
 CLIENT_ID, LIMITED_CLIENT_ID = "sandbox-client", "sandbox-client-limited"
 CLIENT_SECRET = "sandbox-secret"  # noqa: S105  made up, and printed in the README

@@ -10,12 +10,14 @@ from datetime import datetime
 from typing import ClassVar, TypeVar
 from urllib.parse import quote
 
+from millstream.sandbox.limits import Window
 from millstream.sandbox.segment.errors import public_refusal, refusal, tracking_refusal
 from millstream.sandbox.segment.people import SOURCE_ID, People
 from millstream.sandbox.segment.profiles import TYPES, Profiles, seconds_of
 from millstream.sandbox.segment.regulations import Regulations
 from millstream.sandbox.segment.tracking import KINDS, OAUTH_TOKEN, WRITE_KEY, Tracking
-from millstream.sandbox.system import Answer, ApiError, Call, JsonObject, Route, System, Tokens, Window, route
+from millstream.sandbox.system import Answer, ApiError, Call, JsonObject, Route, System, route
+from millstream.sandbox.tokens import Tokens
 
 TOKEN = "sandbox-segment-profile"  # noqa: S105  made up, and printed in the README
 SPACE_ID = "spa_sandbox"

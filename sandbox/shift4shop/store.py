@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import ClassVar
 
+from millstream.sandbox.limits import Window
 from millstream.sandbox.shift4shop.errors import refusal
 from millstream.sandbox.shift4shop.trade import (
     PRODUCTS,
@@ -20,7 +21,7 @@ from millstream.sandbox.shift4shop.trade import (
     phone_of,
     product_row,
 )
-from millstream.sandbox.system import Answer, ApiError, Call, JsonObject, Route, System, Window, route
+from millstream.sandbox.system import Answer, ApiError, Call, JsonObject, Route, System, route
 
 SECURE_URL = "https://sandbox.3dcartstores.com"
 PRIVATE_KEY, TOKEN = "sandbox-shift4shop-key", "sandbox-shift4shop-token"

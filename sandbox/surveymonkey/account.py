@@ -9,11 +9,13 @@ from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import ClassVar
 
+from millstream.sandbox.limits import Window
 from millstream.sandbox.surveymonkey.contacts import AddressBook
 from millstream.sandbox.surveymonkey.errors import refusal
 from millstream.sandbox.surveymonkey.responses import Responses
 from millstream.sandbox.surveymonkey.surveys import Surveys
-from millstream.sandbox.system import Answer, ApiError, Call, JsonObject, Route, System, Tokens, Window, route
+from millstream.sandbox.system import Answer, ApiError, Call, JsonObject, Route, System, route
+from millstream.sandbox.tokens import Tokens
 
 TOKEN = "sandbox-surveymonkey"  # noqa: S105  made up, and printed in the README
 TOKEN_NO_DETAILS = "sandbox-surveymonkey-no-details"  # noqa: S105

@@ -8,7 +8,9 @@ from datetime import UTC, datetime
 from typing import ClassVar
 
 from millstream.sandbox.facts import DAY_MS
-from millstream.sandbox.system import Answer, ApiError, Call, JsonObject, Route, System, Tokens, Window, route
+from millstream.sandbox.limits import Window
+from millstream.sandbox.system import Answer, ApiError, Call, JsonObject, Route, System, route
+from millstream.sandbox.tokens import Tokens
 from millstream.sandbox.typeform.errors import invalid, refusal
 from millstream.sandbox.typeform.forms import FORMS, WORKSPACE_ID, Form, find_form
 from millstream.sandbox.typeform.responses import Responses

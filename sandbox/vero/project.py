@@ -9,7 +9,9 @@ from typing import ClassVar
 
 import orjson
 
-from millstream.sandbox.system import Answer, ApiError, Call, JsonObject, Route, System, Tokens, Window, route
+from millstream.sandbox.limits import Window
+from millstream.sandbox.system import Answer, ApiError, Call, JsonObject, Route, System, route
+from millstream.sandbox.tokens import Tokens
 from millstream.sandbox.vero.profiles import Profile, Profiles
 
 TOKEN = "sandbox-vero"  # noqa: S105  made up, and printed in the README

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from email.utils import formatdate
 from typing import ClassVar, Literal
 
-from millstream.sandbox.system import Answer, ApiError, Call, JsonObject, Route, System, Window, route
+from millstream.sandbox.limits import Window
+from millstream.sandbox.system import Answer, ApiError, Call, JsonObject, Route, System, route
 from millstream.sandbox.webhook.batch import Batch, Record
 from millstream.sandbox.webhook.people import People
 

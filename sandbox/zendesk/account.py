@@ -10,7 +10,9 @@ from typing import ClassVar
 
 import numpy as np
 
-from millstream.sandbox.system import Answer, ApiError, Call, JsonObject, Route, System, Tokens, Window, route
+from millstream.sandbox.limits import Window
+from millstream.sandbox.system import Answer, ApiError, Call, JsonObject, Route, System, route
+from millstream.sandbox.tokens import Tokens
 from millstream.sandbox.zendesk.errors import forbidden, invalid, not_authenticated, refusal
 from millstream.sandbox.zendesk.exports import Exports, check_query, page_size
 from millstream.sandbox.zendesk.rows import AGENTS, agent_row, identities_of, rating_row, score_of, user_row

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar
 
-from millstream.sandbox.system import Answer, ApiError, Call, JsonObject, Route, System, Tokens, Window, route
+from millstream.sandbox.limits import Window
+from millstream.sandbox.system import Answer, ApiError, Call, JsonObject, Route, System, route
+from millstream.sandbox.tokens import Tokens
 from millstream.sandbox.zoho_crm.bulk import BulkReads
 from millstream.sandbox.zoho_crm.errors import bad_scope, bad_token, invalid, missing, refusal
 from millstream.sandbox.zoho_crm.listing import (

@@ -309,6 +309,6 @@ def _check_columns(stream: Stream, *, named_later: bool) -> None:
 
 
 def _columns_named(people: People) -> list[str]:
-    from millstream.state.model.build import columns_said
+    from millstream.state.model.incoming import columns_said
 
     return columns_said(people)

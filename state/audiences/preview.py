@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Literal
 from millstream.state.audiences.failing import Failing, FailingSqlError
 from millstream.state.audiences.kept_rules import KeptRule, rules_in_force
 from millstream.state.audiences.members import make_members
+from millstream.state.audiences.moves import Mover, Moves, compare, count_moves, some_movers
 from millstream.state.audiences.order import built_on
 from millstream.state.audiences.ready_made import written_out
 from millstream.state.audiences.rules import Audience
@@ -32,29 +33,6 @@ if TYPE_CHECKING:
 Change = Literal["new", "changed", "builds on", "removed", "unchanged"]
 
 _NO_LONGER = "its rule of the last run no longer works"
-
-
-@dataclass(frozen=True)
-class Moves:
-    """How many people come into an audience, and how many go."""
-
-    entered: int = 0
-    left: int = 0
-
-
-@dataclass(frozen=True)
-class Mover:
-    """Somebody who would come or go.
-
-    Attributes:
-        profile_id: Who.
-        enters: Whether they come; else they go.
-        by: Whether the rules do it or what changed in the data; unknown where the old rule is.
-    """
-
-    profile_id: str
-    enters: bool
-    by: Literal["rules", "data", "unknown"]
 
 
 @dataclass(frozen=True)
@@ -145,9 +123,9 @@ def preview_audiences(
     problems = held | _evaluate_old(
         connection, old, written, moving, as_of=as_of, former=former, sql_seconds=sql_seconds
     )
-    _compare(connection, run_id)
+    compare(connection, run_id)
     found = _Comparison(
-        changes, _because_of(written, changes), problems, _counts(connection), _movers(connection, sample)
+        changes, _because_of(written, changes), problems, count_moves(connection), some_movers(connection, sample)
     )
     drop_temporary_tables(connection, "preview_")
     return [found.of(report) for report in reports]
@@ -256,65 +234,3 @@ def _evaluate_old(
         connection.execute("CREATE OR REPLACE TEMP TABLE preview_then (audience TEXT, profile_id TEXT)")
     write_arrow(connection, "preview_known", pa.table({"audience": pa.array(list(known), pa.string())}))
     return problems
-
-
-def _compare(connection: Connection, run_id: str) -> None:
-    """``preview_moves``: everybody whose membership differs, with whether they were in, would be by the old rule, are.
-
-    Only differences are looked at: who is not among them is in by all three or by none.
-    """
-    connection.execute(
-        """
-        CREATE OR REPLACE TEMP TABLE preview_moves AS
-        WITH moved AS (
-            SELECT audience, profile_id, left_at IS NULL AS is_in FROM customers.memberships
-            WHERE (entered_run = ? AND left_at IS NULL AND reason NOT LIKE 'merged from %')
-               OR (left_run = ? AND reason NOT LIKE 'merged into %')
-        ),
-        ruled AS (
-            SELECT coalesce(now.audience, old.audience) AS audience,
-                   coalesce(now.profile_id, old.profile_id) AS profile_id, now.profile_id IS NOT NULL AS is_in
-            FROM (SELECT audience, profile_id FROM customers.memberships
-                  WHERE left_at IS NULL AND audience IN (SELECT audience FROM preview_known)) AS now
-            FULL JOIN preview_then AS old ON old.audience = now.audience AND old.profile_id = now.profile_id
-            WHERE now.profile_id IS NULL OR old.profile_id IS NULL
-        )
-        SELECT coalesce(moved.audience, ruled.audience) AS audience,
-               coalesce(moved.profile_id, ruled.profile_id) AS profile_id,
-               coalesce(moved.is_in, ruled.is_in) AS is_in,
-               (moved.is_in IS NULL) = coalesce(moved.is_in, ruled.is_in) AS was_in,
-               (ruled.is_in IS NULL) = coalesce(moved.is_in, ruled.is_in) AS old_in
-        FROM moved FULL JOIN ruled ON ruled.audience = moved.audience AND ruled.profile_id = moved.profile_id
-        """,
-        [run_id, run_id],
-    )
-
-
-def _counts(connection: Connection) -> dict[str, tuple[Moves, Moves]]:
-    """Who moves by the rules, and who by the data."""
-    rows = connection.execute(
-        """
-        SELECT audience, count(*) FILTER (WHERE is_in AND NOT old_in), count(*) FILTER (WHERE old_in AND NOT is_in),
-               count(*) FILTER (WHERE old_in AND NOT was_in), count(*) FILTER (WHERE was_in AND NOT old_in)
-        FROM preview_moves GROUP BY audience
-        """
-    ).fetchall()
-    return {str(name): (Moves(*counts[:2]), Moves(*counts[2:])) for name, *counts in rows}
-
-
-def _movers(connection: Connection, sample: int) -> dict[str, tuple[Mover, ...]]:
-    if not sample:
-        return {}
-    rows = connection.execute(
-        """
-        SELECT audience, profile_id, is_in, old_in FROM (
-            SELECT *, row_number() OVER (PARTITION BY audience, is_in ORDER BY profile_id) AS number
-            FROM preview_moves WHERE is_in <> was_in
-        ) AS numbered WHERE number <= ? ORDER BY audience, is_in DESC, profile_id
-        """,
-        [sample],
-    ).fetchall()
-    found: dict[str, list[Mover]] = {}
-    for name, profile_id, is_in, old_in in rows:
-        found.setdefault(str(name), []).append(Mover(str(profile_id), is_in, "data" if old_in == is_in else "rules"))
-    return {name: tuple(movers) for name, movers in found.items()}

@@ -1,4 +1,7 @@
-"""Answers that lead elsewhere: followed, and neither credential nor customer data goes to another host."""
+"""Where requests go: to the host they are for, and past it only by answers that lead elsewhere.
+
+Those are followed, and neither credential nor customer data goes to another host.
+"""
 
 from __future__ import annotations
 
@@ -31,6 +34,7 @@ class GuardedRedirects(requests.Session):
     def __init__(self, system: str) -> None:
         super().__init__()
         self._system = system
+        self.trust_env = False  # no proxy of the environment's, and no sign-in of a .netrc in place of the credential
 
     def rebuild_method(self, prepared_request: requests.PreparedRequest, response: requests.Response) -> None:
         """Refuse to take a write to another host, and to make it into a request that writes nothing.

@@ -85,7 +85,6 @@ class VendorSession(GuardedRedirects):
         self._timeout = caution.timeout if caution else timeout
         self._caution = caution
         self._turn = threading.local()
-        self.trust_env = False
         self.headers.update({"Accept": "application/json", "User-Agent": "millstream"})
         public_only = caution is not None and caution.public_only
         adapter = Connections(at_once=pacer.limit.concurrency, public_only=public_only)

@@ -125,13 +125,13 @@ def _look_up_births(connection: Connection, asked: str) -> None:
     connection.execute("CREATE OR REPLACE TEMP TABLE resolve_births (profile_id TEXT, created_at TIMESTAMPTZ)")
     if is_empty(connection, "customers.profile_history"):
         return
-    # IS NOT NULL: see ``touched.py``.
+    # IS NOT NULL: see ``touched.py``. The change is no condition, as it would be read of all history first.
     connection.execute(
         f"""
         INSERT INTO resolve_births
-        SELECT profile_id, min(changed_at) FROM customers.profile_history
-        WHERE change = 'new' AND profile_id IN (SELECT profile_id FROM ({asked}) AS asked WHERE profile_id IS NOT NULL)
-        GROUP BY profile_id
+        SELECT profile_id, min(CASE WHEN change = 'new' THEN changed_at END) FROM customers.profile_history
+        WHERE profile_id IN (SELECT profile_id FROM ({asked}) AS asked WHERE profile_id IS NOT NULL)
+        GROUP BY profile_id HAVING min(CASE WHEN change = 'new' THEN changed_at END) IS NOT NULL
         """
     )
 

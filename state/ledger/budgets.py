@@ -12,14 +12,8 @@ import secrets
 import threading
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager, suppress
-from dataclasses import replace
 
-import sqlalchemy as sa
-from pydantic import BaseModel
-
-from millstream.state.errors import UnavailableError
-from millstream.state.http.budget import Place, Wait, credential_key
+from millstream.state.http.budget import Place, Wait
 from millstream.state.http.headroom import Headroom, Own
 from millstream.state.http.limit_headers import Said
 from millstream.state.http.pacing import RateLimit, margin_of
@@ -29,7 +23,6 @@ from millstream.state.ledger import shares
 from millstream.state.ledger.budget_day import SharedDay
 from millstream.state.ledger.budget_news import News, may_probe, tell
 from millstream.state.ledger.budget_rows import BudgetRows
-from millstream.state.ledger.capped_budget import CappedBudget
 from millstream.state.ledger.holders import is_gone, this_process
 from millstream.state.ledger.shares import Slice, State
 
@@ -38,9 +31,6 @@ LEASE = 5.0
 
 FIRST_SLICE = 10
 """A process begins with one part in so many of the window."""
-
-BY_DAY = RateLimit(requests=100_000, seconds=5.0)
-"""Of a budget that only counts days."""
 
 
 class SharedBudget:
@@ -357,42 +347,3 @@ class SharedBudget:
 
     def _first(self) -> State:
         return State(self.limit.requests, self.limit.seconds, self.limit.connections)
-
-
-class JournalBudgets:
-    """The budgets of a journal.
-
-    Args:
-        engine: The journal's.
-        writing: Begins a transaction that writes.
-    """
-
-    def __init__(self, engine: sa.Engine, writing: Callable[[], AbstractContextManager[sa.Connection]]) -> None:
-        self._rows = BudgetRows(engine, writing)
-        self._lock = threading.Lock()
-        self._known: dict[tuple[str, RateLimit], SharedBudget | CappedBudget] = {}
-
-    def of(self, system: str, settings: BaseModel, limit: RateLimit) -> SharedBudget | CappedBudget:
-        """The budget of the credential in a connector's settings."""
-        key = credential_key(system, settings)
-        with self._lock:
-            known = self._known.get((key, limit))
-            if known is None:
-                known = self._known[key, limit] = self._made(key, limit)
-            return known
-
-    def _made(self, key: str, limit: RateLimit) -> SharedBudget | CappedBudget:
-        vendors = SharedBudget(self._rows, key, replace(limit, daily=None))
-        if limit.daily is None:
-            return vendors
-        a_day = replace(BY_DAY, daily=limit.daily)
-        return CappedBudget(vendors, SharedBudget(self._rows, f"{key}/{limit.daily}", a_day))
-
-    def close(self) -> None:
-        """Give back what this process holds."""
-        with self._lock:
-            for budget in self._known.values():
-                # What cannot be given back runs out by itself.
-                with suppress(UnavailableError):
-                    budget.release()
-            self._known.clear()

@@ -17,7 +17,7 @@ from millstream.state.errors import ConfigurationError, UnreachableError
 from millstream.state.ledger.group_commit import GroupCommit
 
 if TYPE_CHECKING:
-    from millstream.state.ledger.budgets import JournalBudgets
+    from millstream.state.ledger.journal_budgets import JournalBudgets
 
 HEAD = "0005"
 """The newest migration; kept here so that opening an up-to-date journal does not import alembic."""
@@ -56,7 +56,7 @@ class Database:
     @property
     def budgets(self) -> JournalBudgets:
         """What vendors allow, shared by all who use this journal."""
-        from millstream.state.ledger.budgets import JournalBudgets
+        from millstream.state.ledger.journal_budgets import JournalBudgets
 
         with self._writing:
             if self._budgets is None:

@@ -10,44 +10,28 @@ Each function makes one step's SQL from a stream's declaration. The steps of a s
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from millstream.state.model.currency import CurrencyRules
-from millstream.state.model.declarations import Consent, People
+from millstream.state.model.declarations import ModelledStream, People
 from millstream.state.model.events import happened_select, write_happened
 from millstream.state.model.identifiers import forget_outdated_spellings, write_identifiers, write_said
+from millstream.state.model.incoming import status_said, take_incoming
 from millstream.state.model.judging import judge_anew
 from millstream.state.model.standard_events import whole_plan
 from millstream.state.model.tables import TOLD_BY_RECORDS, create_tables
 from millstream.state.model.tracking_plan import TrackingPlan
-from millstream.state.sql import case, identifier, literal, replaced
+from millstream.state.sql import identifier, replaced
 from millstream.state.store import column_types
 
 if TYPE_CHECKING:
     from millstream.state.identity.rules import IdentityRules
     from millstream.state.store import Connection
 
-_KEY_SEPARATOR = "|"
 _REPLACE_RECORDS = replaced(("record_id",), ("source", "stream", "source_key", "observed_at", "deleted", "modelled_at"))
-
-
-class ModelledStream(Protocol):
-    """What the model needs to know of a stream; a source's ``Stream`` is one."""
-
-    @property
-    def name(self) -> str:
-        """Name of the raw table."""
-
-    @property
-    def primary_key(self) -> tuple[str, ...]:
-        """Columns that make a row unique."""
-
-    @property
-    def people(self) -> People | None:
-        """What the rows say about people."""
 
 
 @dataclass
@@ -125,7 +109,7 @@ class _StreamModel:
         if not columns:
             return
         self._forget_if_declared_anew()
-        rows = self._take_incoming(columns)
+        rows = take_incoming(self.connection, self.source, self.stream, self.people, columns)
         if rows:
             self._normalise_identifiers()
             self._write_records()
@@ -174,36 +158,6 @@ class _StreamModel:
         self.connection.execute(
             "DELETE FROM customers.modelled_streams WHERE source = $source AND stream = $stream", named
         )
-
-    def _take_incoming(self, columns: set[str]) -> int:
-        people = self.people
-        key = _key(self.stream.primary_key)
-        observed = identifier(people.observed_at) if people.observed_at else "NULL"
-        deleted = identifier(people.deleted) if people.deleted else "false"
-        country = identifier(people.country) if people.country else "NULL"
-        denies = " OR ".join(f"{_status(consent)} = 'denied'" for consent in people.consents) or "false"
-        missing = "".join(f", NULL AS {identifier(name)}" for name in columns_said(people) if name not in columns)
-        self.connection.execute(
-            f"""
-            CREATE OR REPLACE TEMP TABLE incoming AS
-            WITH raw AS (SELECT *{missing} FROM {identifier(f"raw_{self.source}.{self.stream.name}")})
-            SELECT *,
-                {key} AS _key,
-                {literal(f"{self.source}.{self.stream.name}:")} || {key} AS _record_id,
-                coalesce(CAST({observed} AS TIMESTAMPTZ), _pulled_at) AS _observed_at,
-                coalesce(CAST({deleted} AS BOOLEAN), false) AS _is_deleted,
-                -- Of a deleted record only a refusal still counts, with those whom it is about.
-                NOT coalesce(CAST({deleted} AS BOOLEAN), false) OR coalesce({denies}, false) AS _identifies,
-                coalesce(CAST({country} AS TEXT), '') AS _country
-            FROM raw
-            WHERE _pulled_at > coalesce((
-                SELECT pulled_at FROM customers.modelled_streams WHERE source = $source AND stream = $stream
-            ), TIMESTAMPTZ '-infinity')
-            """,
-            {"source": self.source, "stream": self.stream.name},
-        )
-        row = self.connection.execute("SELECT count(*) FROM incoming").fetchone()
-        return row[0] if row else 0
 
     def _remember(self) -> None:
         self.connection.execute(
@@ -276,7 +230,7 @@ class _StreamModel:
                 {"name": trait.name, "type": trait.type},
             )
         for consent in self.people.consents:
-            status = _status(consent)
+            status = status_said(consent)
             self.connection.execute(
                 f"""
                 INSERT INTO customers.consents
@@ -316,30 +270,3 @@ class _StreamModel:
 
     def _facts(self) -> dict[str, object]:
         return {"source": self.source, "stream": self.stream.name, "now": self.now}
-
-
-def _key(columns: Sequence[str]) -> str:
-    """One text of a key's columns; where there are several, a separator inside a value is escaped."""
-    texts = [f"CAST({identifier(column)} AS TEXT)" for column in columns]
-    if len(texts) == 1:
-        return texts[0]
-    escaped = (f"replace(replace({text}, '%', '%25'), {literal(_KEY_SEPARATOR)}, '%7C')" for text in texts)
-    return f" || {literal(_KEY_SEPARATOR)} || ".join(escaped)
-
-
-def columns_said(people: People) -> list[str]:
-    """Every column a declaration reads, once each; a raw table of an older load may lack some."""
-    names: list[str | None] = [people.observed_at, people.deleted, people.country]
-    names += [column for said in people.identifiers for column in said.names()]
-    names += [trait.column for trait in people.traits]
-    names += [consent.column for consent in people.consents]
-    for event in people.events:
-        names += [event.at, event.name_column, event.value, event.currency, event.campaign, *event.properties]
-        names.append(event.properties_from)
-        names.append(event.when[0] if event.when else None)
-    return list(dict.fromkeys(name for name in names if name))
-
-
-def _status(consent: Consent) -> str:
-    """What a row says of a consent; NULL where it says nothing."""
-    return case(f"lower(CAST({identifier(consent.column)} AS TEXT))", dict(consent.statuses))

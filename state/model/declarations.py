@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, Protocol
 
 TraitType = Literal["text", "number", "boolean", "date", "timestamp"]
 ConsentStatus = Literal["granted", "denied", "unknown"]
@@ -122,3 +122,19 @@ class People:
     observed_at: str | None = None
     deleted: str | None = None
     country: str | None = None
+
+
+class ModelledStream(Protocol):
+    """What the model needs to know of a stream; a source's ``Stream`` is one."""
+
+    @property
+    def name(self) -> str:
+        """Name of the raw table."""
+
+    @property
+    def primary_key(self) -> tuple[str, ...]:
+        """Columns that make a row unique."""
+
+    @property
+    def people(self) -> People | None:
+        """What the rows say about people."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import date, timedelta
 
-from millstream.state.model.build import columns_said
 from millstream.state.model.identifiers import said_select
+from millstream.state.model.incoming import columns_said
 from millstream.state.quality.looking import Finding, Look, Stream, found
 from millstream.state.quality.rules import Range
 from millstream.state.sql import identifier, literal, number, union_all

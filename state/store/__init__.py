@@ -5,6 +5,7 @@ package opens the store.
 """
 
 from millstream.state.store.arrow import (
+    keep_ids_plain,
     load_parquet,
     parquet_rows,
     read_arrow,
@@ -15,7 +16,7 @@ from millstream.state.store.arrow import (
 )
 from millstream.state.store.contract import Connection, Cursor, Store, kept_whole
 from millstream.state.store.duckdb import DuckDBStore
-from millstream.state.store.frugal import in_little_memory
+from millstream.state.store.frugal import in_little_memory, looked_up_in_little_memory
 from millstream.state.store.inspection import (
     column_types,
     count,
@@ -39,8 +40,10 @@ __all__ = [
     "count_rows",
     "drop_temporary_tables",
     "in_little_memory",
+    "keep_ids_plain",
     "kept_whole",
     "load_parquet",
+    "looked_up_in_little_memory",
     "parquet_rows",
     "query_columns",
     "query_errors",

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from duckdb import DuckDBPyConnection
 
-    from millstream.state.store.postgres import PostgresConnection
+    from millstream.state.store.postgres_connection import PostgresConnection
 
 BATCH_ROWS = 20_000
 _INCOMING = "_arrow_in"
@@ -53,22 +53,31 @@ def write_arrow(connection: Connection, table: str, data: pa.Table, *, temporary
 
 @contextmanager
 def writing_ids(connection: Connection) -> Iterator[None]:
-    """Write many rows whose texts are ids, of which few repeat.
+    """Write many rows whose texts are ids, as ``keep_ids_plain``, but for the last ones of a table.
 
-    DuckDB tries on every column of text what makes it small. For ids that costs more than to write them, and again
-    whenever they are read.
+    DuckDB writes those only when it commits.
     """
     if as_postgres(connection):
         yield
         return
     # In no transaction: what fails in the other one must not keep it from resetting, nor be hidden by that.
     aside = as_duckdb(connection).cursor()
-    aside.execute("SET GLOBAL disabled_compression_methods = 'dictionary,fsst,dict_fsst'")
+    keep_ids_plain(aside)
     try:
         yield
     finally:
         aside.execute("RESET GLOBAL disabled_compression_methods")
         aside.close()
+
+
+def keep_ids_plain(connection: Connection) -> None:
+    """Have texts written as they are until the store is closed: most are ids, of which few repeat.
+
+    DuckDB tries on every column of text what makes it small. For ids that costs more than to write them, and again
+    whenever they are read.
+    """
+    if not as_postgres(connection):
+        connection.execute("SET GLOBAL disabled_compression_methods = 'dictionary,fsst,dict_fsst'")
 
 
 def read_arrow(connection: Connection, query: str, parameters: object = None) -> pa.Table:

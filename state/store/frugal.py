@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import TypeVar
 
 from millstream.state.store.arrow import as_postgres
@@ -21,24 +22,42 @@ Result = TypeVar("Result")
 def in_little_memory(store: Store, work: Callable[[Connection], Result]) -> Result:
     """Do work that is kept whole or not at all.
 
-    DuckDB moves tables, joins and sorts to disk where they do not fit, but not all that SQL may ask for: what cannot be
-    done in little memory is done anew in as much as there is.
-
     Args:
         store: Where it is done.
         work: Does it, on an open store; whatever it keeps elsewhere must bear being done twice.
     """
+    return _within_limit(store.transaction, work)
+
+
+def looked_up_in_little_memory(store: Store, look: Callable[[Connection], Result]) -> Result:
+    """Do work of which nothing is kept but its result.
+
+    Args:
+        store: Where it is done.
+        look: Does it, on an open store; it must bear being done twice.
+    """
+    return _within_limit(store.rehearsal, look)
+
+
+def _within_limit(
+    opened: Callable[[], AbstractContextManager[Connection]], work: Callable[[Connection], Result]
+) -> Result:
+    """Work on a store with DuckDB held to little memory.
+
+    DuckDB moves tables, joins and sorts to disk where they do not fit, but not all that SQL may ask for: what cannot be
+    done in little memory is done anew in as much as there is.
+    """
     import duckdb
 
     try:
-        with store.transaction() as connection:
+        with opened() as connection:
             _spare_memory(connection)
             return work(connection)
     except (duckdb.OutOfMemoryException, OSError) as error:
         # Arrow, where it reads rows, tells what DuckDB says in an error of its own.
         if isinstance(error, OSError) and not str(error).startswith("Out of Memory Error"):
             raise
-        with store.transaction() as connection:
+        with opened() as connection:
             connection.execute("RESET memory_limit")
             return work(connection)
 

@@ -7,12 +7,11 @@ stands an advisory lock, which the server gives back when its holder is gone.
 from __future__ import annotations
 
 import hashlib
-import io
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
 from millstream.state.errors import (
@@ -21,14 +20,14 @@ from millstream.state.errors import (
     MillstreamError,
     UnreachableError,
 )
-from millstream.state.sql import identifier, literal
+from millstream.state.sql import literal
 from millstream.state.store.contract import SILENCE, Store
-from millstream.state.store.replacing import SHAPE, empty_table, replace_view
+from millstream.state.store.postgres_arrow import NUMERIC_OID
+from millstream.state.store.postgres_connection import PostgresConnection
 from millstream.state.store.server_errors import typed_errors
 
 if TYPE_CHECKING:
     import psycopg2
-    import pyarrow as pa
 
     RawConnection = psycopg2.extensions.connection
     RawCursor = psycopg2.extensions.cursor
@@ -46,13 +45,8 @@ _SESSION = {
     "jit": "off",  # compiling costs more than it saves here
 }
 _KEPT_ALIVE = {"keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 6}
-ROWS_WORTH_STATISTICS = 1_000
-"""From here on the planner does badly without knowing what stands in a table."""
-
-_BOUND_NAMES = "p_"
 _IN_THE_URL = ("user", "password", "host", "port", "dbname")
 _JSON_OIDS = (114, 3802)
-_NUMERIC_OID = 1700
 CREATE_DATABASE = "CREATE DATABASE millstream ENCODING 'UTF8' LC_COLLATE 'C' LC_CTYPE 'C.UTF-8' TEMPLATE template0"
 
 
@@ -170,124 +164,6 @@ class PostgresStore(Store):
         return UnreachableError(what, where="store", remedy="check host and port, and that the server runs.")
 
 
-class PostgresConnection:
-    """An open PostgreSQL database that is spoken to in DuckDB's dialect."""
-
-    engine: Literal["postgres"] = "postgres"
-
-    def __init__(self, raw: RawConnection, name: str = "") -> None:
-        self._raw = raw
-        self._name = name
-
-    def execute(self, query: str, parameters: object = None, /) -> RawCursor:
-        """Run a statement, or several of which the last one takes the values.
-
-        Raises:
-            QueryError: The server refuses it.
-            UnreachableError: The server is gone.
-        """
-        from millstream.state.store.dialect import translate
-
-        values = _named(parameters)
-        cursor = self._raw.cursor()
-        with typed_errors(self._name):
-            for statement in translate(query):
-                for before in statement.first:
-                    cursor.execute(before)
-                if statement.view:
-                    replace_view(cursor, statement.view, statement.text)
-                    continue
-                # Without values psycopg2 leaves % alone.
-                bound = values if statement.names else None
-                if statement.table:
-                    columns = empty_table(cursor, statement.table, _filled_in(cursor, statement.shape, bound))
-                    if statement.text:
-                        query = _filled_in(cursor, statement.text, bound)
-                        cursor.execute(f"INSERT INTO {statement.table} ({columns}) {query}")
-                else:
-                    cursor.execute(statement.text, bound)
-                rows = cursor.rowcount
-                for after in statement.afterwards:
-                    cursor.execute(after)
-                if statement.fills and rows >= ROWS_WORTH_STATISTICS:
-                    cursor.execute(f"ANALYZE {statement.fills}")
-        return cursor
-
-    def executemany(self, query: str, parameters: object = None, /) -> RawCursor:
-        """Run a statement for each row of values."""
-        from psycopg2.extras import execute_batch
-
-        from millstream.state.store.dialect import translate
-
-        (statement,) = translate(query)
-        cursor = self._raw.cursor()
-        assert isinstance(parameters, Iterable)
-        with typed_errors(self._name):
-            execute_batch(cursor, statement.text, [_named(row) for row in parameters], page_size=500)
-        return cursor
-
-    def close(self) -> None:
-        """Close it; what was not committed is gone, and so are temporary tables."""
-        self._raw.close()
-
-    @property
-    def closed(self) -> bool:
-        """Whether it was closed."""
-        return bool(self._raw.closed)
-
-    def batches(self, query: str, parameters: object, rows: int) -> pa.RecordBatchReader:
-        """The rows of a query, read from the server as they are asked for."""
-        import pyarrow as pa
-
-        from millstream.state.store.dialect import translate
-
-        (statement,) = translate(query)
-        cursor = self._raw.cursor()
-        in_transaction = self._raw.info.transaction_status != 0
-        with typed_errors(self._name):
-            hold = "" if in_transaction else "WITH HOLD "
-            cursor.execute("CLOSE ALL")
-            cursor.execute(
-                f"DECLARE millstream_rows NO SCROLL CURSOR {hold}FOR {statement.text}",
-                _named(parameters) if statement.names else None,
-            )
-            cursor.execute(f"FETCH FORWARD {rows} FROM millstream_rows")
-        schema = _arrow_schema(cursor.description or ())
-
-        def fetched() -> Iterator[pa.RecordBatch]:
-            while part := cursor.fetchall():
-                columns = zip(*part, strict=True)
-                arrays = [pa.array(column, field.type) for column, field in zip(columns, schema, strict=True)]
-                yield pa.RecordBatch.from_arrays(arrays, schema=schema)
-                with typed_errors(self._name):
-                    cursor.execute(f"FETCH FORWARD {rows} FROM millstream_rows")
-            cursor.execute("CLOSE millstream_rows")
-
-        return pa.RecordBatchReader.from_batches(schema, fetched())
-
-    def write_batches(
-        self, table: str, schema: pa.Schema, batches: Iterable[pa.RecordBatch], *, temporary: bool
-    ) -> None:
-        """Make a table, in place of one that bears the name, and copy the batches into it."""
-        columns = ", ".join(f"{identifier(field.name)} {_sql_type(field.type)}" for field in schema)
-        name = identifier(table)
-        cursor = self._raw.cursor()
-        total = 0
-        with typed_errors(self._name):
-            if temporary:
-                cursor.execute(f"DROP TABLE IF EXISTS pg_temp.{name}")
-                cursor.execute(f"CREATE TEMP TABLE {name} ({columns})")
-            else:
-                empty_table(cursor, name, f"CREATE TABLE {SHAPE} ({columns})")
-            ordered = ", ".join(identifier(field.name) for field in schema)
-            for batch in batches:
-                if batch.num_rows:
-                    cursor.copy_expert(f"COPY {name} ({ordered}) FROM STDIN (FORMAT csv)", io.BytesIO(_csv(batch)))
-                    total += batch.num_rows
-            if total >= ROWS_WORTH_STATISTICS:
-                cursor.execute(f"ANALYZE {name}")
-
-
 def _parsed(url: str) -> dict[str, str]:
     try:
         import psycopg2
@@ -343,21 +219,6 @@ def _functions() -> tuple[str, str]:
     return script, f"functions of Millstream, {hashlib.sha256(script.encode()).hexdigest()[:16]}"
 
 
-def _filled_in(cursor: RawCursor, text: str, values: Mapping[str, object] | None) -> str:
-    """A statement with its values in it."""
-    return cursor.mogrify(text, values).decode()
-
-
-def _named(parameters: object) -> Mapping[str, object]:
-    """The values by name."""
-    if parameters is None:
-        return {}
-    if isinstance(parameters, Mapping):
-        return parameters
-    assert isinstance(parameters, Sequence)
-    return {f"{_BOUND_NAMES}{number}": value for number, value in enumerate(parameters)}
-
-
 def _read_as_duckdb_does(raw: RawConnection) -> None:
     """JSON stays text; sums and means are Python's own numbers."""
     from psycopg2 import extensions
@@ -371,67 +232,4 @@ def _read_as_duckdb_does(raw: RawConnection) -> None:
         return float(value) if "." in value or "N" in value or "I" in value else int(value)
 
     extensions.register_type(extensions.new_type(_JSON_OIDS, "JSON_TEXT", as_text), raw)
-    extensions.register_type(extensions.new_type((_NUMERIC_OID,), "NUMBER", as_number), raw)
-
-
-def _arrow_schema(description: Sequence[Any]) -> pa.Schema:
-    import pyarrow as pa
-
-    moment = pa.timestamp("us", tz="UTC")
-    types: dict[int, pa.DataType] = {
-        16: pa.bool_(), 20: pa.int64(), 21: pa.int16(), 23: pa.int32(), 700: pa.float32(), 701: pa.float64(),
-        _NUMERIC_OID: pa.float64(), 1082: pa.date32(), 1114: pa.timestamp("us"), 1184: moment,
-        1009: pa.list_(pa.string()), 1015: pa.list_(pa.string()), 17: pa.binary(),
-    }  # fmt: skip
-    return pa.schema([(column[0], types.get(column[1], pa.string())) for column in description])
-
-
-def _sql_type(kind: pa.DataType) -> str:
-    import pyarrow as pa
-
-    known: list[tuple[Callable[[pa.DataType], bool], str]] = [
-        (pa.types.is_boolean, "boolean"),
-        (pa.types.is_int16, "smallint"),
-        (pa.types.is_int32, "integer"),
-        (pa.types.is_integer, "bigint"),
-        (pa.types.is_floating, "double precision"),
-        (pa.types.is_decimal, "numeric"),
-        (pa.types.is_date, "date"),
-        (pa.types.is_list, "text[]"),
-    ]
-    if pa.types.is_timestamp(kind):
-        return "timestamptz" if kind.tz else "timestamp"
-    return next((name for fits, name in known if fits(kind)), "text")
-
-
-def _csv(batch: pa.RecordBatch) -> bytes:
-    """The rows as COPY reads them: nothing for NULL, quotes around every text."""
-    import pyarrow as pa
-    import pyarrow.csv
-
-    arrays = [_plain(column) for column in batch.columns]
-    plain = pa.RecordBatch.from_arrays(arrays, names=[str(number) for number in range(len(arrays))])
-    sink = pa.BufferOutputStream()
-    pyarrow.csv.write_csv(plain, sink, pyarrow.csv.WriteOptions(include_header=False))
-    return bytes(sink.getvalue())
-
-
-def _plain(column: pa.Array) -> pa.Array:
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    if pa.types.is_dictionary(column.type):
-        column = column.dictionary_decode()
-    if pa.types.is_list(column.type):
-        return pa.array([None if row is None else _array_text(row) for row in column.to_pylist()], pa.string())
-    if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
-        # The one character that PostgreSQL cannot keep.
-        return pc.replace_substring(column, "\x00", "")
-    return column
-
-
-def _array_text(values: Sequence[str | None]) -> str:
-    quoted = (
-        "NULL" if value is None else '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"' for value in values
-    )
-    return "{" + ",".join(quoted) + "}"
+    extensions.register_type(extensions.new_type((NUMERIC_OID,), "NUMBER", as_number), raw)

@@ -141,8 +141,7 @@ class _Run:
             return _changed(before, "failed", one.broken)
         fingerprint = fingerprint_of(one, self.rules)
         if not self._is_due(one, before, fingerprint):
-            status: SetStatus = before.status if before.status == "nothing to learn" else "kept"
-            return _changed(before, status, before.message)
+            return _changed(before, "kept", before.message)
         if one.needs and importlib.util.find_spec(one.needs[0]) is None:
             module, extra = one.needs
             return _changed(before, "unavailable", f"It needs {module}: pip install 'millstream[{extra}]'")
@@ -184,7 +183,7 @@ class _Run:
     def _is_due(self, one: TraitSet, before: SetState, fingerprint: str) -> bool:
         if self.full or before.computed_at is None or one.name not in self.stored:
             return True
-        if before.status in ("failed", "unavailable") or before.fingerprint != fingerprint:
+        if before.status in ("failed", "unavailable", "nothing to learn") or before.fingerprint != fingerprint:
             return True
         passed = self.now - before.computed_at.astimezone(UTC)
         return one.every is None or passed >= one.every * (1 - EARLY) or passed < timedelta(0)

@@ -73,7 +73,7 @@ def test_json_has_the_machine_the_versions_and_the_ratios(
     printed = json.loads(capsys.readouterr().out)
     assert printed["machine"]["cores"]
     assert {"python", "duckdb", "dlt"} <= set(printed["versions"])
-    assert printed["options"] == {"people": 30, "identifiers": 300, "latency_ms": 0, "repeat": 1}
+    assert printed["options"] == {"people": 30, "identifiers": 300, "latency_ms": 0, "repeat": 1, "alone": False}
     assert [(one["benchmark"], one["phase"]) for one in printed["results"]] == list(PHASES[benchmark])
     for ratio in ("wall_ratio", "cpu_ratio", "memory_ratio"):
         assert all(one[ratio] > 0 for one in printed["results"] if one["floor"])

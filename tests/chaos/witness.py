@@ -10,7 +10,8 @@ from typing import Any
 
 import orjson
 
-from millstream.sandbox.system import Call, RequestLog
+from millstream.sandbox.request_log import RequestLog
+from millstream.sandbox.system import Call
 
 Fields = tuple[tuple[str, str], ...]
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import ClassVar
 
 from millstream.destinations.contract import DeliveryRow, DestinationField, FieldType, Outcome, accepted
 from millstream.destinations.hashing import email_address, sha256_of
+from millstream.destinations.kept_identifiers import current_in, identifiers_in, kept
 from millstream.destinations.modes import Leaving, SyncMode
 from tests.destinations.memory import MemoryDestination
 
@@ -96,3 +97,40 @@ class MemoryWithSchema(MemoryDestination):
 
     def create_field(self, name: str, field_type: FieldType) -> None:
         self.known[name] = field_type
+
+
+class Hashes(MemoryDestination):
+    """Knows people by their name as well, which a household may share."""
+
+    audience_only = True
+
+    def add_members(self, audience_id: str, rows: Sequence[DeliveryRow], *, match_key: str) -> list[Outcome]:
+        kept = {row.match_value: str(row.fields.get("NAME", "")) for row in rows}
+        self.memory.step(lambda: self.memory.members.update({*kept, *kept.values()}))
+        return [accepted(f"[{kept[row.match_value]}]") for row in rows]
+
+    def remove_members(self, audience_id: str, rows: Sequence[DeliveryRow], *, match_key: str) -> list[Outcome]:
+        names = {name for row in rows for name in self.known_as(row.match_value, row.external_id, match_key=match_key)}
+        self.memory.step(lambda: self.memory.members.difference_update(names - self.staying))
+        return [accepted() for _ in rows]
+
+    def known_as(self, match_value: str, external_id: str | None, *, match_key: str) -> Collection[str]:
+        return [match_value, *([external_id.strip("[]")] if external_id else [])]
+
+
+class Keeping(Hashes):
+    """Keeps the names that people had before, too."""
+
+    def add_members(self, audience_id: str, rows: Sequence[DeliveryRow], *, match_key: str) -> list[Outcome]:
+        names = {row.match_value: str(row.fields["NAME"]) for row in rows}
+        self.memory.step(lambda: self.memory.members.update({*names, *names.values()}))
+        return [accepted(self.kept_as(row, match_key=match_key)) for row in rows]
+
+    def kept_as(self, row: DeliveryRow, *, match_key: str) -> str | None:
+        return kept([("NAME", str(row.fields["NAME"]))], row.external_id, lasting=["NAME"])
+
+    def known_as(self, match_value: str, external_id: str | None, *, match_key: str) -> Collection[str]:
+        return [match_value, *(name for _, name in identifiers_in(external_id))]
+
+    def stays_as(self, match_value: str, external_id: str | None, *, match_key: str) -> Collection[str]:
+        return [match_value, *(name for _, name in current_in(external_id))]

@@ -78,6 +78,29 @@ def test_a_plan_that_is_made_anew_leaves_nothing_of_the_first(
         assert list(tries[0].parent.iterdir()) == []
 
 
+def test_a_run_with_nothing_to_do_writes_no_file(on_duckdb: MakeBench, monkeypatch: pytest.MonkeyPatch) -> None:
+    written: list[Path] = []
+    with on_duckdb() as bench:
+        bench.want(dict.fromkeys(PEOPLE, "Ann"))
+        bench.run()
+        monkeypatch.setattr(differences, "write_parquet", lambda _, query, path: written.append(path))
+        plan = bench.planned()
+    assert (plan.operations, plan.unchanged, written) == (0, len(PEOPLE), [])
+
+
+def test_what_is_acknowledged_is_kept_as_plain_text(on_duckdb: MakeBench) -> None:
+    with on_duckdb() as bench:
+        bench.want({f"p{number}@box.example": "Ann" for number in range(2_000)})
+        bench.run()
+        kinds = bench.ask(
+            """
+            SELECT DISTINCT compression FROM pragma_storage_info('delivery.acknowledged')
+            WHERE column_name = 'match_value' AND segment_type = 'VARCHAR'
+            """
+        )
+    assert kinds == [("Uncompressed",)]
+
+
 def test_a_plan_has_a_hash_of_each_field_whatever_it_is_called(a_bench: MakeBench, tmp_path: Path) -> None:
     columns = {"NAME": "name", "a.b": "name", 'say "so"': "email", "{n}": "number", "none": "nothing"}
     sql = "SELECT *, 7 AS number, CAST(NULL AS TEXT) AS nothing FROM crm.wanted"

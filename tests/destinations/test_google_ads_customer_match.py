@@ -38,6 +38,7 @@ from millstream.state.errors import (
     UnavailableError,
 )
 from millstream.state.http import Retries
+from tests.destinations.bench import MakeBench
 
 SYSTEM = "google_ads_customer_match"
 ROOT = "https://google.test"
@@ -270,6 +271,15 @@ def test_people_are_taken_out_by_all_identifiers_that_they_were_ever_put_in_with
     ]
 
 
+def test_of_who_got_no_answer_the_same_is_kept_as_of_who_was_taken(vendor: responses.RequestsMock) -> None:
+    vendor.post(INGEST, json={"requestId": "r1"})
+    google = offline(ad_user_data="by_person")
+    ana = row(1, "ana@box.example", phone="+18005550100", ad_user_data=True)
+    assert google.kept_as(ana, match_key="email") == add(google, ana)[0].external_id is not None
+    denied = row(2, "ben@box.example", phone="+18005550100", ad_user_data=False)
+    assert google.kept_as(denied, match_key="email") is None, "it was not sent"
+
+
 def test_no_member_has_more_than_ten_identifiers(vendor: responses.RequestsMock) -> None:
     vendor.post(REMOVE, json={"requestId": "r1"})
     known = orjson.dumps([["phone", sha(str(number))] for number in range(14)]).decode()
@@ -345,34 +355,17 @@ def test_nobody_is_taken_out_by_an_identifier_that_somebody_who_stays_has(vendor
     assert body["audienceMembers"] == [{"userData": {"userIdentifiers": [{"emailAddress": sha("ana@box.example")}]}}]
 
 
-def test_who_withdraws_consent_is_taken_out(sandbox: Sandbox) -> None:
+def test_who_withdraws_consent_is_taken_out(sandbox: Sandbox, on_duckdb: MakeBench) -> None:
     google = connect(sandbox, ad_user_data="by_person")
-    into = google.ensure_audience("By person")
-    ana, ben = add(
-        google, row(1, "ana@box.example", ad_user_data=True), row(2, "ben@box.example", ad_user_data=True), into=into
-    )
-    assert len(members(sandbox, into)) == 2
-    later = [
-        row(1, "ana@box.example", ana.external_id, ad_user_data=False),
-        row(2, "ben@box.example", ben.external_id, ad_user_data=True),
-    ]
-    assert statuses(add(google, *later, into=into)) == [("suppressed", "consent_denied"), ("accepted_async", None)]
-    assert members(sandbox, into) == [{sha("ben@box.example")}]
-
-
-def test_who_withdraws_consent_is_not_taken_out_by_what_somebody_has_who_consents(
-    vendor: responses.RequestsMock,
-) -> None:
-    vendor.post(INGEST, json={"requestId": "r1"})
-    vendor.post(REMOVE, json={"requestId": "r2"})
-    google, phone = offline(ad_user_data="by_person"), "+18005550100"
-    both = [row(1, "ana@box.example", phone=phone, ad_user_data=True)]
-    both += [row(2, "ben@box.example", phone=phone, ad_user_data=True)]
-    ana, ben = add(google, *both)
-    later = [row(1, "ana@box.example", ana.external_id, phone=phone, ad_user_data=False)]
-    add(google, *later, row(2, "ben@box.example", ben.external_id, phone=phone, ad_user_data=True))
-    (body,) = sent(vendor, REMOVE)
-    assert body["audienceMembers"] == [{"userData": {"userIdentifiers": [{"emailAddress": sha("ana@box.example")}]}}]
+    with on_duckdb(fields={"ad_user_data": "name"}, into="By person") as bench:
+        bench.delivery.destination = lambda: connect(sandbox, ad_user_data="by_person")
+        bench.want({"ana@box.example": "granted", "ben@box.example": "granted"})
+        bench.run()
+        into = google.ensure_audience("By person")
+        assert len(members(sandbox, into)) == 2
+        bench.want({"ana@box.example": "denied", "ben@box.example": "granted"})
+        assert bench.run().codes == {"consent_denied": 1}
+        assert members(sandbox, into) == [{sha("ben@box.example")}]
 
 
 def test_a_mapped_refusal_counts_also_where_everybody_is_said_to_have_consented(

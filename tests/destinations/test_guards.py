@@ -30,10 +30,21 @@ def test_a_size_that_jumps_stops_the_sync(a_bench: MakeBench) -> None:
         assert "600 people" in str(bench.run().error)
 
 
+def test_one_person_is_told_as_one(on_duckdb: MakeBench) -> None:
+    with on_duckdb(guards=Guards(largest_removal_share=0.1, removals_always_allowed=0)) as bench:
+        bench.want({PEOPLE[0]: "Ann"})
+        bench.run()
+        bench.want({})
+        assert bench.planned().guards == ["The source is empty, and 1 person would be taken out."]
+        bench.want({PEOPLE[1]: "Ann"})
+        (said,) = bench.planned().guards
+        assert said.startswith("1 of 1 person would be taken out;")
+
+
 def test_a_required_field_that_most_lack_stops_the_sync(a_bench: MakeBench) -> None:
     with a_bench(fields={"NAME": {"column": "name", "required": True}}) as bench:
         bench.want(dict.fromkeys(PEOPLE, "") | {PEOPLE[0]: "Ann"})
-        assert "11 of 12 people have no value for NAME" in str(bench.run().error)
+        assert "NAME is required and has no value for 11 of 12 people" in str(bench.run().error)
         bench.want(dict.fromkeys(PEOPLE, "Ann") | {PEOPLE[0]: ""})
         report = bench.run()
         assert (report.accepted, report.codes) == (11, {"required_field_missing": 1})
@@ -140,8 +151,9 @@ def test_another_match_stops_the_sync(a_bench: MakeBench) -> None:
             assert (report.status, bench.memory.calls) == ("stopped", calls)
             assert report.planned is not None
             assert list(report.planned.tripped) == ["match"]
-        assert "by email (column name) now, and the 2 known to be there by email (column email)" in str(report.error)
-        assert "2 would be sent as if they were new, and 2 be taken out" in str(report.error)
+        known = "by email (column name) now, and who is known to be there (2 people) by email (column email)"
+        assert known in str(report.error)
+        assert "2 people would be sent anew, and 2 people taken out" in str(report.error)
         assert bench.run(override_guards=True).status == "completed"
         assert bench.memory.members == {"ana", "ben"}
         assert bench.run().status == "completed"

@@ -68,6 +68,15 @@ def test_nobody_who_has_to_be_taken_out_waits_for_a_job(bench: Bench, monkeypatc
     assert PEOPLE[0] not in bench.memory.members
 
 
+def test_a_job_of_before_a_field_was_unmapped_is_still_asked_after(on_duckdb: MakeBench) -> None:
+    with on_duckdb(fields={"NAME": "name", "WHO": "profile_id"}) as bench:
+        bench.connector = MemoryWithJobs
+        bench.want({PEOPLE[0]: "Ann"})
+        bench.killed(2, after_work=False)
+        bench.delivery.sync = bench.delivery.sync.model_copy(update={"fields": {"NAME": "name"}})
+        assert bench.run().recovered == 1
+
+
 class Forgetful(MemoryWithJobs):
     """Knows only the jobs that it has not forgotten."""
 

@@ -377,6 +377,16 @@ def test_ids_are_read_only_where_some_are_not_known(klaviyo: Klaviyo) -> None:
     assert (again[0].external_id, klaviyo.calls - calls) == (first[0].external_id, 2)
 
 
+def test_of_many_only_those_ids_are_read_that_are_not_known(klaviyo: Klaviyo) -> None:
+    emails = [f"some-{number}@box.example" for number in range(120)]
+    first = import_(klaviyo, [row(number, email) for number, email in enumerate(emails)])
+    ids = [outcome.external_id for outcome in first]
+    calls = klaviyo.calls
+    again = import_(klaviyo, [row(n, email, ids[n] if n else None) for n, email in enumerate(emails)])
+    assert [outcome.external_id for outcome in again] == ids
+    assert klaviyo.calls - calls == 2 + 1, "not the two pages of all"
+
+
 def test_malformed_rows_are_left_out_before_they_spoil_the_job(sandbox: Sandbox) -> None:
     klaviyo = connect(sandbox, job_ids="false")
     calls = klaviyo.calls

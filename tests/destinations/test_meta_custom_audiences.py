@@ -338,6 +338,29 @@ def test_nobody_is_taken_out_by_a_key_that_somebody_who_stays_has(alone: respons
     assert len(came) == 4, "nothing of that row is its own"
 
 
+def test_a_key_that_somebody_no_longer_has_is_not_told_as_if_it_was_of_the_others(
+    alone: responses.RequestsMock,
+) -> None:
+    came = taken(alone)
+    meta = offline()
+    first = add(meta, "5", row(1, "ana@box.example", phone="+16505551212", fn="Ana"))[0]
+    later = add(meta, "5", row(1, "ana@box.example", first.external_id, fn="Anna"))[0]
+    meta.remove_members("5", [row(1, "ana@box.example", later.external_id)], match_key="email")
+    assert came[-1]["payload"]["schema"] == ["EMAIL", "PHONE", "FN"]
+    assert came[-1]["payload"]["data"] == [
+        [sha("ana@box.example"), "", sha("anna")],
+        ["", sha("16505551212"), ""],
+    ]
+
+
+def test_of_who_got_no_answer_the_same_is_kept_as_of_who_was_taken(alone: responses.RequestsMock) -> None:
+    taken(alone)
+    meta = offline()
+    ana = row(1, "ana@box.example", orjson.dumps([["PHONE", sha("1")]]).decode(), phone="+16505551212", fn="Ana")
+    assert meta.kept_as(ana, match_key="email") == add(meta, "5", ana)[0].external_id is not None
+    assert meta.kept_as(row(2, "bad@@example", phone="+16505551212"), match_key="email") is None, "it was not sent"
+
+
 def test_removals_with_more_keys_than_a_request_takes_go_in_several(alone: responses.RequestsMock) -> None:
     came = taken(alone)
     meta = offline(rows_per_request=2)

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from typing import ClassVar
 
 import pytest
 
-from millstream.destinations.contract import DeliveryRow, Outcome, accepted, rejected
+from millstream.destinations.contract import DeliveryRow, Outcome, accepted, rejected, suppressed
 from millstream.destinations.kept_identifiers import current_in, identifiers_in, kept
 from millstream.destinations.modes import Leaving
 from millstream.state.errors import UnavailableError
 from millstream.state.http import RateLimit
 from tests.destinations.bench import Bench, MakeBench
 from tests.destinations.memory import MemoryDestination, MemoryWithJobs
+from tests.destinations.memory_kinds import Hashes, Keeping
 
 ANA, ANNA, BEN, CY = (f"{name}@box.example" for name in ("ana", "anna", "ben", "cy"))
 
@@ -62,40 +63,6 @@ class IdsDownForNewPeople(Ids):
         if self.is_down:
             raise UnavailableError("Not now.")
         return super().upsert(rows, match_key=match_key)
-
-
-class Hashes(MemoryDestination):
-    """Knows people by their name as well, which a household may share."""
-
-    audience_only = True
-
-    def add_members(self, audience_id: str, rows: Sequence[DeliveryRow], *, match_key: str) -> list[Outcome]:
-        kept = {row.match_value: str(row.fields.get("NAME", "")) for row in rows}
-        self.memory.step(lambda: self.memory.members.update({*kept, *kept.values()}))
-        return [accepted(f"[{kept[row.match_value]}]") for row in rows]
-
-    def remove_members(self, audience_id: str, rows: Sequence[DeliveryRow], *, match_key: str) -> list[Outcome]:
-        names = {name for row in rows for name in self.known_as(row.match_value, row.external_id, match_key=match_key)}
-        self.memory.step(lambda: self.memory.members.difference_update(names - self.staying))
-        return [accepted() for _ in rows]
-
-    def known_as(self, match_value: str, external_id: str | None, *, match_key: str) -> Collection[str]:
-        return [match_value, *([external_id.strip("[]")] if external_id else [])]
-
-
-class Keeping(Hashes):
-    """Keeps the names that people had before, too."""
-
-    def add_members(self, audience_id: str, rows: Sequence[DeliveryRow], *, match_key: str) -> list[Outcome]:
-        names = {row.match_value: str(row.fields["NAME"]) for row in rows}
-        self.memory.step(lambda: self.memory.members.update({*names, *names.values()}))
-        return [accepted(kept([("NAME", names[row.match_value])], row.external_id, lasting=["NAME"])) for row in rows]
-
-    def known_as(self, match_value: str, external_id: str | None, *, match_key: str) -> Collection[str]:
-        return [match_value, *(name for _, name in identifiers_in(external_id))]
-
-    def stays_as(self, match_value: str, external_id: str | None, *, match_key: str) -> Collection[str]:
-        return [match_value, *(name for _, name in current_in(external_id))]
 
 
 @pytest.mark.parametrize("connector", [Ids, IdsSideBySide])
@@ -174,6 +141,57 @@ def test_nobody_is_kept_in_by_a_name_that_somebody_who_stays_loses_in_the_same_r
         bench.run()
         assert bench.memory.members == {ANA, "Kay"}
         assert bench.planned().operations == 0
+
+
+class Asking(Keeping):
+    """Takes nobody who says no."""
+
+    def add_members(self, audience_id: str, rows: Sequence[DeliveryRow], *, match_key: str) -> list[Outcome]:
+        willing = [row for row in rows if row.fields["NAME"] != "no"]
+        taken = iter(super().add_members(audience_id, willing, match_key=match_key))
+        return [next(taken) if row in willing else suppressed("no", "The person said no.") for row in rows]
+
+
+class AskingSideBySide(Asking):
+    """Several batches at once."""
+
+    rate_limit = RateLimit(requests=1_000_000, seconds=1, concurrency=8)
+    batch_size = membership_batch_size = 1
+
+
+@pytest.mark.parametrize("connector", [Asking, AskingSideBySide])
+@pytest.mark.parametrize("dies_at", [None, 1, 2])
+def test_who_says_no_is_taken_out_but_for_what_anybody_has_who_stays(
+    on_duckdb: MakeBench, connector: type[Asking], dies_at: int | None
+) -> None:
+    """Whoever stays is in another batch, or in none."""
+    with on_duckdb() as bench:
+        bench.connector = connector
+        bench.want({ANA: "Kim", BEN: "Kim", CY: "Lee"})
+        bench.run()
+        bench.want({ANA: "no", BEN: "Kim", CY: "no", ANNA: "Lee"})
+        if dies_at:
+            bench.killed(dies_at, after_work=False)
+        assert bench.run().codes == {"no": 2}
+        assert bench.memory.members == {BEN, "Kim", ANNA, "Lee"}
+        bench.want({ANA: "no", BEN: "no", CY: "no", ANNA: "Lou"})
+        bench.run()
+        assert bench.memory.members == {ANNA, "Lee", "Lou"}
+        assert bench.ask("SELECT match_value FROM delivery.acknowledged") == [(ANNA,)]
+        bench.want({ANA: "Kim", ANNA: "Lou"})
+        bench.run()
+        assert bench.memory.members == {ANNA, "Lee", "Lou", ANA, "Kim"}
+
+
+def test_nobody_who_says_no_keeps_anybody_in(a_bench: MakeBench) -> None:
+    with a_bench() as bench:
+        bench.connector = Asking
+        bench.want({ANA: "Kim", BEN: "Kim", CY: "Lee"})
+        bench.run()
+        bench.want({ANA: "no", CY: "Lee"})
+        bench.run()
+        assert bench.memory.members == {CY, "Lee"}
+        assert bench.ask("SELECT match_value FROM delivery.acknowledged") == [(CY,)]
 
 
 def test_of_what_an_older_version_kept_the_first_of_each_kind_is_what_somebody_has() -> None:

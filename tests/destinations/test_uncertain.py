@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import ClassVar
 
@@ -21,12 +22,13 @@ from millstream.state.errors import (
     UnknownOutcomeError,
 )
 from tests.destinations.bench import PEOPLE, Bench, MakeBench
-from tests.destinations.memory import Memory, MemoryDestination
+from tests.destinations.memory import Killed, Memory, MemoryDestination
+from tests.destinations.memory_kinds import Keeping
 
 ANN = dict.fromkeys(PEOPLE[:3], "Ann")
 
 
-Problem = Callable[[], MillstreamError]
+Problem = Callable[[], BaseException]
 
 
 class Faltering(MemoryDestination):
@@ -163,3 +165,42 @@ def test_a_write_without_an_answer_is_not_repeated_where_that_does_harm() -> Non
         with pytest.raises(UnknownOutcomeError):
             FalteringOnce(Memory()).http.post("/people", {})
         assert len(vendor.calls) == 1
+
+
+class FalteringKeeping(Faltering, Keeping):
+    """Knows people by names that they were put in with, and gives no ids."""
+
+
+class FalteringKeepingOnce(FalteringKeeping):
+    """As above, and nothing may be sent again."""
+
+    idempotent = frozenset()
+
+
+def killed() -> BaseException:
+    return Killed()
+
+
+@pytest.mark.parametrize("problem", [lost, unavailable, killed])
+@pytest.mark.parametrize("connector", [FalteringKeeping, FalteringKeepingOnce])
+def test_by_what_somebody_may_have_been_put_in_they_are_taken_out(
+    on_duckdb: MakeBench, connector: type[Faltering], problem: Problem
+) -> None:
+    """The names of a row whose answer never came are not those that the person has when they leave."""
+    with on_duckdb() as bench:
+        ana = PEOPLE[0]
+        falter(bench, connector)
+        bench.want({ana: "Kim"})
+        bench.run()
+        falter(bench, connector, problem)
+        bench.want({ana: "Kay"})
+        with suppress(Killed):
+            bench.run()
+        assert bench.memory.members == {ana, "Kim", "Kay"}
+        falter(bench, connector)
+        bench.want({ana: "Kit"})
+        bench.run()
+        bench.want({})
+        bench.run()
+        assert bench.memory.members == set()
+        assert bench.ask("SELECT count(*) FROM delivery.acknowledged") == [(0,)]

@@ -24,8 +24,10 @@ from millstream.flows.demo.project import CREDENTIALS, SANDBOX_URL
 from millstream.flows.project import load_project
 from millstream.flows.project.template import project_text
 from millstream.flows.reference import __main__ as reference
+from millstream.flows.steps import Workspace
 from millstream.sandbox import Sandbox
 from millstream.state.errors import ConfigurationError
+from millstream.state.ledger.journal import now
 from tests.flows import calling
 from tests.flows.calling import documented_keys
 
@@ -406,6 +408,27 @@ class TestLooking:
         assert "customers: in, since" in shown
         assert "trait: lifecycle_stage, equals: customer" in shown
         assert "customers_to_hubspot: at the destination" in shown
+
+    def test_explain_tells_who_has_to_act_where_a_row_waits(self, ran: Path) -> None:
+        import duckdb
+
+        with duckdb.connect(str(ran.parent / ".millstream" / "store.duckdb")) as connection:
+            held = "SELECT profile_id FROM delivery.acknowledged WHERE sync = 'customers_to_hubspot' LIMIT 1"
+            ((profile_id,),) = connection.execute(held).fetchall()
+        journal = Workspace.open(load_project(ran)).journal
+        told = {"code": "no_answer", "reason": "Because.", "fault": "vendor", "clear_text": None}
+        told |= {"status": "unknown", "attempts": 1, "next_try_at": None, "aged_out": "sent without an answer"}
+        told |= {"sync": "customers_to_hubspot", "match_hash": "m", "operation": "update", "payload_hash": "h"}
+        journal.replace_rejected(
+            "customers_to_hubspot", [], [{**told, "profile_id": profile_id, "first_at": now(), "last_at": now()}]
+        )
+        try:
+            shown = " ".join(call("explain", profile_id, "-p", str(ran)).stdout.split())
+        finally:
+            journal.replace_rejected("customers_to_hubspot", [("m", "update")], [])
+            journal.close()
+        assert "update: waits, tried 1 time, who has to act: vendor" in shown
+        assert "when the row changes, or by `millstream rejected --retry --unknown`: sent without an answer" in shown
 
     def test_nobody_found_is_a_failure(self, ran: Path) -> None:
         result = call("explain", "nobody@box.example", "-p", str(ran))

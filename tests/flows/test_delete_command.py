@@ -312,6 +312,17 @@ class TestIdentifier:
             "records": 2,
         }
 
+    def test_what_a_version_of_before_deleted_comes_back_where_the_project_still_has_the_source(
+        self, project: Path
+    ) -> None:
+        before = people()
+        assert call("delete", "--identifier", "C-1", "--yes").exit_code == 0
+        with Workspace.open(load_project()).store.open() as connection:
+            connection.execute("DROP TABLE customers.unheard_identifiers")
+        assert call("delete", "--restore", "--identifier", "C-1").exit_code == 0
+        assert call("resolve").exit_code == 0
+        assert people() == before
+
     def test_it_stays_away_when_it_is_spelled_in_another_way(self, project: Path) -> None:
         (project / "in" / "shop.csv").write_text(FILES["shop.csv"].replace("bo@box.example", "bo.b@gmail.com"))
         for command in (["ingest", "--full"], ["resolve"]):

@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 from sqlalchemy.exc import OperationalError
 
+from millstream.destinations.mailchimp import Mailchimp
 from millstream.flows.project import load_project
 from millstream.flows.steps import Workspace
 from millstream.state.ledger.journal import now
@@ -148,9 +149,12 @@ def test_a_sync_that_is_wrong_takes_nobody_elses_plan_along(project: Path, monke
     told = call(project, "plan", ok=False)
     assert [one["sync"] for one in told["plans"]] == ["letters"]
     [problem] = told["problems"]
-    assert problem.startswith("sync broken: Column 'emial' is not there to be sent.")
+    assert problem.startswith("sync broken: Column 'emial', from which email is filled, is not there to be sent.")
     assert problem.endswith("did you mean 'email'?")
     assert "emial" in call(project, "plan", "broken", ok=False)["error"]["message"]
+    monkeypatch.setattr(Mailchimp, "probe", lambda _: None)
+    [checked] = [one for one in call(project, "check", ok=False)["checks"] if not one["ok"]]
+    assert (checked["name"], checked["kind"], checked["remedy"]) == ("broken", "sync", "did you mean 'email'?")
 
 
 def test_a_plan_is_sent_for_the_sync_and_in_the_project_that_it_was_made_for(
@@ -234,6 +238,33 @@ def test_a_channel_that_no_sync_could_ask_for_is_refused(project: Path) -> None:
     said = call(project, "suppress", "p1@box.example", "--channel", "Email", ok=False)
     assert said["error"]["allowed"] == ["ads", "email", "phone", "post", "push", "sms"]
     assert call(project, "suppress")["suppressed"] == []
+
+
+@pytest.mark.parametrize(
+    ("who", "said"),
+    [
+        ("", "A blank names nobody"),
+        (" \t", "A blank names nobody"),
+        ("ana@@box.example", "a*** (16 characters) is no e-mail address"),
+        ("+49 30", "+*** (6 characters) is no phone number"),
+        ("030 123456", "0*** (10 characters) is no phone number"),
+        ("x" * 601, "longer than 600 characters"),
+    ],
+)
+def test_what_would_keep_nobody_back_is_refused(project: Path, who: str, said: str) -> None:
+    """Together with a good one: whoever typed both would believe that both are kept back."""
+    assert said in call(project, "suppress", "p1@box.example", who, ok=False)["error"]["message"]
+    assert call(project, "suppress")["suppressed"] == []
+
+
+def test_a_list_of_nobody_is_refused(project: Path) -> None:
+    (project / "list.csv").write_text("\n \n")
+    said = call(project, "suppress", "--file", str(project / "list.csv"), ok=False)
+    assert "names nobody" in said["error"]["message"]
+
+
+def test_whatever_may_be_an_id_is_put_on_the_list(project: Path) -> None:
+    assert call(project, "suppress", "crm-42", "@ana", "12345-678", "p_9f")["changed"] == 4
 
 
 def test_people_are_suppressed_in_every_spelling_and_only_as_hashes(project: Path) -> None:

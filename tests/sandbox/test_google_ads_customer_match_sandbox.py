@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
 from millstream.sandbox import Sandbox
 from millstream.sandbox.google_ads_customer_match import GoogleAdsCustomerMatch
-from millstream.sandbox.system import Window
+from millstream.sandbox.limits import Window
 
 NAME = "google_ads_customer_match"
 OWN, MANAGER, CLIENT, PARTNER, CASINO = "1234567890", "9998887770", "2223334440", "7770001110", "5550001110"

@@ -13,8 +13,8 @@ import pytest
 import requests
 
 from millstream.sandbox import Sandbox
+from millstream.sandbox.limits import Window
 from millstream.sandbox.meta_custom_audiences import MetaCustomAudiences
-from millstream.sandbox.system import Window
 
 NAME = "meta_custom_audiences"
 TOKEN = "EAAsandboxMeta"

@@ -15,7 +15,9 @@ import pytest
 import requests
 
 from millstream.sandbox import Sandbox, server
-from millstream.sandbox.system import Answer, ApiError, Call, JsonObject, Route, System, Tokens, Window, route
+from millstream.sandbox.limits import Window
+from millstream.sandbox.system import Answer, ApiError, Call, JsonObject, Route, System, route
+from millstream.sandbox.tokens import Tokens
 
 
 class Acme(System):

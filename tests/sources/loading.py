@@ -13,8 +13,9 @@ import duckdb
 
 from millstream.sources.contract import Row, Source, iter_rows
 from millstream.sources.dlt_settings import set_dlt
-from millstream.sources.dlt_source import SourcePull, StreamReport
+from millstream.sources.dlt_source import SourcePull
 from millstream.sources.pull import Pull, client_of
+from millstream.sources.stream_report import StreamReport
 from millstream.state.http import Retries
 
 QUICK = Retries(attempts=4, first_wait=0.01, longest_wait=0.02)

@@ -21,13 +21,14 @@ import pyarrow.parquet as pq
 import pytest
 from pydantic import ValidationError
 
-from millstream.sources.dlt_source import SourcePull, StreamReport
+from millstream.sources.dlt_source import SourcePull
 from millstream.sources.files import Files, FilesSettings
 from millstream.sources.files.formats import batches
 from millstream.sources.files.place import FoundFile, Place
 from millstream.sources.from_project import column_name, column_names
 from millstream.sources.ingest import IngestReport, ingest
 from millstream.sources.pull import Window
+from millstream.sources.stream_report import StreamReport
 from millstream.state.errors import AuthenticationError, ConfigurationError, PermissionDeniedError, UnreachableError
 from millstream.state.model.declarations import Identifier
 from millstream.state.store import DuckDBStore

@@ -16,10 +16,11 @@ import sqlalchemy as sa
 from pydantic import ValidationError
 
 from millstream.sources.check import check_source
-from millstream.sources.dlt_source import SourcePull, StreamReport
+from millstream.sources.dlt_source import SourcePull
 from millstream.sources.ingest import IngestReport, ingest
 from millstream.sources.pull import Window
 from millstream.sources.sql import Sql, SqlSettings
+from millstream.sources.stream_report import StreamReport
 from millstream.state.errors import (
     AuthenticationError,
     ConfigurationError,

@@ -68,7 +68,8 @@ class AudienceWorld:
         """Have somebody be known by an identifier."""
         value = f"{kind} of {profile_id}"
         self.connection.execute(
-            "INSERT INTO customers.identifiers VALUES (?, ?, ?, ?, TRUE, ?)",
+            "INSERT INTO customers.identifiers (record_id, kind, value, original, merges, contact) "
+            "VALUES (?, ?, ?, ?, TRUE, ?)",
             [f"app.people:{profile_id}", kind, value, value, value],
         )
 

@@ -10,7 +10,8 @@ import pytest
 
 from millstream.state.audiences import Audience
 from millstream.state.audiences.failing import Failing, without_failing
-from millstream.state.audiences.preview import AudiencePreview, Mover, Moves, preview_audiences
+from millstream.state.audiences.moves import Mover, Moves
+from millstream.state.audiences.preview import AudiencePreview, preview_audiences
 from millstream.state.audiences.select import select_audiences
 from millstream.state.errors import ConfigurationError
 from tests.state.audience_world import AS_OF, AudienceWorld

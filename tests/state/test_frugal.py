@@ -7,7 +7,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from millstream.state.store import Connection, DuckDBStore, count, frugal, in_little_memory
+from millstream.state.store import Connection, DuckDBStore, count, frugal, in_little_memory, looked_up_in_little_memory
 
 
 def _limit(connection: Connection) -> str:
@@ -21,6 +21,18 @@ def test_what_fits_is_done_once_within_a_limit(tmp_path: Path) -> None:
     limits = [in_little_memory(store, _limit)]
     with store.open() as connection:
         assert limits != [_limit(connection)]
+
+
+def test_of_what_is_looked_up_within_a_limit_nothing_is_kept(tmp_path: Path) -> None:
+    store = DuckDBStore(tmp_path / "store.duckdb")
+
+    def look(connection: Connection) -> str:
+        connection.execute("CREATE TABLE looked_at AS SELECT 1 AS number")
+        return _limit(connection)
+
+    assert looked_up_in_little_memory(store, look) == in_little_memory(store, _limit)
+    with store.open() as connection:
+        assert count(connection, "SELECT count(*) FROM duckdb_tables()") == 0
 
 
 def test_a_smaller_limit_is_left_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from pathlib import Path
 
 import pytest
 import requests
@@ -186,6 +187,17 @@ def test_an_expired_token_is_renewed_once(vendor, session) -> None:
     auth = TokenGrantAuth("https://vendor.example/token", lambda: {"grant_type": "refresh_token"})
     session(auth=auth).get(URL)
     assert seen == ["Bearer one", "Bearer two"]
+
+
+def test_no_sign_in_of_the_machine_s_takes_the_place_of_the_credential(
+    vendor, session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "netrc").write_text("machine vendor.example login somebody password else\n")
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    vendor.post("https://vendor.example/token", json={"access_token": "one"})
+    vendor.get(URL, json={})
+    session(auth=TokenGrantAuth("https://vendor.example/token", lambda: {"grant_type": "refresh_token"})).get(URL)
+    assert [call.request.headers.get("Authorization") for call in vendor.calls] == [None, "Bearer one"]
 
 
 def test_no_secret_follows_a_token_endpoint_that_leads_to_another_host(vendor, session) -> None:

@@ -149,7 +149,9 @@ def test_what_only_is_kept_beside_a_record_does_not_count(customers: Customers) 
     customers.record("a.contacts:2", ("user_id", "u2"), ANA)
     customers.record("a.contacts:1", ("user_id", "u1"), merges=False)
     customers.connection.execute(
-        "INSERT INTO customers.identifiers VALUES ('a.contacts:1', 'email', ?, ?, true, ?)", [ANA[1]] * 3
+        "INSERT INTO customers.identifiers (record_id, kind, value, original, merges, contact) "
+        "VALUES ('a.contacts:1', 'email', ?, ?, true, ?)",
+        [ANA[1]] * 3,
     )
     assert customers.resolve().profiles == 1
 

@@ -9,7 +9,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from millstream.state.identity import IdentityRules, KindRule, decisions
-from millstream.state.identity.preview import Preview, compare, take_picture
+from millstream.state.identity.changes import Preview
+from millstream.state.identity.preview import compare, take_picture
 
 if TYPE_CHECKING:
     from collections.abc import Callable

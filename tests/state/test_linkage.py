@@ -187,7 +187,8 @@ def test_a_refused_suggestion_is_never_made_again(people: Customers) -> None:
 def test_links_never_join_what_a_limit_holds_apart(people: Customers) -> None:
     for source in ("shop", "desk"):
         people.connection.execute(
-            "INSERT INTO customers.identifiers VALUES (?, 'user_id', ?, ?, TRUE, ?)",
+            "INSERT INTO customers.identifiers (record_id, kind, value, original, merges, contact) "
+            "VALUES (?, 'user_id', ?, ?, TRUE, ?)",
             [f"{source}.people:6", source, source, source],
         )
         people.touch(f"{source}.people:6")
@@ -214,7 +215,9 @@ def test_an_accepted_link_obeys_limits(people: Customers) -> None:
     first = linkage.suggestions(people.connection)[0]
     for record in (first.record_a, first.record_b):
         people.connection.execute(
-            "INSERT INTO customers.identifiers VALUES (?, 'user_id', ?, ?, TRUE, ?)", [record, record, record, record]
+            "INSERT INTO customers.identifiers (record_id, kind, value, original, merges, contact) "
+            "VALUES (?, 'user_id', ?, ?, TRUE, ?)",
+            [record, record, record, record],
         )
         people.touch(record)
     people.resolve()

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from benchmarks.linkage import main, measure, read_columns
-from millstream.state.identity.linkage.kinds import detect_kinds
+from millstream.state.identity.linkage.kinds import Kind, detect_kinds
 
 pytestmark = pytest.mark.slow
 
@@ -42,7 +42,6 @@ def test_the_same_people_are_found_in_a_file_never_seen(tmp_path: Path, capsys: 
     "text",
     [
         "kunde\na\na\nb\n",
-        "name,kunde\n",
         "name,kunde\nAnn,a\n",
         "first,last,dob,kunde\n,,,a\n,,,a\n,,,b\n",
         "id,amount,kunde\n1,3.5,a\n2,4.5,a\n",
@@ -87,8 +86,9 @@ def test_parquet_may_hold_dates_and_numbers_with_gaps(tmp_path: Path) -> None:
         ("people.csv", b"", [], "empty"),
         ("people.csv", b"a,kunde\n1,2,3\n", [], "3 fields"),
         ("people.csv", b"a,b\n1,2\n", [], "no column 'kunde'"),
+        ("people.csv", b"name,kunde\n", [], "no rows"),
         ("people.parquet", b"no", [], "people.parquet"),
-        ("people.csv", b"a,kunde\n1,2\n", ["--mapping", "absent.yaml"], "absent.yaml"),
+        ("people.csv", b"a,kunde\n1,2\n", ["--mapping", "absent.yaml"], "^absent.yaml: No such file"),
     ],
 )
 def test_what_cannot_be_read_is_one_clear_error(
@@ -134,6 +134,33 @@ def test_columns_are_known_by_name_or_content_and_keys_are_no_evidence() -> None
         "loyalty_points": "ignore",
         "Geb.-Datum": "birth_date",
     }
+
+
+def test_whose_a_column_is_and_how_it_is_written_do_not_hide_its_kind() -> None:
+    said: dict[str, tuple[str, Kind]] = {
+        "customer_last_name": ("Zlatkova", "last_name"),
+        "cust_dob": ("1980-01-01", "birth_date"),
+        "address_city": ("Leeds", "city"),
+        "addrZip": ("12345", "postcode"),
+        "mail_addr1": ("5 Elm Rd", "address"),
+        "email_addr": ("ann@box.example", "email"),
+        "home_tel": ("55501234", "phone"),
+        "name_sufx_cd": ("Jr", "suffix"),
+        "birth_place": ("Rome", "other"),
+    }
+    columns = {name: [value, value, f"{value}1"] for name, (value, _) in said.items()}
+    assert detect_kinds(columns) == {name: kind for name, (_, kind) in said.items()}
+
+
+def test_what_says_the_same_again_is_ignored() -> None:
+    columns: dict[str, list[str | None]] = {
+        "first_name": ["Ann", "Bo"],
+        "first_name_clean": ["ann", "bo"],
+        "dob": ["1980-01-01", "1970-02-02"],
+        "age": ["40", "50"],
+    }
+    assert list(detect_kinds(columns).values()) == ["first_name", "ignore", "birth_date", "ignore"]
+    assert detect_kinds({"age": ["40", "50"]}) == {"age": "birth_year"}
 
 
 def test_a_column_of_whole_names_is_known_by_whom_it_names_unless_it_numbers_them() -> None:

@@ -35,6 +35,8 @@ def names(values: list[str]) -> list[str | None]:
         ("title", ["Engineer", "Manager", "Engineer"], "other"),
         ("name_suffix", ["Jr", "Sr"], "suffix"),
         ("sourceid", ["a", "b"] * 20, "source"),
+        ("source_dataset", ["a", "b"] * 20, "source"),
+        ("gender", ["1", "2", "2"], "sex"),
         ("sourceid", [f"a{number}" for number in range(40)], "ignore"),
     ],
 )

@@ -60,6 +60,16 @@ def test_whole_names_fall_into_their_parts() -> None:
     assert spelling.split_name("Lee, Ann Marie") == ("ann", "marie", "lee")
 
 
+def test_an_m_is_a_title_only_where_no_other_letters_stand_there() -> None:
+    english, french = (
+        spelling.titles_among(names) for names in (["M. Roe", "J. Ray", "A. Lee"], ["M. Roe", "Mme Roe"])
+    )
+    assert spelling.split_name("M. Roe", english) == ("m", "", "roe")
+    assert spelling.split_name("M. Roe", french) == ("", "", "roe")
+    people = read_people({"name": ["M. Roe", "J. Ray", "A. Lee"]}, {"name": "full_name"})
+    assert people.fields["first"] == ["m", "j", "a"]
+
+
 def test_phones_compare_without_calling_code() -> None:
     assert spelling.phone("+49 30 1234567") == spelling.phone("030/1234567") != ""
 

@@ -653,7 +653,8 @@ def test_a_store_of_the_version_before_is_modelled_anew_and_people_keep_their_id
         {"at": START},
     )
     shop.connection.execute(
-        "INSERT INTO customers.identifiers VALUES ('old.people:9', 'email', 'cy@box.example', 'CY@box.example', true)"
+        "INSERT INTO customers.identifiers (record_id, kind, value, original, merges) "
+        "VALUES ('old.people:9', 'email', 'cy@box.example', 'CY@box.example', true)"
     )
     resolve(shop.connection, shop.rules, run_id="run-1", now=shop.now)
     members = "SELECT * FROM customers.members ORDER BY ALL"

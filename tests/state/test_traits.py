@@ -444,8 +444,11 @@ def test_cards_are_those_of_the_values_that_are_there(world: TraitWorld) -> None
     assert latest_cards(world.customers.connection) == {}
 
 
-def test_a_function_that_finds_nothing_to_learn_says_so(world: TraitWorld) -> None:
+def test_a_function_that_finds_nothing_to_learn_says_so_and_looks_again(world: TraitWorld) -> None:
+    looked: list[object] = []
+
     def nothing(context: Context) -> Result:
+        looked.append(context.as_of)
         return Result(pa.table({"profile_id": pa.array([], pa.string())}), nothing_to_learn="Too few orders.")
 
     world.person("ana")
@@ -455,6 +458,7 @@ def test_a_function_that_finds_nothing_to_learn_says_so(world: TraitWorld) -> No
     assert (outcome(report), message(report)) == ({"own": "nothing to learn"}, "Too few orders.")
     assert world.values("x") == {"ana": (None,)}
     assert outcome(world.describe([one])) == {"own": "nothing to learn"}
+    assert len(looked) == 2
 
 
 def test_a_function_that_breaks_is_told_by_its_line_without_values(world: TraitWorld) -> None:

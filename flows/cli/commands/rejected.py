@@ -42,6 +42,7 @@ def rejected(
     from millstream.flows.project import load_project
     from millstream.flows.steering import rejected as refused
     from millstream.flows.steps import Workspace
+    from millstream.state.amounts import counted
     from millstream.state.errors import ConfigurationError
 
     if unknown and not retry:
@@ -62,9 +63,9 @@ def rejected(
     elif export is None and not retry:
         _show_rows(rows)
     if export is not None:
-        print_note(f"{len(rows):,} rows written to {export}.")
+        print_note(f"{counted(len(rows), 'row')} written to {export}.")
     if retry:
-        print_note(f"The next run tries {retried:,} rows again.")
+        print_note(f"The next run tries {counted(retried, 'row')} again.")
     return True
 
 

@@ -40,9 +40,9 @@ def suppress(
     """
     from millstream.flows.cli.output import print_json, print_note
     from millstream.flows.project import load_project
-    from millstream.flows.showing.amounts import counted
     from millstream.flows.steering import suppressions
     from millstream.flows.steps import Workspace
+    from millstream.state.amounts import counted
 
     workspace = Workspace.open(load_project(project))
     names = [*(who or ()), *(suppressions.lines_of(file) if file else ())]

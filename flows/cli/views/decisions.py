@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from millstream.flows.cli.output import day, joined, print_json, print_line, print_note, print_table
 from millstream.flows.cli.views.person import levels_text
-from millstream.flows.showing.amounts import counted, people_counted
+from millstream.state.amounts import counted, people_counted
 
 if TYPE_CHECKING:
     from millstream.flows.showing.cells import Row

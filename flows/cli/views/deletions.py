@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from millstream.flows.cli.output import day, print_json, print_line, print_note, print_table
 from millstream.flows.cli.views.dry_runs import count_rows, show_people
-from millstream.flows.showing.amounts import counted, people_counted
 from millstream.flows.showing.audiences import move_rows
+from millstream.state.amounts import counted, people_counted
 
 if TYPE_CHECKING:
     from millstream.flows.showing.cells import Row

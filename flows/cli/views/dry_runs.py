@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from millstream.flows.cli.output import print_json, print_line, print_note, print_table
-from millstream.flows.showing.amounts import counted
 from millstream.flows.showing.audiences import move_rows
 from millstream.flows.showing.people import change_row
+from millstream.state.amounts import counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from millstream.flows.dry_runs.resolving import Rehearsal
     from millstream.flows.dry_runs.selecting import SelectPreview
     from millstream.flows.showing.cells import Row
-    from millstream.state.identity.preview import Cause, Preview
+    from millstream.state.identity.changes import Cause, Preview
 
 _COUNTS = {
     "profiles": "people",

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from millstream.flows.cli.output import day, print_error, print_json, print_note, print_table
-from millstream.flows.showing.amounts import counted, people_counted, who_is_who
 from millstream.flows.showing.audiences import audience_rows
 from millstream.flows.showing.figures import figure_rows
 from millstream.flows.showing.quality import threshold_rows
+from millstream.state.amounts import counted, people_counted, who_is_who
 
 if TYPE_CHECKING:
     from millstream.flows.cli.engines.contract import Outcome

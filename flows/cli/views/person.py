@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.text import Text
 from rich.tree import Tree
 
-from millstream.flows.cli.output import console, day, joined, print_json, print_line
-from millstream.flows.showing.amounts import counted, people_counted
+from millstream.flows.cli.output import age, console, day, joined, print_json, print_line
+from millstream.state.amounts import counted, people_counted
 
 if TYPE_CHECKING:
     from millstream.flows.looking.person import AudienceMembership, Explanation, Person, SyncStory, TraitValue
@@ -220,6 +220,19 @@ def _add_sync(branch: Tree, sync: SyncStory) -> None:
     for outcome in sync.outcomes:
         why = " ".join(str(outcome[key]) for key in ("code", "reason") if outcome[key])
         below.add(_line(f"{outcome['operation']}: {outcome['status']} {why}".rstrip(), f"   {day(outcome['at'])}"))
+    for refusal in sync.refusals:
+        below.add(_waits(refusal))
+
+
+def _waits(refusal: Mapping[str, Any]) -> Text:
+    """What becomes of a row that was not accepted, and who can do something about it."""
+    tried = f"tried {counted(refusal['attempts'], 'time')}"
+    acts = f", who has to act: {refusal['fault']}" if refusal["fault"] else ""
+    then = f"next try {age(refusal['next_try_at']) or 'when the row changes'}"
+    if refusal["aged_out"]:
+        anyway = " --unknown" if refusal["status"] == "unknown" else ""
+        then += f", or by `millstream rejected --retry{anyway}`: {refusal['aged_out']}"
+    return _line(f"{refusal['operation']}: waits, {tried}{acts}", f"   {then}")
 
 
 def _line(text: str, aside: str) -> Text:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from millstream.flows.cli.output import print_error, print_json, print_line, print_note, print_table
+from millstream.state.amounts import counted
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -65,7 +66,7 @@ def _counts(preview: PlanPreview) -> Row:
 
 
 def _forecast(forecast: Forecast) -> str:
-    told = f"{forecast.requests:,} requests, about {_duration(forecast.seconds)}"
+    told = f"{counted(forecast.requests, 'request')}, about {_duration(forecast.seconds)}"
     if forecast.daily_left is None:
         return told
     left = f"{forecast.daily_left:,} left today"

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from millstream.flows.cli.output import age, print_json, print_table, utc
-from millstream.flows.showing.amounts import people_counted
+from millstream.state.amounts import people_counted
 
 if TYPE_CHECKING:
     from millstream.flows.looking.status import StatusReport

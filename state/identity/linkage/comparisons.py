@@ -89,6 +89,7 @@ def comparisons_for(people: People, dialect: Dialect) -> tuple[Comparison, ...]:
 def _first(write: Writer, people: People) -> Comparison | None:
     if not people.has("first"):
         return None
+    form = write.form_of("first_root", "first_root_2" if people.has("first_root_2") else None)
     exchanged = (Level("first and last name exchanged", write.exchanged(), 0.01, 1e-5),) if people.has("last") else ()
     return Comparison(
         "first name",
@@ -96,8 +97,8 @@ def _first(write: Writer, people: People) -> Comparison | None:
         (
             Level("same", write.equal("first"), 0.8, 0.01, "first"),
             *exchanged,
-            Level("forms of one name", write.equal("first_root"), 0.04, 0.002, most=0.25),
-            Level("initial", f"({write.begins('first')} AND NOT {write.begins('first', 2)})", 0.01, 0.005),
+            Level("forms of one name", form, 0.04, 0.002, most=0.25),
+            Level("initial", write.initial("first", "first_root"), 0.01, 0.005),
             Level("close or shortened", f"{write.close('first')} OR {write.begins('first', 2)}", 0.1, 0.01),
             Level("similar", write.similar("first"), 0.03, 0.02),
             Level("differs", "ELSE", 0.03, 0.955, most=0.06),
@@ -129,12 +130,12 @@ def _last(write: Writer, people: People) -> Comparison | None:
 def _birth(write: Writer, people: People) -> Comparison | None:
     if not people.has("birth_year"):
         return None
+    apart = 'abs("birth_days_l" - "birth_days_r")'
     if not people.has("birth"):
-        return _plain(write, people, "birth_year", "birth year", shared="twins", most=0.2, usual=0.02)
+        return _birth_year(write, apart)
     year, month, day = (part("birth", start, length) for start, length in ((1, 4), (6, 2), (9, 2)))
     turned = f"({year[2]} AND {month[0]} = {day[1]} AND {day[0]} = {month[1]})"
     two_parts = f"(({year[2]} AND {month[2]}) OR ({year[2]} AND {day[2]}) OR ({month[2]} AND {day[2]}))"
-    apart = 'abs("birth_days_l" - "birth_days_r")'
     return Comparison(
         "birth date",
         write.missing("birth_year"),
@@ -145,8 +146,25 @@ def _birth(write: Writer, people: People) -> Comparison | None:
             Level("two of day, month and year", two_parts, 0.03, 0.005),
             Level("within a month", f"{apart} <= 31", 0.01, 0.002),
             Level("within a year", f"{apart} <= 366", 0.02, 0.03),
-            Level("within ten years", f"{apart} <= 3653", 0.01, 0.2, most=0.1),
+            Level("two digits differ", write.edits("birth", 2), 0.01, 0.02),
+            Level("within ten years", f"{apart} <= 3653", 0.01, 0.18, most=0.1),
             Level("differs", "ELSE", 0.01, 0.75, most=0.1),
+        ),
+        shared="twins",
+    )
+
+
+def _birth_year(write: Writer, apart: str) -> Comparison:
+    """Of people whose year is known alone, which is often told from their age and then one too many or too few."""
+    return Comparison(
+        "birth year",
+        write.missing("birth_year"),
+        (
+            Level("same", write.equal("birth_year"), 0.8, 0.02, "birth_year"),
+            Level("within a year", f"{apart} <= 366", 0.06, 0.03),
+            Level("one digit differs", write.edits("birth_year", 1), 0.04, 0.1),
+            Level("within five years", f"{apart} <= 1827", 0.04, 0.1),
+            Level("differs", "ELSE", 0.06, 0.75, most=0.2),
         ),
         shared="twins",
     )

@@ -57,6 +57,21 @@ class Writer:
             f"(substr({left}, 1, length({right})) = {right} OR substr({right}, 1, length({left})) = {left}))"
         )
 
+    def initial(self, field: str, root: str) -> str:
+        """One is the first letter of the other, or of the name that the other is a form of."""
+        sides = (("l", "r"), ("r", "l"))
+        told = [
+            f'(length("{field}_{one}") = 1 AND (substr("{field}_{other}", 1, 1) = "{field}_{one}" '
+            f'OR substr("{root}_{other}", 1, 1) = "{field}_{one}"))'
+            for one, other in sides
+        ]
+        return f"({' OR '.join(told)})"
+
+    def form_of(self, root: str, second: str | None) -> str:
+        """Both may stand for one name; a short form of several names has a second root."""
+        either = f' OR "{root}_l" = "{second}_r" OR "{second}_l" = "{root}_r"' if second else ""
+        return f"({self.equal(root)}{either})"
+
     def close(self, field: str) -> str:
         """As much alike as after one typing error."""
         return f"({self.alike(field, 0.92)} OR {self.edits(field, 1, 4)})"

@@ -14,12 +14,15 @@ from dataclasses import dataclass, field
 from millstream.state.identity.linkage import spelling
 from millstream.state.identity.linkage.kinds import Kind
 from millstream.state.identity.linkage.placeholders import drop_placeholders
-from millstream.state.identity.linkage.short_names import root
+from millstream.state.identity.linkage.short_names import root, second_root
 
 Values = list[str | None]
 _MOST_OTHERS = 6
 _FIRST_SHARE = 0.2
 _SWAP_ROUNDS = 15
+_OLDEST = 130
+_TOLD = 2000
+"""The year in which ages are taken to have been told; any is as good, for only differences count."""
 
 
 @dataclass
@@ -28,10 +31,11 @@ class People:
 
     Attributes:
         size: How many rows.
-        fields: ``first``, ``first_root`` (of which it may be a short form), ``middle``, ``last``, ``suffix``, ``sex``,
-            ``birth`` (``YYYY-MM-DD``), ``birth_year``, ``email``, ``email_local``, ``phone``, ``nid``, ``street``,
-            ``house``, ``postcode``, ``city``, ``region``, ``source``, ``other_1`` and so on: those that any row has.
-        birth_days: The day of birth as a number, for differences.
+        fields: ``first``, ``first_root`` and ``first_root_2`` (of which it may be a short form), ``middle``, ``last``,
+            ``suffix``, ``sex``, ``birth`` (``YYYY-MM-DD``), ``birth_year`` (also told from ages), ``email``,
+            ``email_local``, ``phone``, ``nid``, ``street``, ``house``, ``postcode``, ``city``, ``region``, ``source``,
+            ``other_1`` and so on: those that any row has.
+        birth_days: The day of birth, or the middle of its year, as a number, for differences.
     """
 
     size: int
@@ -68,14 +72,23 @@ def read_people(columns: Mapping[str, Sequence[str | None]], kinds: Mapping[str,
     if "first" in fields and "last" in fields:
         fields["first"], fields["last"] = put_in_place(fields["first"], fields["last"])
     drop_placeholders(fields)
-    fields["birth_year"] = [day[:4] if day else year for day, year in zip(fields["birth"], years, strict=True)]
+    fields["birth_year"] = [
+        day.partition("-")[0] if day else year for day, year in zip(fields["birth"], years, strict=True)
+    ]
     if "email" in fields:
         fields["email_local"] = _spelled(fields["email"], spelling.email_local)
     if "first" in fields:
         fields["first_root"] = _spelled(fields["first"], root)
+        fields["first_root_2"] = _spelled(fields["first"], second_root)
     known = {name: values for name, values in fields.items() if any(value is not None for value in values)}
-    days = {value: spelling.days(value) for value in set(fields["birth"]) if value}
-    return People(size, known, [days.get(value) if value else None for value in fields["birth"]])
+    return People(size, known, _birth_days(fields["birth"], fields["birth_year"]))
+
+
+def _birth_days(births: Values, years: Values) -> list[int | None]:
+    """The number of each day of birth; the middle of the year where no more than that is known."""
+    said = [birth or (f"{year}-07-01" if year else None) for birth, year in zip(births, years, strict=True)]
+    days = {value: spelling.days(value) for value in set(said) if value}
+    return [days.get(value) if value else None for value in said]
 
 
 def _one_word(text: str) -> str:
@@ -119,7 +132,8 @@ def _read_names(by_kind: Mapping[Kind, list[Sequence[str | None]]], fields: dict
     if "full_name" not in by_kind:
         return
     whole = _first_said([[value.strip() or None if value else None for value in v] for v in by_kind["full_name"]])
-    parts = {value: spelling.split_name(value) for value in set(whole) if value}
+    titles = spelling.titles_among(value for value in whole if value)
+    parts = {value: spelling.split_name(value, titles) for value in set(whole) if value}
     for name, position in (("first", 0), ("middle", 1), ("last", 2)):
         said = [parts[value][position] or None if value else None for value in whole]
         fields[name] = _first_said([fields.get(name, [None] * size), said])
@@ -150,7 +164,8 @@ def _births(by_kind: Mapping[Kind, list[Sequence[str | None]]], size: int) -> Va
         order = spelling.date_order(value for value in values if value)
         said.append(_spelled(values, lambda text, order=order: spelling.birth_date(text, order)))  # type: ignore[misc]
     if "birth_year" in by_kind:
-        parts = [_first_number(by_kind[kind]) if kind in by_kind else [None] * size for kind in _BIRTH_PARTS]
+        parts = [_first_number(by_kind[kind]) if kind in by_kind else [None] * size for kind in _BIRTH_PARTS[1:]]
+        parts.insert(0, _years(_first_number(by_kind["birth_year"])))
         said.append([_birth_of_parts(*row) for row in zip(*parts, strict=True)])
     return _first_said(said) if said else [None] * size
 
@@ -161,6 +176,15 @@ _BIRTH_PARTS: tuple[Kind, ...] = ("birth_year", "birth_month", "birth_day")
 
 def _first_number(columns: Sequence[Sequence[str | None]]) -> Values:
     return [value.strip().removesuffix(".0") or None if value else None for value in columns[0]]
+
+
+def _years(values: Values) -> Values:
+    """Years of birth, also where ages are told."""
+    numbers = {value: int(value) for value in set(values) if value and value.isdecimal()}
+    ages = sum(1 for number in numbers.values() if number <= _OLDEST)
+    if ages < 0.9 * len(numbers):
+        return values
+    return [str(_TOLD - numbers[value]) if value in numbers else None for value in values]
 
 
 def _birth_of_parts(year: str | None, month: str | None, day: str | None) -> str | None:

@@ -24,7 +24,7 @@ _COLUMNS: dict[str, Kind] = {
     "state": "region", "region": "region", "province": "region",
 }  # fmt: skip
 
-VERSION = 1
+VERSION = 2
 """Of the code that compares: to be raised with every change after which the same two profiles would be compared in
 another way (``comparisons``, ``spelling``, ``short_names``, ``copies``, ``placeholders``, ``conditions``), or another
 model be made of the same pairs (``model``, ``guessing``). A model of another version is not used again."""

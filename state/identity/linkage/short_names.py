@@ -180,6 +180,14 @@ wolfgang wolf wolfi
 yekaterina katia ekaterina
 zachary zach zack zac zachariah
 """
+# Short forms of a second name that is about as common.
+_SECOND = {
+    "bert": "robert", "charlie": "charlotte", "chris": "christopher", "connie": "constance", "fred": "frederick",
+    "freddie": "alfred", "gus": "gustav", "hal": "henry", "harry": "henry", "jackie": "john", "jan": "janet",
+    "jerry": "jeremy", "jo": "joseph", "jon": "jonathan", "lena": "helena", "lou": "louise", "marge": "marjorie",
+    "meg": "megan", "mel": "melanie", "mitch": "mitchell", "nate": "nathan", "nick": "nicholas", "pat": "patrick",
+    "rick": "richard", "sandy": "sandra", "ted": "theodore", "terry": "theresa", "tina": "martina", "val": "valerie",
+}  # fmt: skip
 _ROOTS: dict[str, str] = {}
 for _line in _FORMS.split("\n"):
     for _form in _line.split():
@@ -194,3 +202,8 @@ def is_known(first: str) -> bool:
 def root(first: str) -> str:
     """The name that a folded first name is a form of; itself where none is known."""
     return _ROOTS.get(first, first)
+
+
+def second_root(first: str) -> str:
+    """Another name that it may be a form of, by that name's root; empty where there is none."""
+    return root(_SECOND[first]) if first in _SECOND else ""

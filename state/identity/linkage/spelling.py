@@ -98,13 +98,20 @@ class Name(NamedTuple):
     last: str
 
 
-def split_name(text: str) -> Name:
+def titles_among(names: Iterable[str]) -> frozenset[str]:
+    """What counts as a title in a column of whole names: ``M.`` does not where other letters stand there as often."""
+    letters = Counter(word for word in (fold(name).partition(" ")[0] for name in names) if len(word) == 1)
+    others = [count for letter, count in letters.items() if letter != "m"]
+    return _TITLES - {"m"} if len(others) > 1 and max(others) * 2 >= letters["m"] else _TITLES
+
+
+def split_name(text: str, titles: frozenset[str] = _TITLES) -> Name:
     """The parts of a name written ``First Middle Last`` or ``Last, First Middle``."""
     before, comma, after = text.partition(",")
-    if comma and _words(after):
-        given, family = _words(after), _words(before)
+    if comma and _words(after, titles):
+        given, family = _words(after, titles), _words(before, titles)
         return Name("".join(given[:1]), "".join(given[1:]), "".join(family))
-    words = _words(text)
+    words = _words(text, titles)
     if len(words) < 2:
         return Name("", "", "".join(words))
     start = len(words) - 1
@@ -118,9 +125,9 @@ def given_name(text: str) -> str:
     return "".join(_words(text))
 
 
-def _words(text: str) -> list[str]:
+def _words(text: str, titles: frozenset[str] = _TITLES) -> list[str]:
     words = fold(text).split()
-    kept = [word for word in words if word not in _TITLES] if len(words) > 1 else words
+    kept = [word for word in words if word not in titles] if len(words) > 1 else words
     return kept or words
 
 
@@ -230,12 +237,24 @@ def birth_date(text: str, order: DateOrder) -> str:
         if len(digits) == 8:
             return _of_digits(digits, order)
         return digits if len(digits) == 4 and digits[:2] in ("18", "19", "20") else ""
+    slipped = _slipped(parts, order)
+    if slipped:
+        return slipped
     if len(parts) < 3:
         return ""
-    if len(parts[0]) == 4:
+    if len(parts[0]) > 2:
         return _joined(parts[0], parts[1], parts[2])
     day, middle = (parts[0], parts[1]) if order.day_first else (parts[1], parts[0])
     return _joined(_century(parts[2]), middle, day)
+
+
+def _slipped(parts: list[str], order: DateOrder) -> str:
+    """The date where a mark between its parts was left out or stands a digit too early or late; else empty."""
+    digits = "".join(parts[:3])
+    if len(parts) == 1 or len(digits) != 8 or sorted(len(part) for part in parts[:3]) == [2, 2, 4]:
+        return ""
+    found = _of_digits(digits, order)
+    return found if days(found) else ""
 
 
 def _of_parts(year: str, day: str, *, month: int) -> str:
@@ -258,7 +277,8 @@ def _century(year: str) -> str:
 
 
 def _joined(year: str, month: str, day: str) -> str:
-    return f"{year:0>4}-{month:0>2}-{day:0>2}"[:10] if int(year) else ""
+    """A date. A digit too many stays, one that the year lacks is not made up: what was meant is one slip away."""
+    return f"{year}-{month:0>2}-{day:0>2}" if int(year) else ""
 
 
 def days(birth: str) -> int | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from millstream.flows.showing.amounts import counted, people_counted, who_is_who
+from millstream.state.amounts import counted, people_counted, who_is_who
 
 
 @pytest.mark.parametrize(
