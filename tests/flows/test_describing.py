@@ -260,7 +260,7 @@ def test_computed_traits_are_part_of_a_persons_story(store: Store) -> None:
     call("select")
     [person] = call_json("explain", "u0")["people"]
     told = {one["name"]: one["value"] for one in person["traits"]}
-    assert told["orders"] == "1.0"
+    assert told["orders"] == "1"
     assert person["audiences"][0]["member"] is True
 
 
