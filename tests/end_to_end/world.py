@@ -18,6 +18,7 @@ import requests
 from millstream.flows import steps
 from millstream.flows.project import load_project
 from millstream.sandbox import Sandbox
+from tests.days import today
 
 DEMO = Path(__file__).parents[2] / "examples" / "demo" / "millstream.yaml"
 SECRETS = {
@@ -30,8 +31,6 @@ SECRETS = {
 TAGS = {"promoters_to_mailchimp": "Promoters", "cart_abandoners_to_mailchimp": "Cart abandoners"}
 LIST = "Millstream customers"
 NOT_ADDRESSABLE = ("unsubscribed", "cleaned")
-TODAY = datetime.now(UTC).date()
-"""One day for all sandboxes of a test session, so that their people are the same."""
 
 UNHURRIED = "access_token: {env: HUBSPOT_ACCESS_TOKEN}"
 """The demo's HubSpot credential; a test puts another one here."""
@@ -147,7 +146,7 @@ def demo_world(
             patch.setenv(name, value)
         for name in [name for name in os.environ if name.startswith("MILLSTREAM_") or name == "PREFECT_API_URL"]:
             patch.delenv(name)
-        with Sandbox(people=people, seed=seed, today=TODAY, limits=False, latency_ms=latency_ms) as sandbox:
+        with Sandbox(people=people, seed=seed, today=today(), limits=False, latency_ms=latency_ms) as sandbox:
             yield World(sandbox, folder, changes or {})
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
 
 import pytest
@@ -18,12 +18,12 @@ from millstream.flows.steps.auditing import audit
 from millstream.flows.steps.pipeline import attempted
 from millstream.state.ledger.alerts import firing
 from millstream.state.store import Store
+from tests.days import today
 from tests.engines import DuckDBEngine
 from tests.flows.calling import call
 from tests.flows.conftest import Write, own_store
 from tests.state.measured_world import Event, World
 
-NOW = datetime.now(UTC)
 PEOPLE = [f"p{number:02}" for number in range(10)]
 PROJECT = """
 connections:
@@ -39,11 +39,16 @@ quality:
 
 
 @pytest.fixture
-def store(tmp_path: Path, write: Write, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
+def noon() -> datetime:
+    """Of this day."""
+    return datetime.combine(today(), time(12), UTC)
+
+
+@pytest.fixture
+def store(tmp_path: Path, write: Write, monkeypatch: pytest.MonkeyPatch, noon: datetime) -> Iterator[Store]:
     """People without addresses who view pages every day, up to yesterday, when only one did."""
     write(PROJECT)
     with own_store(DuckDBEngine(), tmp_path, monkeypatch) as made:
-        noon = NOW.replace(hour=12, minute=0)
         with made.transaction() as connection:
             world = World(connection)
             world.people(dict.fromkeys(PEOPLE, noon - timedelta(days=50)))
@@ -76,12 +81,12 @@ def test_one_dimension_in_full(store: Store) -> None:
     assert "Odd days" not in result.stdout
 
 
-def test_all_of_it_as_a_document(store: Store) -> None:
+def test_all_of_it_as_a_document(store: Store, noon: datetime) -> None:
     document = json.loads(call("audit", "--json").stdout)
     assert document["ok"] is False
     assert [one["name"] for one in document["thresholds"] if not one["ok"]] == ["addresses"]
     assert document["odd_yesterday"][0]["source"] == document["odd_days"][0]["source"]
-    assert document["odd_days"][0]["day"] == (NOW.date() - timedelta(days=1)).isoformat()
+    assert document["odd_days"][0]["day"] == (noon.date() - timedelta(days=1)).isoformat()
     assert {"dimension", "source", "subject", "checked", "failed", "score"} <= set(document["findings"][0])
 
 
@@ -105,7 +110,7 @@ class TestAlerts:
         after_run(workspace, "audit", "run", report, None)
         return sorted(one.name for one in firing(workspace.journal))
 
-    def test_thresholds_and_odd_days_fire_and_recover(self, workspace: Workspace, store: Store) -> None:
+    def test_thresholds_and_odd_days_fire_and_recover(self, workspace: Workspace, store: Store, noon: datetime) -> None:
         wrong = ["source app quality daily counts", "threshold addresses quality"]
         assert self.ends(workspace) == wrong
         assert self.ends(workspace) == wrong
@@ -117,7 +122,7 @@ class TestAlerts:
         with store.transaction() as connection:
             connection.execute("UPDATE customers.profiles SET email = profile_id || '@box.example'")
             world = World(connection)
-            late = NOW.replace(hour=11, minute=0) - timedelta(days=1)
+            late = noon - timedelta(days=1, hours=1)
             world.events([Event(who, "Page Viewed", late - timedelta(minutes=n)) for who in PEOPLE for n in range(5)])
         assert self.ends(workspace) == []
 
