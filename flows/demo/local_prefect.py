@@ -154,11 +154,25 @@ class LocalPrefect:
 
 
 def _end(child: subprocess.Popen[bytes]) -> None:
-    """Ask a child to end (a worker then ends its runs), and end its whole group when it takes too long."""
-    if child.poll() is None:
-        child.send_signal(signal.SIGTERM)
-        try:
-            child.wait(_STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            os.killpg(child.pid, signal.SIGKILL)
-            child.wait()
+    """Ask a child to end (a worker then ends its runs), and end its whole group when one of it takes too long."""
+    if child.poll() is not None:
+        return
+    child.send_signal(signal.SIGTERM)
+    deadline = time.monotonic() + _STOP_SECONDS
+    # A run that was about to begin may outlive its worker.
+    while _signalled(child, 0):
+        if time.monotonic() > deadline:
+            _signalled(child, signal.SIGKILL)
+            break
+        time.sleep(0.05)
+    child.wait()
+
+
+def _signalled(child: subprocess.Popen[bytes], number: int) -> bool:
+    """Whether anybody of a child's group was there to get a signal."""
+    child.poll()
+    try:
+        os.killpg(child.pid, number)
+    except ProcessLookupError:
+        return False
+    return True

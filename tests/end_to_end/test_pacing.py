@@ -103,7 +103,7 @@ def test_an_undocumented_limit_is_found(tmp_path: Path) -> None:
             callers.start(12, requests=60, seconds=1.0, concurrency=2, adaptive=True)
         results = callers.results()
     assert [result["errors"] for result in results] == [[], []]
-    assert 1 <= len(vendor.refused) <= 30
+    assert 1 <= len(vendor.refused) <= len(vendor.accepted) / 6, "some, and ever fewer"
     late = [moment for moment in vendor.accepted if moment > vendor.accepted[-1] - 4]
     assert len(late) >= 60, "half of the unknown limit at least"
 
