@@ -21,13 +21,14 @@ from pathlib import Path
 
 import psycopg2
 
+from tests.memory import folder_in_memory
+
 GIVEN = "MILLSTREAM_TEST_POSTGRES"
 BYTE_BY_BYTE = "ENCODING 'UTF8' LC_COLLATE 'C' LC_CTYPE 'C.UTF-8' TEMPLATE template0"
 _HASTY = (
     "fsync=off", "synchronous_commit=off", "full_page_writes=off", "autovacuum=off", "shared_buffers=64MB",
     "max_wal_size=256MB",
 )  # fmt: skip
-_MEMORY = Path("/dev/shm")
 _ROOM = 2 * 1024**3
 """Free bytes from which on the server's files lie in memory; those of each worker come to half of that at most."""
 
@@ -77,17 +78,12 @@ def running_server() -> Iterator[Server]:
         return
     programs = _programs()
     assert programs is not None
-    folder = Path(tempfile.mkdtemp(prefix="millstream-postgres-", dir=_memory()))
+    folder = Path(tempfile.mkdtemp(prefix="millstream-postgres-", dir=folder_in_memory(_ROOM)))
     try:
         with _started(programs, folder) as server:
             yield server
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def _memory() -> Path | None:
-    """A file system in memory, where there is one with room: tests make and drop tables all the time."""
-    return _MEMORY if _MEMORY.is_dir() and shutil.disk_usage(_MEMORY).free >= _ROOM else None
 
 
 def _programs() -> Path | None:

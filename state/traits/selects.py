@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from millstream.state.reach import reached_for
@@ -40,8 +41,9 @@ class Select:
     values: frozenset[str]
 
 
+@lru_cache(maxsize=200)
 def read_select(sql: str) -> Select:
-    """What a SELECT gives and needs.
+    """What a SELECT gives and needs. A run asks more than once, of each set that is shipped and of its own.
 
     Raises:
         SelectError: It is not one SELECT that only reads and names its columns.
