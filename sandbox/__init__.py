@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from millstream.sandbox.server import Sandbox, build_app, serve
+from millstream.sandbox.server import PortError, Sandbox, build_app, serve
 from millstream.sandbox.system import SandboxOptions
 
-__all__ = ["Sandbox", "SandboxOptions", "build_app", "serve"]
+__all__ = ["PortError", "Sandbox", "SandboxOptions", "build_app", "serve"]

@@ -111,16 +111,28 @@ def _server(app: Starlette) -> uvicorn.Server:
     return uvicorn.Server(config)
 
 
+class PortError(OSError):
+    """The port is taken, or not ours to listen on."""
+
+
 def _listen(port: int) -> socket.socket:
     # asyncio sends small packets at once only on sockets that say they are TCP.
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    listener.bind((HOST, port))
+    try:
+        listener.bind((HOST, port))
+    except OSError as error:
+        listener.close()
+        raise PortError(error.errno, error.strerror, f"{HOST}:{port}") from error
     return listener
 
 
 def serve(options: SandboxOptions) -> None:
-    """Run a sandbox in this process until it is interrupted."""
+    """Run a sandbox in this process until it is interrupted.
+
+    Raises:
+        PortError: It cannot listen there.
+    """
     app = build_app(options)
     with _listen(options.port) as listener:
         names = ", ".join(app.state.systems)

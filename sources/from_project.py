@@ -23,6 +23,7 @@ from millstream.sources.contract import Column, ColumnType
 from millstream.sources.typed_values import Format, typed
 from millstream.state.errors import SchemaError
 from millstream.state.model.declarations import Consent, ConsentStatus, Event, Identifier, People, Trait, TraitType
+from millstream.state.names import NAME_PATTERN
 
 DELETED = "_deleted"
 """Column that says whether a row is gone, of every stream that can tell."""
@@ -68,7 +69,7 @@ def _column(value: object) -> object:
 
 
 ColumnName = Annotated[str, BeforeValidator(_column)]
-StreamName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9]*(_[a-z0-9]+)*$", max_length=60)]
+StreamName = Annotated[str, Field(pattern=NAME_PATTERN, max_length=60)]
 Kind = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 
 

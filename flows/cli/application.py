@@ -72,10 +72,15 @@ def command(name: str, *, panel: str) -> Callable[[Callable[P, bool]], Callable[
 
         parameters = [*signature.parameters.values(), _DEBUG]
         run.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
-        app.command(name, rich_help_panel=panel)(run)
+        app.command(name, rich_help_panel=panel, help=_unwrapped(function.__doc__ or ""))(run)
         return function
 
     return declare
+
+
+def _unwrapped(text: str) -> str:
+    """A docstring whose paragraphs are one line each, to be broken where the terminal ends."""
+    return "\n\n".join(" ".join(paragraph.split()) for paragraph in text.split("\n\n"))
 
 
 def _exit_code(work: Callable[[], bool], *, debug: bool, as_json: bool) -> int:

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from millstream.state.amounts import text_of
 from millstream.state.errors import ConfigurationError, NotFoundError
 from millstream.state.store import column_types, kept_whole
 
@@ -157,15 +158,6 @@ def _traits(connection: Connection, profile_id: str) -> tuple[TraitValue, ...]:
         known = origins.get(name, [])
         values += [_trait(name, text_of(one["value"] if len(known) > 1 else value), one) for one in known or [{}]]
     return tuple(values)
-
-
-def text_of(value: object) -> str:
-    """A trait's value as people read it: whole numbers without a fraction, times to the second, lists by commas."""
-    if isinstance(value, datetime):
-        return value.isoformat(" ", "seconds")
-    if isinstance(value, float) and value.is_integer():
-        return f"{value:.0f}"
-    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def _trait(name: str, value: str, origin: Mapping[str, Any]) -> TraitValue:

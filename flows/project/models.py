@@ -25,13 +25,14 @@ from millstream.state.identity.rules import IdentityRules
 from millstream.state.measurement.rules import MeasurementRules
 from millstream.state.model.currency import CurrencyRules
 from millstream.state.model.tracking_plan import TrackingPlan
+from millstream.state.names import NAME_PATTERN
 from millstream.state.profiles.rules import SurvivorshipRules
 from millstream.state.quality.rules import QualityRules
 from millstream.state.store.time_limits import SECONDS
 from millstream.state.traits.rules import TraitRules
 from millstream.state.zones import ZoneName
 
-Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9]*(_[a-z0-9]+)*$", max_length=60)]
+Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN, max_length=60)]
 FlowName = Literal[
     "pipeline",
     "ingest",

@@ -54,7 +54,7 @@ class Reference:
         return self._from_file(root) if self.where == "file" else self._from_prefect()
 
     def _from_environment(self) -> str:
-        value = os.environ.get(self.name, "")
+        value = os.environ.get(self.name, "").strip()
         if not value:
             raise ConfigurationError(
                 f"the environment variable {self.name} is not set.", remedy=f"set it: export {self.name}=…"
@@ -86,7 +86,7 @@ class Reference:
                 f"Prefect has no Secret block {self.name!r}, or cannot be reached ({type(error).__name__}).",
                 remedy="make the block under Blocks in Prefect's UI, and check PREFECT_API_URL.",
             ) from error
-        return str(block.get())
+        return str(block.get()).strip()
 
 
 def is_secret(annotation: object) -> bool:

@@ -13,6 +13,8 @@ from pydantic_core import ErrorDetails
 
 from millstream.flows.project.document import Document
 from millstream.flows.project.problems import Key, Problems
+from millstream.state.amounts import counted
+from millstream.state.names import NAME_PATTERN, NAME_RULE
 from millstream.state.suggestions import did_you_mean
 
 _WORDS = {
@@ -29,8 +31,11 @@ _WORDS = {
     "int_type": "should be a whole number",
     "float_parsing": "should be a number",
     "float_type": "should be a number",
+    "union_tag_not_found": "is missing",
 }
-_NAME_RULE = "names start with a small letter and hold small letters, digits and single underscores."
+_MAPPINGS = ("model_type", "model_attributes_type", "dict_type")
+_TAGS = ("union_tag_invalid", "union_tag_not_found")
+"""Errors about the key that says which kind of entry it is."""
 
 
 def add_pydantic_errors(
@@ -61,17 +66,15 @@ def _add(problems: Problems, document: Document, model: type[BaseModel], details
         key = _key_in_file(document, details["loc"][:-1], at)
         problems.add((*key, name), f"is missing{_described(model, details['loc'])}.", line=line)
     elif "[key]" in details["loc"]:
-        problems.add(key, "this name cannot be used.", line=line, remedy=_NAME_RULE)
+        problems.add(key, "this name cannot be used.", line=line, remedy=NAME_RULE)
     else:
-        allowed = re.findall(r"'([^']*)'", str(details.get("ctx", {}).get("expected", "")))
+        facts = details.get("ctx", {})
+        if kind in _TAGS:
+            key = (*key, str(facts["discriminator"]).strip("'"))
+        allowed = re.findall(r"'([^']*)'", str(facts.get("expected") or facts.get("expected_tags", "")))
         given = document.value(key)
-        problems.add(
-            key,
-            _sentence(details, given, bool(allowed)),
-            line=line,
-            allowed=allowed,
-            remedy=did_you_mean(given, allowed),
-        )
+        remedy = NAME_RULE if facts.get("pattern") == NAME_PATTERN else did_you_mean(given, allowed)
+        problems.add(key, _sentence(details, given, bool(allowed)), line=line, allowed=allowed, remedy=remedy)
 
 
 def _sentence(details: ErrorDetails, given: object, is_choice: bool) -> str:
@@ -80,8 +83,21 @@ def _sentence(details: ErrorDetails, given: object, is_choice: bool) -> str:
         return f"{given!r:.60} is not one of the allowed values."
     if words := _WORDS.get(details["type"]):
         return f"{words}{shown}."
+    if length := _length(details):
+        return f"{length}{shown}."
     message = details["msg"].removeprefix("Value error, ").removeprefix("Input ")
     return message if message.endswith(".") else f"{message}{'' if 'error' in details['type'] else shown}."
+
+
+def _length(details: ErrorDetails) -> str | None:
+    """What is wrong with a length; None where the error is not about one."""
+    unit = ("character", None) if details["type"].startswith("string") else ("entry", "entries")
+    facts = details.get("ctx", {})
+    if details["type"].endswith("too_short"):
+        return f"should have at least {counted(facts['min_length'], *unit)}"
+    if details["type"].endswith("too_long"):
+        return f"should have at most {counted(facts['max_length'], *unit)}"
+    return None
 
 
 def _key_in_file(document: Document, location: Iterable[str | int], at: Key) -> Key:
@@ -109,12 +125,28 @@ def _of_the_meant_union_member(errors: list[ErrorDetails], document: Document, a
         same = list(group)
         wrong_kind = [details for details in same if _is_wrong_kind(details, document.value(key))]
         if wrong_kind and len(wrong_kind) < len(same):
-            same = [details for details in same if details not in wrong_kind]
+            same = [_with_mapping(details, wrong_kind) for details in same if details not in wrong_kind]
         elif wrong_kind and key in inside and isinstance(document.value(key), (dict, list)):
             continue
         elif len(wrong_kind) > 1:
-            same = wrong_kind[:1]
+            same = [_any_of(wrong_kind)]
         yield from same
+
+
+def _with_mapping(choice: ErrorDetails, others: list[ErrorDetails]) -> ErrorDetails:
+    """A choice of words, and that a mapping may stand there as well, where it may."""
+    if choice["type"] != "literal_error" or not any(one["type"] in _MAPPINGS for one in others):
+        return choice
+    return {**choice, "ctx": {"expected": f"{choice['ctx']['expected']}, 'a mapping of keys and values'"}}
+
+
+def _any_of(errors: list[ErrorDetails]) -> ErrorDetails:
+    """Where none of a union's members fits, one error that names what would."""
+    kinds = dict.fromkeys(_WORDS[one["type"]].removeprefix("should be ") for one in errors if one["type"] in _WORDS)
+    if len(kinds) < 2:
+        return errors[0]
+    *most, last = kinds
+    return {**errors[0], "type": "union", "msg": f"should be {', '.join(most)}, or {last}"}
 
 
 def _is_wrong_kind(details: ErrorDetails, given: object) -> bool:

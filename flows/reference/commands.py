@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from textwrap import fill
 
 import typer
 from typer.core import TyperCommand, TyperGroup
@@ -28,7 +29,7 @@ def _command_lines(name: str, command: TyperCommand) -> Iterator[str]:
     context = typer.Context(command, info_name=f"millstream {name}", terminal_width=100, max_content_width=100)
     yield f"### millstream {name}"
     yield ""
-    yield command.help or ""
+    yield "\n\n".join(fill(paragraph, 120) for paragraph in (command.help or "").split("\n\n"))
     yield ""
     yield "```"
     yield command.get_usage(context).removeprefix("Usage: ")

@@ -38,7 +38,7 @@ def drift_rows(reports: Sequence[DriftReport]) -> list[Row]:
     return [
         {
             "sync": one.sync,
-            "status": one.status,
+            "status": one.status.replace("_", " "),
             "acknowledged": one.acknowledged,
             "there": one.found,
             "missing": one.missing,

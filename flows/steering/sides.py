@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from millstream.flows.looking.person import rows_of, text_of
+from millstream.flows.looking.person import rows_of
+from millstream.state.amounts import text_of
 from millstream.state.profiles.people_view import people_table
 
 if TYPE_CHECKING:

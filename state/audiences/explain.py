@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from millstream.state.amounts import text_of
 from millstream.state.audiences.compile import compile_audience
 from millstream.state.audiences.compiling.conditions import Conditions
 from millstream.state.audiences.compiling.events import EventFeatures
@@ -200,7 +201,7 @@ class _Explainer:
         count, total, last = row or (0, None, None)
         parts = [f"{count} times"]
         if isinstance(last, datetime):
-            parts.append(f"last {last.isoformat()}")
+            parts.append(f"last {text_of(last)}")
         if isinstance(total, float):
             parts.append(f"sum {total:g}")
         return ", ".join(parts)
@@ -212,7 +213,7 @@ class _Explainer:
         row = self._row(query, f"SELECT {', '.join(reached)} FROM ({sequences.steps()}) AS step") or ()
         steps = [moment for moment in row if isinstance(moment, datetime)]
         told = f"{len(steps)} of {len(rule.sequence)} steps"
-        return f"{told}, last {steps[-1].isoformat()}" if steps else told
+        return f"{told}, last {text_of(steps[-1])}" if steps else told
 
 
 def _combined(rule: Rule, parts: Sequence[Why]) -> bool:
@@ -226,8 +227,17 @@ def _words(rule: Rule) -> str:
     if isinstance(rule, AllRule | AnyRule | NoneRule):
         return next(iter(type(rule).model_fields))
     given = rule.model_dump(by_alias=True, exclude_defaults=True)
-    return ", ".join(f"{name}: {value}" for name, value in given.items())
+    return ", ".join(f"{name}: {_written(value)}" for name, value in given.items())
+
+
+def _written(value: object) -> str:
+    """A part of a rule as it may stand in the project file."""
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{name}: {_written(one)}' for name, one in value.items())}}}"
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(_written, value))}]"
+    return str(value).lower() if isinstance(value, bool) else text_of(value)
 
 
 def _text(row: Sequence[object] | None) -> str:
-    return "missing" if row is None or row[0] is None else str(row[0])
+    return "missing" if row is None or row[0] is None else text_of(row[0])

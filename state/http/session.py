@@ -236,7 +236,16 @@ class VendorSession(GuardedRedirects):
         """Make a request, and those that its answer leads to: as ``requests`` does, without what it measures."""
         how: dict[str, Any] = {"verify": self.verify, "cert": self.cert, **options}
         follows = how.pop("allow_redirects", True)
-        answer = self.get_adapter(request.url or "").send(request, **how)
+        try:
+            answer = self.get_adapter(request.url or "").send(request, **how)
+        except requests.RequestException:
+            raise
+        except ValueError:  # a header that HTTP has no way to write; the message would repeat it
+            raise AuthenticationError(
+                f"{place_of(request)} cannot be asked: a line break or an odd letter is in the credential.",
+                where=self._system,
+                remedy="look whether the secret of the connection was copied whole, and nothing else with it.",
+            ) from None
         answer = dispatch_hook("response", request.hooks, answer, **how)  # type: ignore[no-untyped-call]
         if "Set-Cookie" in answer.headers:
             extract_cookies_to_jar(self.cookies, request, answer.raw)  # type: ignore[no-untyped-call]

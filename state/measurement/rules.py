@@ -24,10 +24,11 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstr
 from millstream.state.audiences.nodes import EventFilter
 from millstream.state.audiences.spans import Span
 from millstream.state.model.tracking_plan import EventName
+from millstream.state.names import NAME_PATTERN
 
-FigureName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9]*(_[a-z0-9]+)*$", max_length=60)]
+FigureName = Annotated[str, StringConstraints(pattern=NAME_PATTERN, max_length=60)]
 VariantName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+(_[a-z0-9]+)*$", max_length=60)]
-ExperimentName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9]*(_[a-z0-9]+)*$", max_length=50)]
+ExperimentName = Annotated[str, StringConstraints(pattern=NAME_PATTERN, max_length=50)]
 
 
 class _Part(BaseModel):

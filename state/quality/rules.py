@@ -18,8 +18,10 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
+from millstream.state.names import NAME_PATTERN
+
 Dimension = Literal["completeness", "validity", "uniqueness", "freshness", "consistency", "conformance", "integrity"]
-ThresholdName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9]*(_[a-z0-9]+)*$", max_length=60)]
+ThresholdName = Annotated[str, StringConstraints(pattern=NAME_PATTERN, max_length=60)]
 
 
 class _Part(BaseModel):

@@ -6,9 +6,10 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
+from millstream.state.names import NAME_PATTERN
 from millstream.state.zones import ZoneName
 
-TraitName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9]*(_[a-z0-9]+)*$", max_length=60)]
+TraitName = Annotated[str, StringConstraints(pattern=NAME_PATTERN, max_length=60)]
 
 
 class Propensity(BaseModel):

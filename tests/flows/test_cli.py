@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -134,6 +135,9 @@ class TestHelp:
         result = call(name, "--help")
         assert result.exit_code == 0
         assert "--debug" in result.stdout
+
+    def test_a_paragraph_of_help_is_broken_only_where_the_terminal_ends(self) -> None:
+        assert "then read from the start, if it is still in the project;" in call("delete", "--help").stdout
 
     def test_the_generated_docs_are_current(self) -> None:
         assert reference.main(["--check"]) == 0, "run `make docs`"
@@ -548,6 +552,13 @@ class TestSandboxCommand:
         finally:
             process.kill()
             process.communicate()
+
+    def test_a_port_that_is_taken_is_named(self) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            place = f"127.0.0.1:{taken.getsockname()[1]}"
+            result = call("sandbox", "--people", "1", "--port", str(taken.getsockname()[1]))
+        assert result.exit_code == 2
+        assert f"Cannot listen on {place}: Address already in use. What to do: name another --port" in result.stderr
 
 
 class TestDeploy:

@@ -183,6 +183,13 @@ class TestSecrets:
         assert project.source("people").settings.model_dump()["access_token"] == SecretStr("from-the-environment")
         assert project.destination("letters").settings.model_dump()["api_key"] == SecretStr("from-a-file-us1")
 
+    def test_what_a_shell_adds_to_a_secret_is_no_part_of_it(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("CRM_TOKEN", " pasted\r\n")
+        project = load_project(write(tmp_path, CONNECTIONS))
+        assert project.source("people").settings.model_dump()["access_token"] == SecretStr("pasted")
+
     def test_a_missing_file_is_said(self, tmp_path: Path) -> None:
         project = load_project(write(tmp_path, CONNECTIONS.replace("{env: MAIL_KEY}", "{file: keys/mail}")))
         with pytest.raises(ProjectError, match=r"millstream\.yaml:4: .*api_key: the file keys/mail cannot be read"):
@@ -260,6 +267,21 @@ class TestProblems:
             ("identity:\n  kinds:\n    email: {blockd: []}", r":4: identity.kinds.email.blockd: .*mean 'blocked'"),
             ("sources:\n  Bad Name: {connection: x}", r":3: sources.Bad Name: this name cannot be used"),
             ("schedules: []", r":2: schedules: should be a mapping"),
+            ("traits: {purchases: []}", r":2: traits.purchases: should have at least 1 entry\.$"),
+            ("audiences:\n  a: {rule: {trait: '', is_set: true}}", r"rule.trait: should have at least 1 character"),
+            (
+                "audiences:\n  a: {rule: {trait: x, at_least: [9]}}",
+                r"at_least: should be true or false, a whole number, a number, or text\.$",
+            ),
+            (
+                "alerts: {channels: {a: {kind: slak}}}",
+                r":2: alerts.channels.a.kind: 'slak' is not .*Allowed: webhook, slack, email.*mean 'slack'",
+            ),
+            ("alerts: {channels: {a: {url: x}}}", r":2: alerts.channels.a.kind: is missing\.$"),
+            (
+                "syncs:\n  a: {table: x, destination: y, consent: email}",
+                r"a.consent: 'email' is not .*Allowed: not_needed, a mapping of keys and values\.$",
+            ),
             ("store: mysql://u:secret@x", r":2: store: (?!.*secret).*duckdb:/// or postgresql://"),
             ("schedules:\n  s: {flow: pipelin, cron: '0 * * * *'}", r":3: schedules.s.flow: .*Allowed: pipeline"),
             ("schedules:\n  s: {flow: resolve, cron: '0 0 31 2 *'}", r":3: schedules.s.cron: .*Bad day-of-month"),
@@ -421,6 +443,10 @@ class TestYaml:
             "people: {connection: crm}", "people: &p {connection: crm}\n  more: {<<: *p, streams: [deals]}"
         )
         assert load_project(write(tmp_path, text)).sources["more"].values["streams"] == ["deals"]
+
+    def test_a_name_that_cannot_be_used_is_told_with_what_can(self, tmp_path: Path) -> None:
+        assert "names start with a small letter" in the_problem_of(tmp_path, "name: My Shop")
+        assert "name: should have at most 60 characters" in the_problem_of(tmp_path, f"name: {'a' * 61}")
 
     def test_null_is_a_key_without_quotes(self, tmp_path: Path) -> None:
         path = tmp_path / "millstream.yaml"

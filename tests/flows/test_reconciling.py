@@ -99,7 +99,7 @@ def test_what_was_changed_by_hand_is_found_and_put_right(shop: tuple[Path, Sandb
     runs = call(folder, "status")["runs"]
     assert [run["kind"] for run in runs[:2]] == ["reconcile", "activate"]
     shown = " ".join(called("reconcile", "letters", "-p", str(folder)).stdout.split())
-    assert "sync status acknowledged there missing there again strangers letters in_step" in shown
+    assert "sync status acknowledged there missing there again strangers letters in step" in shown
 
 
 def test_looking_at_an_audience_that_is_not_there_does_not_make_it(shop: tuple[Path, Sandbox]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -187,6 +188,13 @@ def test_an_expired_token_is_renewed_once(vendor, session) -> None:
     auth = TokenGrantAuth("https://vendor.example/token", lambda: {"grant_type": "refresh_token"})
     session(auth=auth).get(URL)
     assert seen == ["Bearer one", "Bearer two"]
+
+
+@pytest.mark.parametrize("secret", ["hush\nhushed", "hush-секрет"])
+def test_a_credential_that_no_header_can_hold_is_said_and_not_repeated(session, secret: str) -> None:
+    with pytest.raises(AuthenticationError, match=r"a line break or an odd letter .* in the credential") as caught:
+        session(auth=BearerAuth(SecretStr(secret), scheme="Token")).get("http://127.0.0.1:9/things")
+    assert "hush" not in "".join(traceback.format_exception(caught.value))
 
 
 def test_no_sign_in_of_the_machine_s_takes_the_place_of_the_credential(

@@ -51,10 +51,11 @@ def audiences(
 def _show(report: AudiencesReport, *, ready_made: bool) -> None:
     from millstream.flows.cli.output import print_note, print_table
     from millstream.flows.showing.audiences import history_rows, overlap_rows, standing_rows
+    from millstream.state.amounts import counted, people_counted
 
     rare = ("change", "sent by", "who")
     print_table(
-        f"Audiences of {report.people:,} people", standing_rows(report), rare=rare, empty="The project has none."
+        f"Audiences of {people_counted(report.people)}", standing_rows(report), rare=rare, empty="The project has none."
     )
     if rows := history_rows(report):
         print_table("Members after each run", rows)
@@ -68,10 +69,11 @@ def _show(report: AudiencesReport, *, ready_made: bool) -> None:
         print_table(f"Largest overlaps, of {len(report.overlap.pairs()):,} pairs", pairs)
     if ready_made:
         made: list[Row] = [
-            {"ready_made": one.name, "used as": ", ".join(one.used_as), "who": one.description}
+            {"ready-made": one.name, "used as": ", ".join(one.used_as), "who": one.description}
             for one in report.ready_made
         ]
         print_table("To take as they are", made, rare=("used as",))
     else:
         unused = sum(not one.used_as for one in report.ready_made)
-        print_note(f"{unused} ready-made audiences are not used; see `millstream audiences --ready-made`.")
+        several = counted(unused, "ready-made audience is", "ready-made audiences are")
+        print_note(f"{several} not used; see `millstream audiences --ready-made`.")

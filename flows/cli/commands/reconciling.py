@@ -44,13 +44,14 @@ def reconcile(
 def _show(report: ReconcileReport, *, as_json: bool) -> bool:
     from millstream.flows.cli.output import print_error, print_json, print_note, print_table
     from millstream.flows.showing.syncs import RARELY_DRIFTED, drift_rows
+    from millstream.state.amounts import people_counted
 
     if as_json:
         print_json({**report.as_json(), "problems": report.problems})
     else:
         print_table("Read back", drift_rows(report.reconciled), rare=RARELY_DRIFTED, empty="There is no sync.")
         if repaired := sum(one.repaired for one in report.reconciled):
-            print_note(f"The next `millstream activate` puts {repaired:,} people right.")
+            print_note(f"The next `millstream activate` puts {people_counted(repaired)} right.")
     for problem in report.problems:
         print_error(problem)
     return report.ok

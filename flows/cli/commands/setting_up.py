@@ -79,7 +79,9 @@ def sandbox(
     *,
     people: Annotated[int, typer.Option(help="Size of the made-up company.", min=1)] = 5000,
     seed: Annotated[int, typer.Option(help="Another seed is another company.")] = 7,
-    port: Annotated[int, typer.Option(help="Port on the loopback interface; 0 takes a free one.")] = 8790,
+    port: Annotated[
+        int, typer.Option(help="Port on the loopback interface; 0 takes a free one.", min=0, max=65535)
+    ] = 8790,
     today: Annotated[
         datetime | None,
         typer.Option(formats=["%Y-%m-%d"], metavar="DAY", help="The company's present; today when left out."),
@@ -94,7 +96,8 @@ def sandbox(
     import contextlib
     import logging
 
-    from millstream.sandbox import SandboxOptions, serve
+    from millstream.sandbox import PortError, SandboxOptions, serve
+    from millstream.state.errors import ConfigurationError
 
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     options = SandboxOptions(
@@ -106,8 +109,14 @@ def sandbox(
         latency_ms=latency_ms,
         truth=truth,
     )
-    with contextlib.suppress(KeyboardInterrupt):  # how a server is stopped by hand
-        serve(options)
+    try:
+        with contextlib.suppress(KeyboardInterrupt):  # how a server is stopped by hand
+            serve(options)
+    except PortError as error:
+        raise ConfigurationError(
+            f"Cannot listen on {error.filename}: {error.strerror}.",
+            remedy="name another --port, and write it into the base_urls of millstream.yaml.",
+        ) from error
     return True
 
 

@@ -49,7 +49,7 @@ def _show_ingested(report: PipelineReport) -> None:
             "stream": stream.stream,
             "rows": stream.rows,
             "status": stream.status,
-            "since": stream.since.isoformat(sep=" ", timespec="minutes") if stream.since else "the beginning",
+            "since": day(stream.since) if stream.since else "the beginning",
             "quarantined": stream.broken or None,
         }
         for pulled in report.ingested
