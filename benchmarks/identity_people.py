@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from millstream.state.identity import create_identity_tables
+from millstream.state.identity.joining import hashed
 from millstream.state.model.tables import create_tables
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -36,8 +37,8 @@ SELECT record_id, '{source}', 'contacts', number::VARCHAR, $at::TIMESTAMPTZ - to
 """
 
 _IDENTIFIERS = """
-INSERT INTO customers.identifiers (record_id, kind, value, original, merges, contact)
-SELECT record_id, kind, value, value, true, value FROM (
+INSERT INTO customers.identifiers (record_id, kind, value, original, merges, contact, record_hash, value_hash)
+SELECT record_id, kind, value, value, true, value, {record_hash}, {value_hash} FROM (
     SELECT record_id, 'email' AS kind, CASE WHEN hot >= 0 THEN 'till-' || hot
         ELSE 'person-' || person || '-' || address END || '@box.example' AS value FROM made WHERE has_email
     UNION ALL
@@ -141,7 +142,7 @@ def _insert(connection: duckdb.DuckDBPyConnection, source: str, drawn: pa.Table,
     connection.register("drawn", drawn)
     connection.execute(f"CREATE TEMP TABLE made AS SELECT *, '{source}.contacts:' || number AS record_id FROM drawn")
     connection.execute(_RECORDS.format(source=source), {"at": modelled_at})
-    connection.execute(_IDENTIFIERS)
+    connection.execute(_IDENTIFIERS.format(record_hash=hashed("record_id"), value_hash=hashed("value")))
     connection.execute(_FIRST_NAME.format(names=_FIRST_NAMES), {"at": modelled_at})
     connection.execute("DROP TABLE made")
     connection.unregister("drawn")

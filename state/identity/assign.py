@@ -59,31 +59,58 @@ def name_first_parts(connection: Connection, run_id: str) -> None:
 def _count_overlap(connection: Connection) -> None:
     """``resolve_overlap (label, profile_id, members, rank)``: rank 1 is the part that an old id goes with.
 
-    Where people were taken apart by hand, members that an alias brought along count last: the alias gets them back,
-    however many they are.
+    Of parts that are as large the one that has most members which no alias brought along. Where people were taken
+    apart by hand, only these members count at first: the alias gets back what it brought, however many they are.
     """
-    _collect_taken_apart(connection)
-    own, brought = "members", ""
-    if not is_empty(connection, "resolve_taken_apart"):
-        own = "CASE WHEN profile_id IN (SELECT profile_id FROM resolve_taken_apart) THEN own ELSE members END"
-        brought = """
-            LEFT JOIN (SELECT DISTINCT merged.record_id, alias.profile_id
-                       FROM customers.merged_members AS merged
-                       JOIN customers.profile_aliases AS alias ON alias.alias_id = merged.from_id) AS brought
-              ON brought.record_id = before.record_id AND brought.profile_id = before.profile_id
-        """
     connection.execute(
-        f"""
+        """
         CREATE OR REPLACE TEMP TABLE resolve_overlap AS
-        SELECT label, profile_id, members,
-               row_number() OVER (PARTITION BY profile_id ORDER BY {own} DESC, members DESC, label) AS rank
-        FROM (SELECT part.label, before.profile_id, count(*) AS members
-                     {", count(*) - count(brought.record_id) AS own" if brought else ""}
-              FROM resolve_parts AS part JOIN resolve_before AS before ON before.record_id = part.record_id
-              {brought}
-              GROUP BY part.label, before.profile_id) AS overlapping
+        SELECT part.label, before.profile_id, count(*) AS members, 1 AS rank
+        FROM resolve_parts AS part JOIN resolve_before AS before ON before.record_id = part.record_id
+        GROUP BY part.label, before.profile_id
         """
     )
+    _collect_taken_apart(connection)
+    if is_empty(connection, f"({_FALLING_APART}) AS falling_apart"):
+        return
+    connection.execute(
+        f"""
+        CREATE OR REPLACE TEMP TABLE resolve_ranks AS
+        WITH brought AS (
+            SELECT part.label, before.profile_id, count(DISTINCT part.record_id) AS records
+            FROM resolve_parts AS part
+            JOIN resolve_before AS before ON before.record_id = part.record_id
+            JOIN customers.merged_members AS merged ON merged.record_id = part.record_id
+            JOIN customers.profile_aliases AS alias
+              ON alias.alias_id = merged.from_id AND alias.profile_id = before.profile_id
+            WHERE before.profile_id IN ({_FALLING_APART})
+            GROUP BY part.label, before.profile_id
+        ),
+        counted AS (
+            SELECT overlap.label, overlap.profile_id, overlap.members,
+                   overlap.members - coalesce(brought.records, 0) AS own, apart.profile_id IS NOT NULL AS by_hand
+            FROM resolve_overlap AS overlap
+            LEFT JOIN brought ON brought.label = overlap.label AND brought.profile_id = overlap.profile_id
+            LEFT JOIN (SELECT DISTINCT profile_id FROM resolve_taken_apart) AS apart
+              ON apart.profile_id = overlap.profile_id
+            WHERE overlap.profile_id IN ({_FALLING_APART})
+        )
+        SELECT label, profile_id,
+               row_number() OVER (PARTITION BY profile_id
+                                  ORDER BY CASE WHEN by_hand THEN own ELSE members END DESC,
+                                           CASE WHEN by_hand THEN members ELSE own END DESC, label) AS rank
+        FROM counted
+        """
+    )
+    connection.execute(
+        """
+        UPDATE resolve_overlap SET rank = ranks.rank FROM resolve_ranks AS ranks
+        WHERE ranks.label = resolve_overlap.label AND ranks.profile_id = resolve_overlap.profile_id
+        """
+    )
+
+
+_FALLING_APART = "SELECT profile_id FROM resolve_overlap GROUP BY profile_id HAVING count(*) > 1"
 
 
 def _collect_taken_apart(connection: Connection) -> None:

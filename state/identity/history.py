@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from millstream.state.identity.joining import LINKAGE, MERGE, is_empty
-from millstream.state.identity.limits import BY_HAND
+from millstream.state.identity.settling import BY_HAND
 
 if TYPE_CHECKING:
     from millstream.state.store import Connection

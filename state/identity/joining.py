@@ -20,26 +20,48 @@ LINKAGE = "linkage"
 HASHED = "CAST(hash(record_id) >> 1 AS BIGINT)"
 """A number that the id of a record always gives within one store; SQL."""
 
+
+def hashed(text: str) -> str:
+    """The small number by which a text is looked for first, see ``hashing.py``; SQL."""
+    return f"CAST(hash({text}) >> 33 AS INTEGER)"
+
+
+PROBE = " || ' ' || ".join(
+    f"CAST({hashed(literal(text))} AS TEXT)" for text in ("a", "identifiers", "customers.identifiers", "e-mail " * 20)
+)
+"""Hashes of a few short and long texts: others where an engine, of another version, hashes in another way; SQL."""
+
+
 _STRONGEST, _WEAKEST = -2, 1000
 _NEVER_HOT = 2**62
 
 _DECISIONS = f"""
-SELECT record_id, '{MERGE}' AS kind, decision_id AS value
+SELECT record_id, '{MERGE}' AS kind, decision_id AS value, {hashed("record_id")}, {hashed("decision_id")}
 FROM customers.identity_decisions WHERE decision = 'merge' AND revoked_at IS NULL
 """
 _LINKS = """
-SELECT record_{side}, '{kind}', link_id FROM customers.links WHERE status IN ('merged', 'accepted')
+SELECT record_{side}, '{kind}', link_id, {record_hash}, {value_hash}
+FROM customers.links WHERE status IN ('merged', 'accepted')
 """
 
 
 def create_joining(connection: Connection, rules: IdentityRules) -> None:
-    """``resolve_joining (record_id, kind, value)``, a view: whatever joins records, of living and of deleted ones."""
-    parts = [f"SELECT record_id, kind, value FROM customers.identifiers WHERE merges{_kinds_that_join(rules)}"]
+    """``resolve_joining (record_id, kind, value, record_hash, value_hash)``, a view: whatever joins records.
+
+    Of living ones and of deleted ones.
+    """
+    columns = "record_id, kind, value, record_hash, value_hash"
+    parts = [f"SELECT {columns} FROM customers.identifiers WHERE merges{_kinds_that_join(rules)}"]
     if not is_empty(connection, "customers.identity_decisions"):
         parts.append(_DECISIONS)
     if not is_empty(connection, "customers.links"):
-        parts += [_LINKS.format(side=side, kind=LINKAGE) for side in ("a", "b")]
+        parts += [_links(side) for side in ("a", "b")]
     connection.execute(f"CREATE OR REPLACE TEMP VIEW resolve_joining AS {union_all(parts)}")
+
+
+def _links(side: str) -> str:
+    record_hash, value_hash = hashed(f"record_{side}"), hashed("link_id")
+    return _LINKS.format(side=side, kind=LINKAGE, record_hash=record_hash, value_hash=value_hash)
 
 
 def _kinds_that_join(rules: IdentityRules) -> str:

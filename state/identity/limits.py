@@ -13,13 +13,11 @@ from typing import TYPE_CHECKING
 
 from millstream.state.identity.blocking import blocking_expressions
 from millstream.state.identity.joining import add_kinds, is_empty, write_rows
-from millstream.state.identity.settling import Bond, Borne, Groups, Limit, breaks, settle
+from millstream.state.identity.settling import BY_HAND, Bond, Borne, Groups, Limit, breaks, settle
 
 if TYPE_CHECKING:
     from millstream.state.identity.rules import IdentityRules
     from millstream.state.store import Connection
-
-BY_HAND = "unmerged by hand"
 
 
 def obey_limits(connection: Connection, rules: IdentityRules) -> None:

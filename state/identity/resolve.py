@@ -28,6 +28,7 @@ from millstream.state.identity import (
     assign,
     blocking,
     graph,
+    hashing,
     history,
     households,
     joining,
@@ -97,6 +98,7 @@ def resolve(
         full: Look at everything, not only at what changed.
     """
     create_identity_tables(connection)
+    hashing.keep_hashes(connection)
     seen = scope.read_state(connection)
     sums = scope.sum_up_records(connection, seen)
     full = full or seen is None or seen.rules_fingerprint != rules.fingerprint()

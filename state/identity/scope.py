@@ -18,7 +18,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING, NamedTuple
 
-from millstream.state.identity.joining import HASHED, is_empty
+from millstream.state.identity.joining import HASHED, hashed, is_empty
 from millstream.state.sql import literal
 from millstream.state.store import count
 
@@ -180,7 +180,7 @@ def take_touched_records(connection: Connection) -> None:
     - ``resolve_before (record_id, profile_id)``: the members of affected profiles;
     - ``resolve_nodes (node, record_id)``: those of them that still live, and the new records, numbered in the order of
       their ids. Whoever lives is one or the other;
-    - ``resolve_held (record_id, kind, value)``: what may join them.
+    - ``resolve_held (record_id, kind, value)``: what may join them, and a few others whose id has the same hash.
     """
     _take_contested_components(connection)
     # IS NOT NULL: see ``touched.py``.
@@ -205,10 +205,10 @@ def take_touched_records(connection: Connection) -> None:
         """
     )
     connection.execute(
-        """
+        f"""
         CREATE OR REPLACE TEMP TABLE resolve_held AS
         SELECT record_id, kind, value FROM resolve_joining
-        WHERE record_id IN (SELECT record_id FROM resolve_nodes WHERE record_id IS NOT NULL)
+        WHERE record_hash IN (SELECT {hashed("record_id")} FROM resolve_nodes WHERE record_id IS NOT NULL)
         """
     )
 

@@ -11,6 +11,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
+BY_HAND = "unmerged by hand"
+"""What a join is refused with that would bring together whom people took apart."""
+
 
 class Limit(NamedTuple):
     """How many values of a sort one profile may bear, within any such time or ever, and what a refusal is called."""
@@ -166,7 +169,8 @@ def breaks(borne: Iterable[Borne], limits: Mapping[str, Limit]) -> bool:
 def settle(bonds: Sequence[Bond], borne: Iterable[Borne], limits: Mapping[str, Limit]) -> Settled:
     """Take the bonds in their turn: the stronger kind first, then the joint on fewer records.
 
-    The first bond of a joint makes it stand in its record's group; each further one unites the two groups.
+    The first bond of a joint makes it stand in its record's group; each further one unites the two groups. Where people
+    took some of its records apart by hand, the joint stands on both sides, and holds each of them together.
     """
     groups = Groups({bond.node for bond in bonds}, borne, limits)
     records = Counter(bond.joint for bond in bonds)
@@ -174,11 +178,13 @@ def settle(bonds: Sequence[Bond], borne: Iterable[Borne], limits: Mapping[str, L
     def turn(bond: Bond) -> tuple[int, int, str, str, str, str]:
         return (bond.priority, records[bond.joint], bond.kind, bond.value, bond.group_key, bond.record_id)
 
-    stands_with: dict[int, int] = {}
+    stands_with: dict[int, list[int]] = {}
     refused = []
     for bond in sorted(bonds, key=turn):
-        standing = stands_with.setdefault(bond.joint, bond.node)
-        reason = groups.unite(standing, bond.node)
+        first, *others = standing = stands_with.setdefault(bond.joint, [bond.node])
+        reason = groups.unite(first, bond.node)
         if reason is not None:
             refused.append((bond, reason))
+        if reason == BY_HAND and all(groups.unite(other, bond.node) for other in others):
+            standing.append(bond.node)
     return Settled(groups.labels(), refused)

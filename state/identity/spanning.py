@@ -6,7 +6,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from millstream.state.identity.settling import BY_HAND
 from millstream.state.identity.shared import agreed_keys, fold
+from millstream.state.sql import literal
 
 if TYPE_CHECKING:
     from millstream.state.identity.rules import IdentityRules
@@ -51,8 +53,9 @@ def spanning_joins(connection: Connection, profile_id: str, rules: IdentityRules
 
 
 def _by_identifiers(connection: Connection, profile_id: str, rules: IdentityRules) -> Mapping[Joint, set[str]]:
+    # What people took apart a value holds together on either side: of one person, all its bearers are of one side.
     rows = connection.execute(
-        """
+        f"""
         SELECT DISTINCT member.record_id, identifier.kind, identifier.value, shared.trait
         FROM customers.members AS member
         JOIN customers.identifiers AS identifier ON identifier.record_id = member.record_id
@@ -62,7 +65,7 @@ def _by_identifiers(connection: Connection, profile_id: str, rules: IdentityRule
           ON shared.kind = identifier.kind AND shared.value = identifier.value
         LEFT JOIN customers.refused_joins AS refused
           ON refused.record_id = member.record_id AND refused.kind = identifier.kind
-         AND refused.value = identifier.value
+         AND refused.value = identifier.value AND refused.reason <> {literal(BY_HAND)}
         WHERE member.profile_id = ? AND identifier.merges AND blocked.kind IS NULL AND refused.kind IS NULL
         """,
         [profile_id],

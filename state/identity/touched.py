@@ -3,7 +3,9 @@
 Here and in ``scope.py`` the large tables are read, each once or twice for the few rows in question. What is looked for
 in one is a single column with a condition on it, ``IN (SELECT value FROM … WHERE value IS NOT NULL)``: of that DuckDB
 makes a Bloom filter, and reads the other columns only where it lets something through. It would see that the condition
-is idle if the small table were there before the transaction; those of a run are made in it.
+is idle if the small table were there before the transaction; those of a run are made in it. Identifiers are looked for
+by the hash of their value or record (``hashing.py``), but for those of the records that changed: what came together
+stands together, and the ranges of the ids tell at once where it does not.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from millstream.state.identity.blocking import HOT
+from millstream.state.identity.joining import hashed
 
 if TYPE_CHECKING:
     from millstream.state.store import Connection
@@ -54,10 +57,10 @@ def link_touched_values(connection: Connection) -> None:
     member or has changed since; so nobody has to be looked up among all records.
     """
     connection.execute(
-        """
+        f"""
         CREATE OR REPLACE TEMP TABLE resolve_bearing AS
         SELECT record_id, kind, value FROM resolve_joining
-        WHERE value IN (SELECT value FROM resolve_touched_values WHERE value IS NOT NULL)
+        WHERE value_hash IN (SELECT {hashed("value")} FROM resolve_touched_values WHERE value IS NOT NULL)
         """
     )
     connection.execute(

@@ -15,11 +15,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from millstream.state.model import subjects
 from millstream.state.model.currency import CurrencyRules
 from millstream.state.model.declarations import ModelledStream, People
 from millstream.state.model.events import happened_select, write_happened
 from millstream.state.model.identifiers import forget_outdated_spellings, write_identifiers, write_said
-from millstream.state.model.incoming import status_said, take_incoming
+from millstream.state.model.incoming import rows_select, status_said, take_incoming
 from millstream.state.model.judging import judge_anew
 from millstream.state.model.standard_events import whole_plan
 from millstream.state.model.tables import TOLD_BY_RECORDS, create_tables
@@ -112,13 +113,15 @@ class _StreamModel:
         rows = take_incoming(self.connection, self.source, self.stream, self.people, columns)
         if rows:
             self._normalise_identifiers()
+            if self.people.record == "subject":
+                self._hear_subjects_anew(columns)
             self._write_records()
             self._write_identifiers()
             if self.people.record == "row":
                 self._write_traits_and_consents()
             self._write_events(report)
             self._remember()
-        self.connection.execute("DROP TABLE IF EXISTS incoming; DROP TABLE IF EXISTS said")
+        self.connection.execute("DROP TABLE IF EXISTS incoming; DROP TABLE IF EXISTS said; DROP TABLE IF EXISTS filed")
         report.rows += rows
 
     # -- which rows ------------------------------------------------------------------------------------------
@@ -174,6 +177,16 @@ class _StreamModel:
     def _normalise_identifiers(self) -> None:
         stream = f"{self.source}.{self.stream.name}"
         write_said(self.connection, self.people, self.rules, stream=stream, account=self.account)
+
+    def _hear_subjects_anew(self, columns: set[str]) -> None:
+        """A row that was corrected or deleted may have been the only one to say something of whom it named."""
+        subjects.find_filed(self.connection, self.source, self.stream.name)
+        if subjects.find_doubted(self.connection):
+            rows = rows_select(self.source, self.stream, self.people, columns)
+            subjects.add_rows_of_doubted(self.connection, self.people, self.rules, rows, account=self.account)
+            self._normalise_identifiers()
+            subjects.forget_doubted(self.connection, self.source, self.stream.name, self.now)
+            subjects.find_filed(self.connection, self.source, self.stream.name)
 
     def _write_records(self) -> None:
         if self.people.record == "row":
@@ -245,10 +258,12 @@ class _StreamModel:
     def _write_events(self, report: ModelReport) -> None:
         if not self.people.events:
             return
+        if self.people.record == "row":
+            subjects.find_filed(self.connection, self.source, self.stream.name)
         self.connection.execute(
             """
-            DELETE FROM customers.events WHERE source = $source AND stream = $stream
-                AND regexp_replace(event_id, '#[0-9]+$', '') IN (SELECT _record_id FROM incoming)
+            DELETE FROM customers.events
+            WHERE source = $source AND stream = $stream AND event_id IN (SELECT event_id FROM filed)
             """,
             {"source": self.source, "stream": self.stream.name},
         )
@@ -256,6 +271,8 @@ class _StreamModel:
             f"CREATE OR REPLACE TEMP TABLE happened AS {happened_select(self.people)}",
             {"source": self.source, "stream": self.stream.name},
         )
+        if self.people.record == "subject":
+            subjects.mark_changed(self.connection, self.now)
         counts = write_happened(self.connection, self.plan, self.currency)
         report.unplanned_events += counts.unplanned
         report.incomplete_events += counts.incomplete

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
+from millstream.state.identity.joining import hashed
 from millstream.state.identity.normalise import LONGEST, VERSIONS, spell
 from millstream.state.model.declarations import Identifier, People
 from millstream.state.sql import identifier, literal, union_all
@@ -24,6 +25,7 @@ _COLUMNS = {
     "identifiers": "record_id, kind, value, original, merges, contact",
     "unheard_identifiers": "record_id, kind, value, account, original, merges, contact",
 }
+_HASHES = {"record_hash": hashed("record_id"), "value_hash": hashed("value")}
 _TOLD = """
     SELECT record_id, kind, value, account, original, merging AS merges, contact
     FROM (
@@ -86,8 +88,8 @@ def write_said(connection: Connection, people: People, rules: IdentityRules, *, 
     connection.execute("DROP TABLE said_as")
 
 
-def said_select(position: int, said: Identifier, rules: IdentityRules, account: str) -> str:
-    """What the rows of ``incoming`` say of one declared identifier, as a SELECT, with how it is to be spelled."""
+def said_select(position: int, said: Identifier, rules: IdentityRules, account: str, rows: str = "incoming") -> str:
+    """What rows say of one declared identifier, as a SELECT, with how it is to be spelled."""
     texts = [f"CAST({identifier(column)} AS TEXT)" for column in said.names()]
     text = texts[0]
     if said.columns:
@@ -103,7 +105,7 @@ def said_select(position: int, said: Identifier, rules: IdentityRules, account: 
                 -- Enough of it to be told as too long: keys of PostgreSQL cannot hold any length.
                 substr(trim({text}), 1, {LONGEST + 1}) AS original, {str(said.merges).lower()} AS merges,
                 {position} AS position
-            FROM incoming WHERE _identifies
+            FROM {rows} WHERE _identifies
         ) AS each_row WHERE original <> ''"""
 
 
@@ -172,10 +174,11 @@ def write_identifiers(connection: Connection) -> None:
 
 def _write_news(connection: Connection, table: str, told: str) -> None:
     columns = _COLUMNS[table]
+    hashes = _HASHES if table == "identifiers" else {}
     connection.execute(
         f"""
-        INSERT INTO customers.{table} ({columns})
-        SELECT {columns} FROM {told} AND NOT EXISTS (
+        INSERT INTO customers.{table} ({", ".join((columns, *hashes))})
+        SELECT {", ".join((columns, *hashes.values()))} FROM {told} AND NOT EXISTS (
             SELECT 1 FROM customers.{table} AS known
             WHERE known.record_id = told.record_id AND known.kind = told.kind AND known.value = told.value
         )

@@ -26,25 +26,10 @@ def take_incoming(
         people: What it says about people.
         columns: Those that its raw table has.
     """
-    key = _key(stream.primary_key)
-    observed = identifier(people.observed_at) if people.observed_at else "NULL"
-    deleted = identifier(people.deleted) if people.deleted else "false"
-    country = identifier(people.country) if people.country else "NULL"
-    denies = " OR ".join(f"{status_said(consent)} = 'denied'" for consent in people.consents) or "false"
-    missing = "".join(f", NULL AS {identifier(name)}" for name in columns_said(people) if name not in columns)
     connection.execute(
         f"""
         CREATE OR REPLACE TEMP TABLE incoming AS
-        WITH raw AS (SELECT *{missing} FROM {identifier(f"raw_{source}.{stream.name}")})
-        SELECT *,
-            {key} AS _key,
-            {literal(f"{source}.{stream.name}:")} || {key} AS _record_id,
-            coalesce(CAST({observed} AS TIMESTAMPTZ), _pulled_at) AS _observed_at,
-            coalesce(CAST({deleted} AS BOOLEAN), false) AS _is_deleted,
-            -- Of a deleted record only a refusal still counts, with those whom it is about.
-            NOT coalesce(CAST({deleted} AS BOOLEAN), false) OR coalesce({denies}, false) AS _identifies,
-            coalesce(CAST({country} AS TEXT), '') AS _country
-        FROM raw
+        {rows_select(source, stream, people, columns)}
         WHERE _pulled_at > coalesce((
             SELECT pulled_at FROM customers.modelled_streams WHERE source = $source AND stream = $stream
         ), TIMESTAMPTZ '-infinity')
@@ -53,6 +38,26 @@ def take_incoming(
     )
     row = connection.execute("SELECT count(*) FROM incoming").fetchone()
     return row[0] if row else 0
+
+
+def rows_select(source: str, stream: ModelledStream, people: People, columns: Collection[str]) -> str:
+    """All rows of a stream's raw table as ``incoming`` has them; a condition may follow. Arguments as above."""
+    key = _key(stream.primary_key)
+    observed = identifier(people.observed_at) if people.observed_at else "NULL"
+    deleted = identifier(people.deleted) if people.deleted else "false"
+    country = identifier(people.country) if people.country else "NULL"
+    denies = " OR ".join(f"{status_said(consent)} = 'denied'" for consent in people.consents) or "false"
+    missing = "".join(f", NULL AS {identifier(name)}" for name in columns_said(people) if name not in columns)
+    return f"""
+        SELECT *,
+            {key} AS _key,
+            {literal(f"{source}.{stream.name}:")} || {key} AS _record_id,
+            coalesce(CAST({observed} AS TIMESTAMPTZ), _pulled_at) AS _observed_at,
+            coalesce(CAST({deleted} AS BOOLEAN), false) AS _is_deleted,
+            -- Of a deleted record only a refusal still counts, with those whom it is about.
+            NOT coalesce(CAST({deleted} AS BOOLEAN), false) OR coalesce({denies}, false) AS _identifies,
+            coalesce(CAST({country} AS TEXT), '') AS _country
+        FROM (SELECT *{missing} FROM {identifier(f"raw_{source}.{stream.name}")}) AS raw"""
 
 
 def _key(columns: Sequence[str]) -> str:

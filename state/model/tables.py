@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from millstream.state.errors import ConfigurationError
+from millstream.state.identity.joining import PROBE
 
 if TYPE_CHECKING:
     from millstream.state.store import Connection
 
 SCHEMA = "customers"
-VERSION = 3
+VERSION = 4
 """Of the tables below. An older one is brought up to date, in the same records (``create_tables``)."""
 
 TOLD_BY_RECORDS = ("identifiers", "unheard_identifiers", "traits", "consents")
@@ -37,7 +38,9 @@ CREATE TABLE IF NOT EXISTS customers.identifiers (
     value TEXT NOT NULL,                -- what joins: folded, and 'source:value' where it means a person only there
     original TEXT NOT NULL,             -- as the vendor holds it
     merges BOOLEAN NOT NULL,
-    contact TEXT NOT NULL               -- valid and the person's own: what to write to, or to name them by elsewhere
+    contact TEXT NOT NULL,              -- valid and the person's own: what to write to, or to name them by elsewhere
+    record_hash INTEGER,                -- of record_id and value, which never change: resolve looks for them by these,
+    value_hash INTEGER                  -- and works them out where they are NULL
 );
 
 -- What is true of a record's person, as text, with the type to read it as.
@@ -135,6 +138,9 @@ CREATE TABLE IF NOT EXISTS customers.modelled_streams (
     PRIMARY KEY (source, stream)
 );
 
+-- What the engine made of a few texts (PROBE) when it worked out the hashes of identifiers: one row.
+CREATE TABLE IF NOT EXISTS customers.hashed_by (probe TEXT NOT NULL);
+
 -- Which VERSION of these tables the store has: one row.
 CREATE TABLE IF NOT EXISTS customers.model_version (version INTEGER NOT NULL);
 """
@@ -159,7 +165,11 @@ def create_tables(connection: Connection) -> None:
         _carry_over_spellings(connection)
     if version is not None and version < 3:
         _add_event_columns(connection)
+    if version in (2, 3):
+        _add_hash_columns(connection)
     connection.execute(TABLES)
+    if version is None:
+        connection.execute(f"INSERT INTO customers.hashed_by VALUES ({PROBE})")
     if version != VERSION:
         connection.execute("DELETE FROM customers.model_version")
         connection.execute("INSERT INTO customers.model_version VALUES (?)", [VERSION])
@@ -205,3 +215,9 @@ def _add_event_columns(connection: Connection) -> None:
     connection.execute("ALTER TABLE customers.events ADD COLUMN value_base DOUBLE")
     connection.execute("ALTER TABLE customers.events ADD COLUMN violations TEXT[]")
     connection.execute("UPDATE customers.events SET value_base = value WHERE value IS NOT NULL")
+
+
+def _add_hash_columns(connection: Connection) -> None:
+    """From version 3; resolve works the hashes out."""
+    for column in ("record_hash", "value_hash"):
+        connection.execute(f"ALTER TABLE customers.identifiers ADD COLUMN {column} INTEGER")

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from millstream.state.identity import IdentityRules, ResolveReport, resolve
+from millstream.state.identity.joining import hashed
 from millstream.state.model.tables import create_tables
 from millstream.state.sql import replaced
 from millstream.state.store import Connection
@@ -51,8 +52,8 @@ class Customers:
         )
         for kind, value in identifiers:
             self.connection.execute(
-                "INSERT INTO customers.identifiers VALUES (?, ?, ?, ?, ?, ?)",
-                [record_id, kind, value, value, merges, value],
+                f"INSERT INTO customers.identifiers VALUES (?, ?, ?, ?, ?, ?, {hashed('?')}, {hashed('?')})",
+                [record_id, kind, value, value, merges, value, record_id, value],
             )
         return record_id
 

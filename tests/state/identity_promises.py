@@ -74,9 +74,9 @@ def check_ids(before: Held, after: Held, changes: list[Change], taken_apart: Col
     """Everything that is promised about profile ids; somebody took the profiles ``taken_apart`` apart by hand."""
     old, new = parts_of(before.profile), parts_of(after.profile)
     came = {alias: before.brought.get(alias, frozenset()) for alias in before.aliases}
-    # The parts of people who were taken apart by hand go by whose they were, not by how many they are.
-    guests = {label: set().union(*(came[a] for a in came if before.aliases[a] == label)) for label in taken_apart}
-    _check_who_keeps(old, new, before.born, returned=set(before.aliases) & set(new), guests=guests)
+    guests = {label: set().union(*(came[a] for a in came if before.aliases[a] == label)) for label in old}
+    returned = set(before.aliases) & set(new)
+    _check_who_keeps(old, new, before.born, returned=returned, guests=guests, taken_apart=taken_apart)
     _check_returned(before, new)
     _check_aliases(after, new)
     _check_history(before, after, changes)
@@ -89,7 +89,7 @@ def check_households(before: Held, after: Held, changes: list[Change]) -> None:
         label: frozenset(after.aliases.get(profile_id, profile_id) for profile_id in members)
         for label, members in parts_of(before.household).items()
     }
-    _check_who_keeps(old, new, before.household_born, returned=set(), guests={})
+    _check_who_keeps(old, new, before.household_born, returned=set(), guests={}, taken_apart=())
     appeared = {change.id for change in changes if change.change == "new"}
     gone = {change.id for change in changes if change.change == "removed"}
     gone |= {str(change.other_id) for change in changes if change.change == "merge"}
@@ -104,13 +104,20 @@ def _check_who_keeps(
     *,
     returned: set[str],
     guests: Mapping[str, set[str]],
+    taken_apart: Collection[str],
 ) -> None:
-    """An id goes with the part that holds most of its members, guests counting last; of several the oldest stays."""
+    """An id goes with the part that holds most of its members; of several the oldest stays.
+
+    Of parts that are as large it goes with the one that has fewest guests, which an alias brought along. The parts of
+    people who were taken apart by hand go by whose they were, not by how many they are.
+    """
     kept: dict[str, set[str]] = defaultdict(set)
     unsure: dict[str, set[str]] = defaultdict(set)
     for label, members in old.items():
         shared = {other: members & part for other, part in new.items() if members & part}
-        own = {other: (len(some - guests.get(label, some)), len(some)) for other, some in shared.items()}
+        own = {other: (len(some), len(some - guests.get(label, set()))) for other, some in shared.items()}
+        if label in taken_apart:
+            own = {other: (mine, all_of_it) for other, (all_of_it, mine) in own.items()}
         largest = [other for other, size in own.items() if size == max(own.values())]
         for other in largest:
             (kept if len(largest) == 1 else unsure)[other].add(label)

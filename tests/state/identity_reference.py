@@ -232,23 +232,34 @@ def _join_within_limits(
         rule = rules.rule(joint.value.kind)
         return (rule.priority if priority is None else priority, len(joint.records), *joint.value, joint.key)
 
-    def allowed(one: Records, other: Records) -> bool:
+    def allowed(one: Records, other: Records, limits: list[Limit] = limits) -> bool:
         for limit in limits:
             counts = [most_borne(limit, group, known.observed_at) for group in (one, other, one | other)]
             if counts[2] > max(limit.most, *counts[:2]):
                 return False
         return True
 
+    def unite(one_id: str, other_id: str) -> bool:
+        one, other = group_of[one_id], group_of[other_id]
+        if one != other and not allowed(one, other):
+            return False
+        group_of.update(dict.fromkeys(one | other, one | other))
+        return True
+
+    taken_apart = [limit for limit in limits if limit.reason == "unmerged by hand"]
     group_of = {record_id: frozenset([record_id]) for record_id in known.observed_at}
     refused: set[tuple[str, str, str]] = set()
     for joint in sorted(joints, key=strength):
         first, *others = sorted(joint.records)
+        elsewhere: list[str] = []
         for record_id in others:
-            one, other = group_of[first], group_of[record_id]
-            if one == other or allowed(one, other):
-                group_of.update(dict.fromkeys(one | other, one | other))
-            else:
-                refused.add((record_id, *joint.value))
+            if unite(first, record_id):
+                continue
+            refused.add((record_id, *joint.value))
+            # Whom people keep from the first one the joint still holds together among themselves.
+            by_hand = not allowed(group_of[first], group_of[record_id], taken_apart)
+            if by_hand and not any(unite(other, record_id) for other in elsewhere):
+                elsewhere.append(record_id)
     unruly = {record_id for record_id, *_ in refused}
     components = joined(known.observed_at, (joint.records for joint in joints))
     return set(group_of.values()), refused, {component for component in components if component & unruly}

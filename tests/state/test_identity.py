@@ -245,6 +245,20 @@ def test_an_id_that_was_merged_away_comes_back_when_its_records_part_again(custo
     ) == [("split", ana, bob, "record changed")]
 
 
+@pytest.mark.parametrize("older", ["a", "z"])
+def test_of_two_records_that_part_again_each_has_its_own_id_back(customers: Customers, older: str) -> None:
+    newer = "z" if older == "a" else "a"
+    for name in (older, newer):
+        customers.record(f"{name}.contacts:1", ("card", name))
+        customers.resolve()
+    ids = {name: customers.profile(f"{name}.contacts:1") for name in "az"}
+    customers.record(f"{newer}.contacts:1", ("card", newer), ("card", older))
+    assert customers.resolve().merged == 1
+    customers.record(f"{newer}.contacts:1", ("card", newer))
+    assert customers.resolve().split == 1
+    assert {name: customers.profile(f"{name}.contacts:1") for name in "az"} == ids
+
+
 def test_an_alias_follows_the_records_that_it_brought(customers: Customers) -> None:
     """Where its records part along with more others, the id stays away but stands for the part they are in."""
     first = customers.record("a.contacts:1", ANA)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from millstream.state.errors import ConfigurationError
-from millstream.state.identity import decisions
+from millstream.state.identity import decisions, explain_profile
 
 if TYPE_CHECKING:
     from tests.state.conftest import Customers
@@ -109,6 +109,21 @@ def test_an_unmerge_holds_against_what_comes_later(customers: Customers) -> None
     customers.record("d.orders:1", ANA, BOB)
     assert customers.resolve().profiles == 2
     assert customers.resolve(full=True).profiles == 2
+
+
+def test_what_both_sides_of_an_unmerge_share_holds_each_of_them_together(customers: Customers) -> None:
+    for number in range(5):
+        customers.record(f"a.contacts:{number}", ANA)
+    customers.resolve()
+    whole = customers.profile("a.contacts:0")
+    unmerge(customers, whole, records=["a.contacts:1", "a.contacts:3"])
+    customers.resolve()
+    sides = {frozenset({f"a.contacts:{number}" for number in part}) for part in ((0, 2, 4), (1, 3))}
+    assert customers.partition() == sides
+    explained = explain_profile(customers.connection, str(customers.profile("a.contacts:1")))
+    assert [(join.kind, join.value) for join in explained.joins] == [ANA]
+    customers.resolve(full=True)
+    assert customers.partition() == sides
 
 
 def test_an_unmerge_of_a_merge_by_hand_revokes_it(customers: Customers) -> None:

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from millstream.state.errors import ConfigurationError
 from millstream.state.identity import IdentityRules, KindRule, resolve
+from millstream.state.identity.joining import hashed
 from millstream.state.model import identifiers
 from millstream.state.model.build import ModelReport, build_model
 from millstream.state.model.declarations import Consent, Event, Identifier, People, Trait
@@ -207,6 +208,17 @@ def test_identifiers_are_split_and_normalised(shop: Shop) -> None:
         ("phone", "+442079460958"),
     ]
     assert shop.sql("SELECT value, merges FROM customers.identifiers WHERE kind = 'shop_id'") == [("shop:1", False)]
+
+
+def test_identifiers_come_with_the_hashes_that_they_are_looked_for_by(shop: Shop) -> None:
+    shop.say({"id": "1", "email": "ana@box.example"})
+    hashes = f"{hashed('record_id')}, {hashed('value')}"
+    kept, made = (
+        shop.sql(f"SELECT {columns} FROM customers.identifiers ORDER BY ALL")
+        for columns in ("record_hash, value_hash", hashes)
+    )
+    assert kept == made
+    assert kept
 
 
 def test_what_is_no_identifier_is_left_out(shop: Shop) -> None:
@@ -533,6 +545,8 @@ def visits(*rows: tuple[str, str | None, str | None]) -> list[dict[str, Any]]:
 
 
 VISIT_SHOP = {"stream": Table("visits", ("id", "note"), VISITS)}
+RECEIPTS = replace(VISITS, deleted="gone")
+RECEIPT_SHOP = {"stream": Table("receipts", ("note",), RECEIPTS)}
 
 
 def test_rows_that_name_one_person_are_one_record(open_shop: OpenShop) -> None:
@@ -563,6 +577,61 @@ def test_what_a_person_is_known_by_adds_up(open_shop: OpenShop) -> None:
     shop.say(*visits(("d2", "u1", "b")))
     assert shop.identifiers() == [("device_id", "d1"), ("device_id", "d2"), ("user_id", "u1")]
     assert shop.sql("SELECT count(*) FROM customers.records") == [(1,)]
+
+
+def bought(key: str, user: str | None, device: str, **more: Any) -> dict[str, Any]:
+    """A row that may be corrected later, unlike a visit: it has a key of its own."""
+    return {"note": key, "name": user, "id": device, "did_at": START, **more}
+
+
+def test_who_a_corrected_row_had_joined_comes_apart(open_shop: OpenShop) -> None:
+    shop = open_shop(**RECEIPT_SHOP)
+    shop.say(bought("r1", "u1", "d1"), bought("r2", "u1", "D2 "), bought("r3", "u1", "d9"), bought("r4", "u2", "d4"))
+    shop.connection.execute("DELETE FROM raw_shop.receipts WHERE note = 'r3'")
+    others = shop.sql("SELECT * FROM customers.records WHERE record_id LIKE '%u2'")
+    shop.say(bought("r3", "u1", "d3"))
+    assert shop.identifiers() == [
+        *[("device_id", device) for device in ("D2", "d1", "d3", "d4")],
+        *[("user_id", user) for user in ("u1", "u2")],
+    ], "the rows that stayed as they are are still heard, each as it is written"
+    assert shop.sql("SELECT modelled_at FROM customers.records WHERE record_id LIKE '%u1'") == [(shop.now,)]
+    assert shop.sql("SELECT * FROM customers.records WHERE record_id LIKE '%u2'") == others
+    assert shop.sql("SELECT count(*) FROM customers.events") == [(4,)]
+
+
+def test_whom_no_row_names_any_more_is_gone(open_shop: OpenShop) -> None:
+    shop = open_shop(**RECEIPT_SHOP)
+    shop.say(bought("r1", "u1", "d1"), bought("r2", "u2", "d2"), bought("r3", "u2", "d3", did_at=None))
+    shop.connection.execute("DELETE FROM raw_shop.receipts WHERE note IN ('r1', 'r2')")
+    shop.say(bought("r1", "u1", "d1", gone=True), bought("r2", "u2", "d2", gone=True))
+    assert shop.sql("SELECT source_key, deleted FROM customers.records ORDER BY ALL") == [
+        ("user_id:u1", True),
+        ("user_id:u2", False),
+    ], "a row that tells no event names somebody too"
+    assert shop.identifiers() == [("device_id", "d3"), ("user_id", "u2")]
+    assert shop.events() == []
+
+
+def test_nothing_is_forgotten_of_whom_an_event_tells_whose_row_is_gone(open_shop: OpenShop) -> None:
+    shop = open_shop(**RECEIPT_SHOP)
+    shop.say(bought("r1", "u1", "d1"), bought("r2", "u1", "d2"))
+    shop.connection.execute("DELETE FROM raw_shop.receipts")
+    shop.say(bought("r1", "u1", "d3"))
+    assert shop.identifiers() == [*[("device_id", device) for device in ("d1", "d2", "d3")], ("user_id", "u1")]
+
+
+def test_whose_events_change_is_described_anew(open_shop: OpenShop) -> None:
+    shop = open_shop(stream=Table("receipts", ("note",), replace(RECEIPTS, observed_at="changed_at")))
+    rows = [bought(key, user, "d", changed_at=START) for key, user in (("r1", "u1"), ("r2", "u2"), ("r3", "u3"))]
+    shop.say(*rows)
+    before = shop.now
+    shop.connection.execute("DELETE FROM raw_shop.receipts WHERE note IN ('r1', 'r2')")
+    shop.say(rows[0], {**rows[1], "did_at": START - timedelta(days=9)})
+    assert shop.sql("SELECT source_key, modelled_at FROM customers.records ORDER BY ALL") == [
+        ("user_id:u1", before),
+        ("user_id:u2", shop.now),
+        ("user_id:u3", before),
+    ]
 
 
 # Only what is new, and all of it when that is declared otherwise
@@ -630,6 +699,9 @@ def as_version_1(shop: Shop) -> None:
     """Make the tables what they were when there was one spelling of each identifier."""
     for sql in (
         "ALTER TABLE customers.identifiers DROP COLUMN contact",
+        "ALTER TABLE customers.identifiers DROP COLUMN record_hash",
+        "ALTER TABLE customers.identifiers DROP COLUMN value_hash",
+        "DROP TABLE customers.hashed_by",
         "ALTER TABLE customers.events DROP COLUMN value_base",
         "ALTER TABLE customers.events DROP COLUMN violations",
         "DROP TABLE customers.judged_by",
@@ -637,7 +709,7 @@ def as_version_1(shop: Shop) -> None:
         "DROP TABLE customers.normalised",
         "CREATE TABLE customers.normalised (kind TEXT, country TEXT, original TEXT, value TEXT)",
         "DROP TABLE customers.model_version",
-        "UPDATE customers.identifiers SET value = original",
+        "UPDATE customers.identifiers SET value = original WHERE record_id LIKE 'shop.%'",
         "UPDATE customers.modelled_streams SET declaration = 'of then'",
     ):
         shop.connection.execute(sql)
@@ -645,7 +717,6 @@ def as_version_1(shop: Shop) -> None:
 
 def test_a_store_of_the_version_before_is_modelled_anew_and_people_keep_their_ids(shop: Shop) -> None:
     shop.say({"id": "1", "email": "a.li@gmail.com", "name": "Ana"}, {"id": "2", "email": "ben@box.example"})
-    as_version_1(shop)
     shop.connection.execute(
         """
         INSERT INTO customers.records VALUES ('old.people:9', 'old', 'people', '9', $at, false, $at);
@@ -653,10 +724,11 @@ def test_a_store_of_the_version_before_is_modelled_anew_and_people_keep_their_id
         {"at": START},
     )
     shop.connection.execute(
-        "INSERT INTO customers.identifiers (record_id, kind, value, original, merges) "
-        "VALUES ('old.people:9', 'email', 'cy@box.example', 'CY@box.example', true)"
+        "INSERT INTO customers.identifiers (record_id, kind, value, original, merges, contact) "
+        "VALUES ('old.people:9', 'email', 'cy@box.example', 'CY@box.example', true, 'cy@box.example')"
     )
     resolve(shop.connection, shop.rules, run_id="run-1", now=shop.now)
+    as_version_1(shop)
     members = "SELECT * FROM customers.members ORDER BY ALL"
     before = shop.sql(members)
     assert len(before) == 3
@@ -716,8 +788,9 @@ visit_rows = st.fixed_dictionaries(
     {
         "id": st.sampled_from(["d1", "d2", "d3"]),
         "name": st.sampled_from([None, "u1", "u2"]),
-        "note": st.sampled_from([None, "x"]),
+        "note": st.sampled_from(["r1", "r2", "r3"]),
         "did_at": st.just(START),
+        "gone": st.sampled_from([False, False, True]),
     }
 )
 
@@ -751,18 +824,20 @@ def test_step_by_step_and_all_at_once_give_the_same_model(
 @settings(max_examples=15, deadline=None)
 @given(visited=st.lists(st.lists(visit_rows, max_size=4), min_size=1, max_size=5))
 def test_rows_that_name_people_add_up_in_any_steps(new_shop: OpenShop, visited: list[list[dict[str, Any]]]) -> None:
-    """Each row names its person once and for all, as an event does; so its id carries who it is about."""
-    rows = [[{**row, "note": f"{row['name']}/{row['note']}"} for row in pull] for pull in visited]
-    steps, whole = new_shop(**VISIT_SHOP), new_shop(**VISIT_SHOP)
+    """Also those that name somebody else later, or are deleted."""
+    steps, whole = new_shop(**RECEIPT_SHOP), new_shop(**RECEIPT_SHOP)
     for shop, model_now in ((steps, True), (whole, False)):
-        for pull in rows:
+        for pull in visited:
             shop.now += timedelta(minutes=1)
             _append(shop, pull)
             if model_now:
                 shop.model()
         shop.model()
-    chosen = "record_id, kind, value, merges"
-    for table, columns in {"identifiers": chosen, "records": "record_id, deleted", "events": "event_id, name"}.items():
+    for table, columns in {
+        "identifiers": "record_id, kind, value, merges",
+        "records WHERE NOT deleted": "record_id",
+        "events": "event_id, record_id, name",
+    }.items():
         query = f"SELECT DISTINCT {columns} FROM customers.{table} ORDER BY ALL"
         assert steps.sql(query) == whole.sql(query), table
     for shop in (steps, whole):
@@ -770,13 +845,8 @@ def test_rows_that_name_people_add_up_in_any_steps(new_shop: OpenShop, visited: 
 
 
 def _append(shop: Shop, rows: list[dict[str, Any]]) -> None:
-    """Add the rows that are new by their whole key, and pull those anew that are not."""
-    unique = list({(row["id"], row["note"]): {**row, "_pulled_at": shop.now} for row in rows}.values())
+    """Add the rows that are new by their key, and pull those anew that are not."""
+    unique = list({row["note"]: {**row, "_pulled_at": shop.now} for row in rows}.values())
     write_arrow(shop.connection, "pulled", pa.Table.from_pylist(unique, SCHEMA))
-    shop.connection.execute(
-        """
-        DELETE FROM raw_shop.visits WHERE EXISTS (
-            SELECT 1 FROM pulled WHERE pulled.id = visits.id AND pulled.note = visits.note)
-        """
-    )
-    shop.connection.execute("INSERT INTO raw_shop.visits SELECT * FROM pulled")
+    shop.connection.execute("DELETE FROM raw_shop.receipts WHERE note IN (SELECT note FROM pulled)")
+    shop.connection.execute("INSERT INTO raw_shop.receipts SELECT * FROM pulled")

@@ -166,9 +166,10 @@ class TestUniqueness:
         for number in range(3):
             customers.record(f"crm.contacts:{number}", ("user_id", f"u{number}"))
             customers.connection.execute(
-                "INSERT INTO customers.identifiers VALUES (?, 'email', 'team@box.example', 'team@box.example', FALSE, "
-                "'team@box.example')", [f"crm.contacts:{number}"],
-            )  # fmt: skip
+                "INSERT INTO customers.identifiers (record_id, kind, value, original, merges, contact) "
+                "VALUES (?, 'email', 'team@box.example', 'team@box.example', FALSE, 'team@box.example')",
+                [f"crm.contacts:{number}"],
+            )
         described(customers)
         assert finding(looked(customers), "uniqueness", "", "email") == (1, 1)
 
