@@ -185,3 +185,15 @@ class QuotaExhaustedError(MillstreamError):
 
 class UnknownOutcomeError(MillstreamError):
     """A request that may not be repeated was sent and no answer came back."""
+
+
+def unexpected(error: Exception) -> FatalError:
+    """A mistake in a connector or in ours, by its kind and place: what it says may be somebody's data."""
+    place = error.__traceback__
+    while place is not None and place.tb_next is not None:
+        place = place.tb_next
+    where = f" in {place.tb_frame.f_globals.get('__name__', '?')}, line {place.tb_lineno}" if place else ""
+    return FatalError(
+        f"Unexpected {type(error).__name__}{where}.",
+        remedy="report it to whoever wrote the connector, or to us; nothing is lost, and the next run tries again.",
+    )

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from millstream.flows.steps.threads import side_by_side
-from millstream.state.errors import MillstreamError, StoreLockedError
+from millstream.state.errors import MillstreamError, StoreLockedError, unexpected
 
 if TYPE_CHECKING:
     from millstream.destinations.preview import Look, PlanPreview, SavedPlan
@@ -74,7 +74,8 @@ def activate_all(
 ) -> list[SyncReport]:
     """Bring destinations in step, side by side; SIGTERM lets what is in flight end and be settled.
 
-    What goes wrong with one, a wrong configuration too, is in its report: nobody else's is lost by it.
+    What goes wrong with one, a wrong configuration or a connector's own mistake too, is in its report: nobody else's is
+    lost by it.
     """
     from millstream.destinations.stopping import settled_on_signal
     from millstream.destinations.sync_report import SyncReport
@@ -83,9 +84,12 @@ def activate_all(
         try:
             return activate(workspace, sync, run_id=run_id, override_guards=override_guards, progress=progress)
         except MillstreamError as error:
-            report = SyncReport(sync)
-            report.end(error, waiting=False)
-            return report
+            why = error
+        except Exception as error:  # noqa: BLE001 - told as what it is; other syncs have nothing to do with it
+            why = unexpected(error).at(f"sync {sync}")
+        report = SyncReport(sync)
+        report.end(why, waiting=False)
+        return report
 
     with settled_on_signal():
         return side_by_side(one, syncs)

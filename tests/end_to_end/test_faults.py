@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from millstream.destinations.contract import Outcome
 from millstream.destinations.sync_report import SyncReport
 from millstream.flows import steps
 from tests.end_to_end.world import NOT_ADDRESSABLE, UNHURRIED, World, demo_world, differences, outcome
@@ -173,6 +174,24 @@ def test_a_vendor_that_is_down_does_not_stop_the_others(
     assert activated == {CUSTOMERS: True, "promoters_to_mailchimp": True, "cart_abandoners_to_mailchimp": False}
     assert all("surveymonkey" in str(e) or "mailchimp" in str(e) for e in report.errors)
     world.behave()
+    world.run_well()
+    assert differences(outcome(world), calm) == []
+
+
+def test_a_mistake_in_a_connector_stops_its_sync_alone(
+    world: World, calm: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def mistaken(*_: object, **__: object) -> list[Outcome]:
+        raise KeyError("ana@box.example")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("millstream.destinations.mailchimp.destination.Mailchimp.upsert", mistaken)
+        report = world.run()
+    activated = {one.sync: one.ok for one in report.activated}
+    assert activated == {CUSTOMERS: True, "promoters_to_mailchimp": False, "cart_abandoners_to_mailchimp": False}
+    told = [str(error) for error in report.errors]
+    assert len(told) == 2
+    assert all(f"Unexpected KeyError in {__name__}, line " in error and "ana@" not in error for error in told)
     world.run_well()
     assert differences(outcome(world), calm) == []
 
