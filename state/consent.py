@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict, Field
+
+from millstream.state.store import column_types
+from millstream.state.suggestions import did_you_mean
 
 if TYPE_CHECKING:
     from millstream.state.store import Connection
@@ -38,3 +42,20 @@ def consented_profiles(connection: Connection, requirement: ConsentRequirement) 
     """The profiles that granted it."""
     sql, values = consent_sql(requirement)
     return {str(profile_id) for (profile_id,) in connection.execute(sql, values).fetchall()}
+
+
+def recorded_consents(connection: Connection) -> set[tuple[str, str]]:
+    """Channel and topic of everything that anybody has granted or denied."""
+    if not column_types(connection, "customers", "profile_consents"):
+        return set()
+    rows = connection.execute("SELECT DISTINCT channel, topic FROM customers.profile_consents").fetchall()
+    return {(str(channel), str(topic)) for channel, topic in rows}
+
+
+def unrecorded(channel: str, topic: str, recorded: Collection[tuple[str, str]]) -> tuple[str, str | None] | None:
+    """What to tell of a consent that nobody has on record, and what to do; None where somebody has."""
+    if (channel, topic) in recorded:
+        return None
+    meant = did_you_mean(channel, {one for one, _ in recorded} - {channel})
+    meant = meant or did_you_mean(topic, {other for one, other in recorded if one == channel})
+    return f"Nobody has a consent for {channel}, {topic} on record, so nobody may be sent by it.", meant

@@ -15,6 +15,7 @@ from millstream.destinations.modes import SyncMode
 from millstream.destinations.planning.places import row_place
 from millstream.destinations.sync import Sync
 from millstream.state.errors import ConfigurationError, QueryError
+from millstream.state.profiles.columns import existing_columns
 from millstream.state.profiles.people_view import people_table
 from millstream.state.sql import finite, identifier, json_path, literal, quoted
 from millstream.state.store import SECONDS, count, query_columns, query_errors, time_limit
@@ -49,9 +50,15 @@ def make_desired(
         The mapped columns with their types, and how many rows have no match value.
 
     Raises:
-        ConfigurationError: The rows cannot be read, or a mapped column is not among them.
+        ConfigurationError: The rows cannot be read, nobody was selected yet, or a mapped column is not among them.
         TimeLimitError: The SQL of the sync took longer than it may.
     """
+    if sync.audience and not existing_columns(connection, "memberships"):
+        raise ConfigurationError(
+            "Nobody has been selected yet.",
+            where=f"sync {name}",
+            remedy="run `millstream run`, or `ingest`, `resolve`, `describe` and `select`, first.",
+        )
     source = _source(connection, sync)
     try:
         with query_errors():

@@ -135,7 +135,10 @@ def lines_of(path: Path) -> list[str]:
     try:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"{path} cannot be read: {error}", where="--file") from error
+        why = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise ConfigurationError(
+            f"{path} cannot be read: {why}.", where="--file", remedy="name a text file, one address or id a line."
+        ) from error
     values = [row[0].strip() for row in csv.reader(text.splitlines()) if row and row[0].strip()]
     if not values:
         raise ConfigurationError(f"{path} names nobody.", where="--file", remedy="write one a line.")

@@ -137,7 +137,10 @@ def _check_audiences(workspace: Workspace) -> list[CheckResult]:
 
 
 def _check_syncs(workspace: Workspace) -> list[CheckResult]:
-    """Syncs that map a column which is not there; nothing is told of those whose rows are not there yet."""
+    """Syncs that map a column which is not there, or need a consent that nobody has on record.
+
+    Nothing is told of those whose rows are not there yet.
+    """
     from millstream.destinations.planning.source_rows import check_source
     from millstream.state.checks import run_check
     from millstream.state.errors import QueryError
@@ -147,4 +150,21 @@ def _check_syncs(workspace: Workspace) -> list[CheckResult]:
             check_source(connection, name, sync)
 
     looked = [run_check(name, "sync", partial(look, name, sync)) for name, sync in workspace.project.syncs.items()]
-    return [result for result in looked if not result.ok]
+    return [result for result in looked if not result.ok] + _check_consents(workspace)
+
+
+def _check_consents(workspace: Workspace) -> list[CheckResult]:
+    """Syncs by a consent that nobody has on record: it may be new, or misspelled. Of nobody nothing can be told."""
+    from millstream.state.checks import CheckResult
+    from millstream.state.consent import recorded_consents, unrecorded
+    from millstream.state.profiles.people_view import has_people
+
+    with workspace.store.open() as connection:
+        if not has_people(connection):
+            return []
+        recorded = recorded_consents(connection)
+    asked = {name: sync.consent for name, sync in workspace.project.syncs.items() if sync.consent != "not_needed"}
+    told = {name: unrecorded(consent.channel, consent.topic, recorded) for name, consent in asked.items()}
+    return [
+        CheckResult(name=name, kind="sync", ok=True, detail=one[0], remedy=one[1]) for name, one in told.items() if one
+    ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import gzip
 import hashlib
 import zipfile
@@ -95,21 +96,27 @@ class Place:
         Raises:
             MillstreamError: The folder is not there, or may not be looked at.
         """
-        from dlt.common.storages.fsspec_filesystem import glob_files
-
         self.check()
         with self._our_errors(pattern):
-            found = [
-                FoundFile(
-                    item["relative_path"],
-                    item["file_url"],
-                    item.get("size_in_bytes", 0),
-                    item["modification_date"].astimezone(UTC),
-                )
-                for item in glob_files(self._files, self.url, pattern, fetch_file_info=True)
-                if not item["file_name"].startswith(("~$", "."))
-            ]
+            listed = self._in_folder(pattern) if self.protocol == "file" else self._elsewhere(pattern)
+            found = [file for file in listed if not file.path.rpartition("/")[2].startswith(("~$", "."))]
         return sorted(found, key=lambda file: (file.modified, file.path))
+
+    def _in_folder(self, pattern: str) -> Iterator[FoundFile]:
+        """Of this machine; dlt's listing escapes odd letters of names, and none of those files could be opened."""
+        folder = Path(self.url.removeprefix("file://"))
+        for path in {folder / name for name in glob.glob(pattern, root_dir=folder, recursive=True)}:
+            if path.is_file():
+                facts = path.stat()
+                changed = datetime.fromtimestamp(facts.st_mtime, UTC)
+                yield FoundFile(path.relative_to(folder).as_posix(), str(path), facts.st_size, changed)
+
+    def _elsewhere(self, pattern: str) -> Iterator[FoundFile]:
+        from dlt.common.storages.fsspec_filesystem import glob_files
+
+        for item in glob_files(self._files, self.url, pattern, fetch_file_info=True):
+            changed = item["modification_date"].astimezone(UTC)
+            yield FoundFile(item["relative_path"], item["file_url"], item.get("size_in_bytes", 0), changed)
 
     def look_again(self, file: FoundFile) -> FoundFile | None:
         """The file as it is now; None if it is gone."""

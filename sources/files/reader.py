@@ -23,6 +23,7 @@ from millstream.sources.files.quarantine import Quarantine
 from millstream.sources.files.settings import FilesSettings, FileStream
 from millstream.sources.files.tables import FILE, LINE, VERSION, TableMaker
 from millstream.sources.from_project import DELETED
+from millstream.state.amounts import counted
 from millstream.state.errors import AuthenticationError, MillstreamError, SchemaError, UnreachableError
 
 if TYPE_CHECKING:
@@ -197,7 +198,7 @@ class FileReader:
             if len(table) or not after:
                 yield table
         if broken_here:
-            pull.warn(f"{part}: {broken_here} broken rows, see the table quarantine.")
+            pull.warn(f"{part}: {counted(broken_here, 'broken row')}, see the table quarantine.")
         if maker.left_out:
             pull.warn(f"{part}: columns that hold bytes are not stored: {', '.join(sorted(maker.left_out))}.")
         if rows and not after and maker.never_seen():

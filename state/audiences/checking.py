@@ -1,6 +1,7 @@
 """Audiences held against what is known of people, before a run.
 
-Told are traits that nobody has or that could not be computed, and events that never happened.
+Told are traits that nobody has or that could not be computed, events that never happened, and consents that nobody
+has on record.
 """
 
 from __future__ import annotations
@@ -10,12 +11,14 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from millstream.state.audiences.compile import compile_audiences
+from millstream.state.audiences.nodes import ConsentCondition, leaves
 from millstream.state.audiences.ready_made import written_out
 from millstream.state.audiences.rules import Audience
 from millstream.state.checks import CheckResult
+from millstream.state.consent import recorded_consents, unrecorded
 from millstream.state.errors import ConfigurationError
 from millstream.state.profiles.columns import existing_columns
-from millstream.state.profiles.people_view import PREFIX
+from millstream.state.profiles.people_view import PREFIX, has_people
 from millstream.state.suggestions import did_you_mean
 
 if TYPE_CHECKING:
@@ -35,8 +38,9 @@ def check_audiences(
     """What is off with audiences; nothing is told of the others. Nothing is written.
 
     An audience that cannot be computed is not ok, nor is one by a trait that is empty for want of a library. One that
-    asks for an event which no plan knows and nobody did is: it may be new; so is one by a prediction for which there
-    is too little to learn from. Of a store without people nothing can be told.
+    asks for an event which no plan knows and nobody did is: it may be new; so is one by a consent that nobody has on
+    record, or by a prediction for which there is too little to learn from. Of a store without people nothing can be
+    told.
 
     Args:
         connection: The open store.
@@ -44,12 +48,13 @@ def check_audiences(
         planned: The events of the tracking plan, by their canonical names.
         rules: The section ``traits`` of the project file; the usual when left out.
     """
-    traits = existing_columns(connection, "people")
-    if not traits or connection.execute("SELECT 1 FROM customers.people LIMIT 1").fetchone() is None:
+    if not has_people(connection):
         return []
+    traits = existing_columns(connection, "people")
     names = {str(name) for (name,) in connection.execute("SELECT DISTINCT name FROM customers.events").fetchall()}
     known = names | set(planned)
     empty = _sets_without_values(connection)
+    consents = recorded_consents(connection)
     found = []
     for name, audience in written_out(audiences, rules, traits=traits).items():
         try:
@@ -59,6 +64,7 @@ def check_audiences(
             found.append(told)
         found += _empty_traits(name, audience, empty)
         found += _unknown_events(name, audience, known)
+        found += _unrecorded_consents(name, audience, consents)
     return found
 
 
@@ -98,3 +104,14 @@ def _unknown_events(name: str, audience: Audience, known: Collection[str]) -> It
             detail=f"No event is called {event!r}, neither in the tracking plan nor among those that happened.",
             remedy=did_you_mean(event, known) or "add it to the tracking plan, if it will come.",
         )
+
+
+def _unrecorded_consents(name: str, audience: Audience, recorded: Collection[tuple[str, str]]) -> Iterator[CheckResult]:
+    asked = {
+        (one.consent, one.topic)
+        for one in (leaves(audience.rule) if audience.rule is not None else ())
+        if isinstance(one, ConsentCondition)
+    }
+    for channel, topic in sorted(asked):
+        if told := unrecorded(channel, topic, recorded):
+            yield CheckResult(name=name, kind=KIND, ok=True, detail=told[0], remedy=told[1])

@@ -78,17 +78,22 @@ class Database:
         """The first connection, which shows whether there is a database at all."""
         try:
             connection = self.engine.connect()
-        except sa.exc.OperationalError as error:
+        except sa.exc.DatabaseError as error:
             said = (str(error.orig).strip().splitlines() or ["no answer"])[0]
             raise UnreachableError(
                 f"The journal's database {self.engine.url.render_as_string(hide_password=True)} cannot be used: {said}",
                 where="journal",
-                remedy="look whether the disk is full, and whether the file's folder may be written to."
-                if self.engine.dialect.name == "sqlite"
-                else "check the URL, user and password, and that the server runs.",
+                remedy=self._remedy(error),
             ) from error
         with connection:
             yield connection
+
+    def _remedy(self, error: sa.exc.DatabaseError) -> str:
+        if self.engine.dialect.name != "sqlite":
+            return "check the URL, user and password, and that the server runs."
+        if isinstance(error, sa.exc.OperationalError):
+            return "look whether the disk is full, and whether the file's folder may be written to."
+        return "name another file, or put a copy of the journal in the place of this one."
 
     @contextmanager
     def writing(self) -> Iterator[sa.Connection]:

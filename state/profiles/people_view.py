@@ -44,6 +44,13 @@ def create_people_view(connection: Connection, *, staying: Mapping[str, Collecti
     )
 
 
+def has_people(connection: Connection) -> bool:
+    """Whether anybody is known yet."""
+    if not existing_columns(connection, "people"):
+        return False
+    return connection.execute("SELECT 1 FROM customers.people LIMIT 1").fetchone() is not None
+
+
 def let_columns_go(connection: Connection, table: str, wanted: Mapping[str, str]) -> None:
     """Take those columns of a table out of the view that are about to go or to change: PostgreSQL keeps them for it.
 

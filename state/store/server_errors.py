@@ -39,6 +39,12 @@ def typed_errors(name: str) -> Iterator[None]:
             where="store",
             remedy="drop or change what is named here, run again, and make it anew.",
         ) from error
+    except psycopg2.errors.InsufficientPrivilege as error:
+        raise QueryError(
+            f"PostgreSQL at {name}: {said(error)}.",
+            where="store",
+            remedy="grant it to the user of the store's URL, who makes schemas: best as the owner of the database.",
+        ) from error
     except psycopg2.Error as error:
         raise QueryError(said(error), where="store") from error
 

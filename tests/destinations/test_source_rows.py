@@ -9,7 +9,7 @@ import pytest
 
 from millstream.destinations.planning.source_rows import make_desired
 from millstream.destinations.sync import Sync
-from millstream.state.errors import TimeLimitError
+from millstream.state.errors import ConfigurationError, TimeLimitError
 from millstream.state.ledger.acknowledged import create_tables
 from tests.destinations.bench import MakeBench
 from tests.engines import Engine
@@ -31,6 +31,17 @@ def test_infinity_and_what_is_no_number_are_sent_as_nothing(engine: Engine) -> N
         make_desired(connection, "s", sync)
         rows = connection.execute("SELECT fields FROM desired ORDER BY match_value").fetchall()
     assert [json.loads(fields)["n"] for (fields,) in rows] == [0.5, None, None, None, None]
+
+
+def test_an_audience_before_the_first_run_is_told_in_plain_words(engine: Engine) -> None:
+    sync = Sync.model_validate(
+        {"destination": "d", "audience": "vips", "mode": "mirror", "match": {"email": "email"}, "consent": "not_needed"}
+    )
+    with closing(engine.connection()) as connection:
+        create_tables(connection)
+        told = r"^sync s: Nobody has been selected yet. What to do: run `millstream run`"
+        with pytest.raises(ConfigurationError, match=told):
+            make_desired(connection, "s", sync)
 
 
 def test_sql_of_a_sync_that_takes_too_long_is_stopped_and_named(a_bench: MakeBench) -> None:

@@ -20,6 +20,17 @@ audiences:
   planned: {rule: {event: Paid}}
   berlin: {rule: {trait: cty, equals: Berlin}}
 """
+CONSENTS = """
+name: shop
+connections: {out: {system: files, url: out}}
+destinations: {out: {connection: out}}
+audiences:
+  mailed: {rule: {consent: email}}
+  misspelled: {rule: {all: [{consent: emial}, {trait: records, at_least: 1}]}}
+syncs:
+  right: {audience: mailed, destination: out, mode: mirror, consent: {channel: email}}
+  wrong: {audience: mailed, destination: out, mode: mirror, consent: {channel: email, topic: marketting}}
+"""
 
 
 @pytest.fixture
@@ -47,3 +58,19 @@ def test_what_is_off_with_audiences_is_told(workspace: steps.Workspace) -> None:
     assert (berlin.name, berlin.ok) == ("berlin", False)
     assert "did you mean 'city'?" in str(berlin.remedy)
     assert all(result.kind != "audience" for result in steps.check(workspace, []))
+
+
+def test_a_consent_that_nobody_has_on_record_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "millstream.yaml"
+    path.write_text(CONSENTS)
+    workspace = steps.Workspace.open(load_project(path))
+    with workspace.store.transaction() as connection:
+        world = AudienceWorld(connection)
+        world.person("ana")
+        world.consents("ana", "email", "granted")
+    told = [result for result in steps.check(workspace) if result.kind in ("audience", "sync")]
+    assert [(one.kind, one.name, one.ok, one.remedy) for one in told] == [
+        ("audience", "misspelled", True, "did you mean 'email'?"),
+        ("sync", "wrong", True, "did you mean 'marketing'?"),
+    ]
+    assert told[1].detail == "Nobody has a consent for email, marketting on record, so nobody may be sent by it."

@@ -490,12 +490,18 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 class TestPlugins:
-    def millstream(self, installed: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    def python(self, installed: Path, code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
         path = os.pathsep.join(filter(None, (str(installed), os.environ.get("PYTHONPATH"))))
-        command = [sys.executable, "-c", "from millstream.flows.cli import main; main()", *arguments]
         return subprocess.run(
-            command, capture_output=True, text=True, check=False, env={**os.environ, "PYTHONPATH": path}
+            [sys.executable, "-c", code, *arguments],
+            capture_output=True,
+            text=True,
+            check=False,
+            env={**os.environ, "PYTHONPATH": path},
         )
+
+    def millstream(self, installed: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return self.python(installed, "from millstream.flows.cli import main; main()", *arguments)
 
     def test_they_are_found_and_a_broken_one_does_not_stop_the_others(self, installed: Path) -> None:
         done = self.millstream(installed, "connectors", "--json")
@@ -507,6 +513,18 @@ class TestPlugins:
         assert "'example_broken' of package millstream-example cannot be imported" in broken
         assert "'hubspot' of package millstream-example is not used" in doubled
         assert done.returncode == 0
+
+    def test_the_one_to_copy_signs_its_requests(self, installed: Path) -> None:
+        code = (
+            "import requests\n"
+            "from millstream_example import destination as to, source as of\n"
+            "request = requests.Request('GET', 'http://127.0.0.1').prepare()\n"
+            "for one in (of.Example(of.ExampleSettings(token='sesame')),\n"
+            "            to.Example(to.ExampleSettings(token='sesame', list_id='a'))):\n"
+            "    print(one.auth()(request).headers['Authorization'])\n"
+        )
+        done = self.python(installed, code)
+        assert done.stdout.splitlines() == ["Bearer sesame", "Bearer sesame"], done.stderr
 
     def test_a_project_uses_them_and_is_checked_against_them(self, installed: Path, tmp_path: Path) -> None:
         (tmp_path / "millstream.yaml").write_text(

@@ -263,6 +263,15 @@ def test_a_list_of_nobody_is_refused(project: Path) -> None:
     assert "names nobody" in said["error"]["message"]
 
 
+def test_a_list_that_cannot_be_read_says_why(project: Path) -> None:
+    path = project / "list.csv"
+    for content, why in ((None, "No such file or directory"), (b"\xff\x00", "it is not UTF-8 text")):
+        if content:
+            path.write_bytes(content)
+        said = call(project, "suppress", "--file", str(path), ok=False)
+        assert said["error"]["message"] == f"{path} cannot be read: {why}."
+
+
 def test_whatever_may_be_an_id_is_put_on_the_list(project: Path) -> None:
     assert call(project, "suppress", "crm-42", "@ana", "12345-678", "p_9f")["changed"] == 4
 

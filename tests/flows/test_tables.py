@@ -1,4 +1,4 @@
-"""Tables on terminals that are too narrow for them."""
+"""Tables on terminals that are too narrow for them, and what stands in them."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import pytest
 
 from millstream.flows.cli import output
 from millstream.flows.cli.columns import fitted
+from millstream.flows.cli.views.dry_runs import cause_text
+from millstream.state.identity.changes import Cause
 
 IDS = ["link", "l_1fc079d9cae75516"]
 WORDS = ["how they compare", "first name: same; last name: same; phone: differs; area: same city"]
@@ -45,3 +47,8 @@ def test_rows_too_wide_for_a_table_are_lines_of_their_own(
         "link    l_1fc079d9cae75516",
         "person  p_838f669d2143b922",
     ]
+
+
+def test_what_joins_is_told_once() -> None:
+    assert cause_text(Cause("linkage", "l_1", "linkage")) == "linkage l_1"
+    assert cause_text(Cause("email", "ana@box.example", "rules changed")) == "email ana@box.example: rules changed"

@@ -479,6 +479,16 @@ def test_rows_that_a_changed_archive_no_longer_has_are_marked(folder: Folder) ->
 # Which files
 
 
+@pytest.mark.parametrize("name", ['Künden "neu" 2026.csv', "50%20 #1?.csv", "a[1]*{b}.csv", "über uns [alt]/it's.csv"])
+def test_files_and_folders_may_be_called_as_people_call_them(folder: Folder, name: str) -> None:
+    folder.write(name, "No,Name\n1,Ana\n")
+    folder.pull({"files": "**/*.csv"})
+    assert folder.people() == [("1", "Ana")]
+    above, _, last = f"exports/{name}".rpartition("/")
+    place = Place(folder.source({}, url=str(folder.path / above)).settings)
+    assert [found.path for found in place.listing("*.csv")] == [last]
+
+
 def test_only_new_and_changed_files_are_read(folder: Folder) -> None:
     folder.write("a.csv", "No,Name\n1,Ana\n", age=90)
     folder.write("b.csv", "No,Name\n2,Bo\n", age=80)

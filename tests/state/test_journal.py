@@ -171,6 +171,13 @@ def test_a_url_that_cannot_be_read_is_one_clear_error(tmp_path: Path) -> None:
         Journal("no url", root=tmp_path)
 
 
+def test_a_file_of_another_kind_is_no_journal(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("no database, but long enough to be looked at as one\n" * 100)
+    with pytest.raises(UnreachableError, match=r"notes.txt cannot be used: .*What to do: name another file"):
+        Journal("sqlite:///notes.txt", root=tmp_path)
+    assert (tmp_path / "notes.txt").read_text().startswith("no database")
+
+
 def test_a_server_that_does_not_answer_is_named_without_the_password(tmp_path: Path) -> None:
     with pytest.raises(UnreachableError) as raised:
         Journal("postgresql://ana:secret@127.0.0.1:9/shop", root=tmp_path)

@@ -356,6 +356,20 @@ def test_a_database_that_does_not_compare_by_bytes_is_refused(postgres_server: S
     assert "CREATE DATABASE" in str(raised.value)
 
 
+def test_a_user_who_may_not_make_schemas_is_told_what_to_grant(postgres_server: Server) -> None:
+    with postgres_server.database() as url, closing(psycopg2.connect(url)) as connection:
+        connection.autocommit = True
+        role = f"reader_{url.rsplit('_', 1)[1]}"
+        connection.cursor().execute(f"CREATE ROLE {role} LOGIN")
+        scheme, _, rest = url.partition("://")
+        store = PostgresStore(f"{scheme}://{role}@{rest.rpartition('@')[2]}")
+        try:
+            with pytest.raises(QueryError, match=r"permission denied for database .*What to do: grant"), store.open():
+                pass
+        finally:
+            connection.cursor().execute(f"DROP ROLE {role}")
+
+
 def test_a_missing_driver_is_one_clear_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "psycopg2", None)
     with pytest.raises(ConfigurationError, match=r"pip install 'millstream\[postgres\]'"):

@@ -95,7 +95,8 @@ def _causes(causes: Sequence[Cause]) -> str:
 def cause_text(cause: Cause) -> str:
     """``email ana@box.example: rules changed``."""
     named = " ".join(part for part in (cause.kind, cause.value) if part)
-    return ": ".join(part for part in (named, cause.reason) if part) or "unknown"
+    reason = cause.reason if cause.reason != cause.kind else None
+    return ": ".join(part for part in (named, reason) if part) or "unknown"
 
 
 def show_select_preview(preview: SelectPreview, *, as_json: bool) -> bool:

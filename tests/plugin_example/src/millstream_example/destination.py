@@ -40,7 +40,7 @@ class Example(Destination[ExampleSettings]):
     idempotent = frozenset(Operation)
 
     def auth(self) -> AuthBase:
-        return BearerAuth(self.settings.token.get_secret_value())
+        return BearerAuth(self.settings.token)
 
     def probe(self) -> None:
         self.http.get(f"/lists/{self.settings.list_id}")

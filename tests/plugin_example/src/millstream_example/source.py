@@ -27,7 +27,7 @@ class Example(Source[ExampleSettings]):
     rate_limit = RateLimit(requests=10, seconds=1)
 
     def auth(self) -> AuthBase:
-        return BearerAuth(self.settings.token.get_secret_value())
+        return BearerAuth(self.settings.token)
 
     def streams(self) -> tuple[Stream, ...]:
         return (
