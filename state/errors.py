@@ -187,7 +187,20 @@ class UnknownOutcomeError(MillstreamError):
     """A request that may not be repeated was sent and no answer came back."""
 
 
-def unexpected(error: Exception) -> FatalError:
+MISTAKES = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    LookupError,
+    NameError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
+"""What code raises that is wrong, or that takes an answer for what it is not; disks and databases raise others."""
+
+
+def mistaken(error: Exception) -> FatalError:
     """A mistake in a connector or in ours, by its kind and place: what it says may be somebody's data."""
     place = error.__traceback__
     while place is not None and place.tb_next is not None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from millstream.flows.steps.threads import side_by_side
-from millstream.state.errors import MillstreamError, StoreLockedError, unexpected
+from millstream.state.errors import MISTAKES, MillstreamError, StoreLockedError, mistaken
 
 if TYPE_CHECKING:
     from millstream.destinations.preview import Look, PlanPreview, SavedPlan
@@ -85,8 +85,8 @@ def activate_all(
             return activate(workspace, sync, run_id=run_id, override_guards=override_guards, progress=progress)
         except MillstreamError as error:
             why = error
-        except Exception as error:  # noqa: BLE001 - told as what it is; other syncs have nothing to do with it
-            why = unexpected(error).at(f"sync {sync}")
+        except MISTAKES as error:
+            why = mistaken(error).at(f"sync {sync}")
         report = SyncReport(sync)
         report.end(why, waiting=False)
         return report
