@@ -7,11 +7,13 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from millstream.state.errors import (
+    MISTAKES,
     AuthenticationError,
     MillstreamError,
     PermissionDeniedError,
     RateLimitedError,
     RetryableError,
+    mistaken,
 )
 
 Problem = Literal["credentials", "permission", "network", "limit", "other"]
@@ -48,10 +50,12 @@ def run_check(name: str, kind: str, attempt: Callable[[], object]) -> CheckResul
     try:
         attempt()
     except MillstreamError as error:
-        return CheckResult(
-            name=name, kind=kind, ok=False, problem=_problem(error), detail=error.what, remedy=error.remedy
-        )
-    return CheckResult(name=name, kind=kind, ok=True)
+        why = error
+    except MISTAKES as error:
+        why = mistaken(error)
+    else:
+        return CheckResult(name=name, kind=kind, ok=True)
+    return CheckResult(name=name, kind=kind, ok=False, problem=_problem(why), detail=why.what, remedy=why.remedy)
 
 
 def _problem(error: MillstreamError) -> Problem:

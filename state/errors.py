@@ -208,5 +208,5 @@ def mistaken(error: Exception) -> FatalError:
     where = f" in {place.tb_frame.f_globals.get('__name__', '?')}, line {place.tb_lineno}" if place else ""
     return FatalError(
         f"Unexpected {type(error).__name__}{where}.",
-        remedy="report it to whoever wrote the connector, or to us; nothing is lost, and the next run tries again.",
+        remedy="report it to whoever wrote the connector, or to us; what is stored stays, and the next run goes on.",
     )

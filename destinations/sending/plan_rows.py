@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import repeat
+from itertools import chain, repeat
 from pathlib import Path
 from typing import Any
 
@@ -144,8 +144,11 @@ def _unchanged(hashes: str, known: str) -> frozenset[str]:
 def _slices(path: Path, operation: Operation, size: int) -> Iterator[dict[str, list[Any]]]:
     """Columns of the operation's rows, up to ``size`` of them at a time."""
     rest: dict[str, list[Any]] = {name: [] for name in _COLUMNS}
+    columns = ["operation", *_COLUMNS]
     with pq.ParquetFile(path) as plan:
-        for batch in plan.iter_batches(batch_size=max(10_000, size), columns=["operation", *_COLUMNS]):
+        groups = range(plan.num_row_groups)
+        # One at a time: a reader of several keeps something of each until the last of them is read.
+        for batch in chain.from_iterable(plan.iter_batches(max(10_000, size), [group], columns) for group in groups):
             table = pa.Table.from_batches([batch])
             lists = _as_lists(table.filter(pc.equal(table["operation"], operation.value)))
             rest = {name: rest[name] + lists[name] for name in _COLUMNS}

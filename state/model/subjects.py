@@ -84,7 +84,9 @@ def add_rows_of_doubted(
         )
         SELECT * FROM ({rows}) AS every WHERE _record_id IN (
             SELECT record_id FROM ({said}) AS said WHERE original IN (SELECT original FROM written)
-        ) AND _record_id NOT IN (SELECT _record_id FROM incoming)
+            EXCEPT
+            SELECT _record_id FROM incoming
+        )
         """
     )
 
@@ -97,8 +99,9 @@ def forget_doubted(connection: Connection, source: str, stream: str, now: dateti
     connection.execute(
         f"""
         DELETE FROM doubted WHERE record_id IN (
-            SELECT record_id FROM customers.events WHERE source = $source AND stream = $stream
-              AND {_ROW} NOT IN (SELECT _record_id FROM incoming)
+            SELECT event.record_id
+            FROM customers.events AS event LEFT JOIN incoming AS there ON there._record_id = {_ROW}
+            WHERE event.source = $source AND event.stream = $stream AND there._record_id IS NULL
         )
         """,
         {"source": source, "stream": stream},

@@ -19,14 +19,15 @@ _UNITS = {"bytes": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
 Result = TypeVar("Result")
 
 
-def in_little_memory(store: Store, work: Callable[[Connection], Result]) -> Result:
+def in_little_memory(store: Store, work: Callable[[Connection], Result], *, threads: int | None = None) -> Result:
     """Do work that is kept whole or not at all.
 
     Args:
         store: Where it is done.
         work: Does it, on an open store; whatever it keeps elsewhere must bear being done twice.
+        threads: How many of DuckDB's threads are at it, each of which takes memory; None: one for each core.
     """
-    return _within_limit(store.transaction, work)
+    return _within_limit(store.transaction, work, threads)
 
 
 def looked_up_in_little_memory(store: Store, look: Callable[[Connection], Result]) -> Result:
@@ -40,7 +41,9 @@ def looked_up_in_little_memory(store: Store, look: Callable[[Connection], Result
 
 
 def _within_limit(
-    opened: Callable[[], AbstractContextManager[Connection]], work: Callable[[Connection], Result]
+    opened: Callable[[], AbstractContextManager[Connection]],
+    work: Callable[[Connection], Result],
+    threads: int | None = None,
 ) -> Result:
     """Work on a store with DuckDB held to little memory.
 
@@ -51,7 +54,7 @@ def _within_limit(
 
     try:
         with opened() as connection:
-            _spare_memory(connection)
+            _spare_memory(connection, threads)
             return work(connection)
     except (duckdb.OutOfMemoryException, OSError) as error:
         # Arrow, where it reads rows, tells what DuckDB says in an error of its own.
@@ -62,10 +65,12 @@ def _within_limit(
             return work(connection)
 
 
-def _spare_memory(connection: Connection) -> None:
+def _spare_memory(connection: Connection, at_it: int | None) -> None:
     """Set the limit, unless a smaller one holds: in a container there may be less than that."""
     if as_postgres(connection):
         return
+    if at_it is not None:
+        connection.execute("SET threads = ?", [at_it])
     threads, allowed = connection.execute(
         "SELECT CAST(current_setting('threads') AS INTEGER), current_setting('memory_limit')"
     ).fetchall()[0]

@@ -1,4 +1,4 @@
-"""`millstream check` looks at audiences, too, once there are people."""
+"""`millstream check` looks at audiences and syncs, too, once there are people."""
 
 from __future__ import annotations
 
@@ -30,6 +30,15 @@ audiences:
 syncs:
   right: {audience: mailed, destination: out, mode: mirror, consent: {channel: email}}
   wrong: {audience: mailed, destination: out, mode: mirror, consent: {channel: email, topic: marketting}}
+"""
+COLUMNS = """
+name: shop
+connections: {out: {system: files, url: out}}
+destinations: {out: {connection: out}}
+syncs:
+  whole: {table: crm.wanted, destination: out, mode: mirror, into: x, consent: not_needed, fields: {name: first}}
+  broken: {table: crm.wanted, destination: out, mode: mirror, into: x, consent: not_needed, fields: {name: frist}}
+  later: {table: crm.not_loaded, destination: out, mode: mirror, into: x, consent: not_needed}
 """
 
 
@@ -74,3 +83,14 @@ def test_a_consent_that_nobody_has_on_record_is_told(tmp_path: Path) -> None:
         ("sync", "wrong", True, "did you mean 'marketing'?"),
     ]
     assert told[1].detail == "Nobody has a consent for email, marketting on record, so nobody may be sent by it."
+
+
+def test_a_sync_of_a_column_that_is_not_there_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "millstream.yaml"
+    path.write_text(COLUMNS)
+    workspace = steps.Workspace.open(load_project(path))
+    with workspace.store.transaction() as connection:
+        connection.execute("CREATE SCHEMA crm; CREATE TABLE crm.wanted AS SELECT 'ana' AS email, 'Ana' AS first")
+    (told,) = [result for result in steps.check(workspace) if result.kind == "sync"]
+    assert (told.name, told.ok, told.remedy) == ("broken", False, "did you mean 'first'?")
+    assert told.detail == "Column 'frist', from which name is filled, is not there to be sent."

@@ -240,6 +240,19 @@ def test_a_channel_that_no_sync_could_ask_for_is_refused(project: Path) -> None:
     assert call(project, "suppress")["suppressed"] == []
 
 
+def test_a_channel_of_the_projects_own_is_one(project: Path) -> None:
+    own = PROJECT.replace("consent: not_needed", "consent: {channel: carrier_pigeon}")
+    (project / "millstream.yaml").write_text(own)
+    assert call(project, "suppress", "p1@box.example", "--channel", "carrier_pigeon")["changed"] == 1
+
+
+def test_nobody_is_released_by_a_blank(project: Path) -> None:
+    call(project, "suppress", "p1@box.example")
+    said = call(project, "suppress", "p1@box.example", " ", "--remove", ok=False)
+    assert "A blank names nobody" in said["error"]["message"]
+    assert [one["entries"] for one in call(project, "suppress")["suppressed"]] == [1]
+
+
 @pytest.mark.parametrize(
     ("who", "said"),
     [

@@ -16,11 +16,42 @@ def _limit(connection: Connection) -> str:
     return str(row[0])
 
 
+def _threads_and_limit(connection: Connection) -> tuple[int, float]:
+    """The limit in bytes."""
+    row = connection.execute("SELECT current_setting('threads')").fetchone()
+    assert row is not None
+    number, unit = _limit(connection).split()
+    return int(row[0]), float(number) * {"MiB": 2**20, "GiB": 2**30}[unit]
+
+
 def test_what_fits_is_done_once_within_a_limit(tmp_path: Path) -> None:
     store = DuckDBStore(tmp_path / "store.duckdb")
     limits = [in_little_memory(store, _limit)]
     with store.open() as connection:
         assert limits != [_limit(connection)]
+
+
+def test_with_fewer_threads_the_limit_is_smaller(tmp_path: Path) -> None:
+    store = DuckDBStore(tmp_path / "store.duckdb")
+    one, three = (in_little_memory(store, _threads_and_limit, threads=threads) for threads in (1, 3))
+    assert (one[0], three[0]) == (1, 3)
+    assert one[1] < three[1]
+
+
+def test_what_is_done_anew_has_all_threads(tmp_path: Path) -> None:
+    store = DuckDBStore(tmp_path / "store.duckdb")
+    with store.open() as connection:
+        usual = _threads_and_limit(connection)
+    found: list[tuple[int, float]] = []
+
+    def work(connection: Connection) -> None:
+        found.append(_threads_and_limit(connection))
+        if len(found) == 1:
+            raise duckdb.OutOfMemoryException("could not allocate a block")
+
+    in_little_memory(store, work, threads=usual[0] + 1)
+    assert found[0][0] == usual[0] + 1
+    assert found[1] == usual
 
 
 def test_of_what_is_looked_up_within_a_limit_nothing_is_kept(tmp_path: Path) -> None:
