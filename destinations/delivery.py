@@ -281,10 +281,14 @@ class Delivery:
             report.suppressed = plan.suppressed
             if not plan.operations:
                 report.planned = plan
+                if "destination" in plan.tripped and not override_guards:
+                    # As nothing differs from what the other one holds, this one would get nobody, for ever.
+                    report.end(plan.guard_error(), waiting=False)
                 keep_run(connection, report.as_row(run_id, self.sync, started_at=request.now, finished_at=now()))
             return plan
 
-        plan = in_little_memory(self.store, planned)
+        # A second thread takes more memory and hardly less time; only what somebody else wrote may gain by it.
+        plan = in_little_memory(self.store, planned, threads=None if self.sync.sql else 1)
         if plan.plan_id and plan.path:
             self.journal.add_plan(plan.plan_id, sync=self.name, run_id=run_id, path=plan.path, counts=plan.counts)
         return plan

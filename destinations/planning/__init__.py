@@ -93,8 +93,9 @@ def make_plan(connection: Connection, request: PlanRequest) -> PlanReport:
 
 def _remember(connection: Connection, name: str, sync: Sync, columns: Mapping[str, str]) -> None:
     """Keep what the next plan's guards compare with."""
-    facts = [name, orjson.dumps(dict(columns)).decode(), orjson.dumps(sync.match).decode()]
-    known = "SELECT count(*) FROM delivery.syncs WHERE sync = ? AND columns = ? AND matched_by = ?"
+    facts = [name, orjson.dumps(dict(columns)).decode(), orjson.dumps(sync.match).decode(), sync.destination]
+    known = "SELECT count(*) FROM delivery.syncs WHERE sync = ? AND columns = ? AND matched_by = ? AND destination = ?"
     if not count(connection, known, facts):
         connection.execute("DELETE FROM delivery.syncs WHERE sync = ?", [name])
-        connection.execute("INSERT INTO delivery.syncs (sync, columns, matched_by) VALUES (?, ?, ?)", facts)
+        named = "sync, columns, matched_by, destination"
+        connection.execute(f"INSERT INTO delivery.syncs ({named}) VALUES (?, ?, ?, ?)", facts)

@@ -151,14 +151,21 @@ def _destination(connection: Connection, sync: Sync, report: PlanReport) -> str 
     if sync.mode is SyncMode.REPLACE:
         return None
     row = connection.execute(
-        "SELECT destination FROM delivery.runs WHERE sync = ? AND status <> 'stopped' ORDER BY started_at DESC LIMIT 1",
-        [report.sync],
+        """
+        SELECT coalesce(
+            (SELECT destination FROM delivery.syncs WHERE sync = $sync),
+            -- What an older version planned; a run that was killed is not among these.
+            (SELECT destination FROM delivery.runs WHERE sync = $sync AND status <> 'stopped'
+             ORDER BY started_at DESC LIMIT 1))
+        """,
+        {"sync": report.sync},
     ).fetchone()
-    if row is None or row[0] == sync.destination:
+    before = row[0] if row else None
+    if before in (None, sync.destination):
         return None
     if not count(connection, "SELECT count(*) FROM delivery.acknowledged WHERE sync = ?", [report.sync]):
         return None
     return (
-        f"The sync goes to {sync.destination}, and what was acknowledged is of {row[0]}: give it another name, unless "
+        f"The sync goes to {sync.destination}, and what was acknowledged is of {before}: give it another name, unless "
         "both are the same account."
     )

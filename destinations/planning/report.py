@@ -77,11 +77,15 @@ class PlanReport:
             GuardError: Says what would have happened and how to let it.
         """
         if self.guards:
-            raise GuardError(
-                " ".join(self.guards) + " Nothing was sent.",
-                where=f"sync {self.sync}",
-                remedy="look at `millstream plan`; to let it happen once, `millstream activate --override-guards`.",
-            )
+            raise self.guard_error()
+
+    def guard_error(self) -> GuardError:
+        """What the guards have against the plan, and how to let it happen."""
+        return GuardError(
+            " ".join(self.guards) + " Nothing was sent.",
+            where=f"sync {self.sync}",
+            remedy="look at `millstream plan`; to let it happen once, `millstream activate --override-guards`.",
+        )
 
     def as_json(self) -> dict[str, Any]:
         """For programs."""

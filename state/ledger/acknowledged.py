@@ -56,7 +56,8 @@ CREATE TABLE IF NOT EXISTS delivery.suppressed (
 CREATE TABLE IF NOT EXISTS delivery.syncs (
     sync TEXT PRIMARY KEY,
     columns TEXT NOT NULL,              -- JSON: mapped column and type
-    matched_by TEXT                     -- JSON: match key and column; NULL: planned by an older version
+    matched_by TEXT,                    -- JSON: match key and column; NULL: planned by an older version
+    destination TEXT                    -- NULL: as above
 );
 
 -- Every activation of a sync.
@@ -168,8 +169,10 @@ def create_tables(connection: Connection) -> None:
     connection.execute(_TABLES)
     if "field_hashes" not in column_types(connection, "delivery", "acknowledged"):
         connection.execute("ALTER TABLE delivery.acknowledged ADD COLUMN field_hashes TEXT")
-    if "matched_by" not in column_types(connection, "delivery", "syncs"):
-        connection.execute("ALTER TABLE delivery.syncs ADD COLUMN matched_by TEXT")
+    known = column_types(connection, "delivery", "syncs")
+    for column in ("matched_by", "destination"):
+        if column not in known:
+            connection.execute(f"ALTER TABLE delivery.syncs ADD COLUMN {column} TEXT")
     if as_postgres(connection) is None:
         _drop_key(connection)
 

@@ -169,11 +169,15 @@ class Deliveries(Database):
             connection.execute(batches.delete().where(batches.c.plan_id.in_(old)))
             connection.execute(plans.delete().where(plans.c.status == "settled", plans.c.settled_at < before))
 
-    def rejected_rows(self, sync: str | None = None) -> list[dict[str, Any]]:
-        """Rows that were not accepted and wait for a change or for their next try."""
+    def rejected_rows(
+        self, sync: str | None = None, *, profile_ids: Sequence[str] | None = None
+    ) -> list[dict[str, Any]]:
+        """Rows that were not accepted and wait for a change or for their next try; of one sync or some people only."""
         query = rejected.select().order_by(rejected.c.sync, rejected.c.last_at)
         if sync is not None:
             query = query.where(rejected.c.sync == sync)
+        if profile_ids is not None:
+            query = query.where(rejected.c.profile_id.in_(profile_ids))
         with self.engine.connect() as connection:
             return [dict(row) for row in connection.execute(query).mappings()]
 

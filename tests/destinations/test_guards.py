@@ -184,3 +184,42 @@ class Renamed(MemoryDestination):
 
     def ensure_audience(self, audience: str) -> str:
         return f"audience {next(self.numbers)}"
+
+
+def test_what_a_killed_run_sent_is_not_taken_for_another_destinations(a_bench: MakeBench) -> None:
+    with a_bench(mode="upsert", into=None) as bench:
+        bench.want(dict.fromkeys(PEOPLE, "Ann"))
+        bench.killed(3, after_work=True)
+        bench.delivery.sync = bench.delivery.sync.model_copy(update={"destination": "elsewhere"})
+        calls = bench.memory.calls
+        for _ in range(2):
+            report = bench.run()
+            assert report.planned is not None
+            assert (report.status, bench.memory.calls) == ("stopped", calls)
+            assert "goes to elsewhere, and what was acknowledged is of memory" in report.planned.tripped["destination"]
+        assert bench.run(override_guards=True).status == "completed"
+
+
+def test_a_store_of_before_learns_where_a_sync_goes(a_bench: MakeBench) -> None:
+    with a_bench() as bench:
+        bench.want(dict.fromkeys(PEOPLE, "Ann"))
+        bench.run()
+        bench.execute("ALTER TABLE delivery.syncs DROP COLUMN destination")
+        bench.delivery.sync = bench.delivery.sync.model_copy(update={"destination": "elsewhere"})
+        assert "destination" in bench.planned().tripped
+        bench.delivery.sync = bench.delivery.sync.model_copy(update={"destination": "memory"})
+        assert bench.planned().operations == 0
+        assert bench.ask("SELECT destination FROM delivery.syncs") == [("memory",)]
+
+
+def test_another_destination_stops_the_sync_also_where_nothing_changed(a_bench: MakeBench) -> None:
+    with a_bench(mode="upsert", into=None) as bench:
+        bench.want(dict.fromkeys(PEOPLE, "Ann"))
+        bench.run()
+        bench.delivery.sync = bench.delivery.sync.model_copy(update={"destination": "elsewhere"})
+        for _ in range(2):
+            report = bench.run()
+            assert report.status == "stopped"
+            assert "what was acknowledged is of memory" in str(report.error)
+        for override in (True, False):
+            assert bench.run(override_guards=override).status == "completed"
