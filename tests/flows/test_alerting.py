@@ -324,7 +324,7 @@ def test_a_wrong_key_is_told_by_the_run_that_met_it(
     [
         ("stale_after: 26 hours", "write 90m, 26h or 2d"),
         ("channels: {ops: {kind: slack, url: 'https://hooks.slack.com/services/SECRET'}}", "a secret does not stand"),
-        ("channels: {ops: {kind: pager}}", "'webhook', 'slack', 'email'"),
+        ("channels: {ops: {kind: pager}}", "Allowed: webhook, slack, email"),
         ("syncs: {lettres: {owner: Ann}}", "did you mean 'letters'"),
         (
             "channels: {m: {kind: email, host: h, security: none, user: u, password: {env: P}, sender: a@b, to: [c]}}",

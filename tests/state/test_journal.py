@@ -18,7 +18,7 @@ from alembic.script import ScriptDirectory
 
 from millstream.state.errors import ConfigurationError, UnreachableError
 from millstream.state.ledger import migrations
-from millstream.state.ledger.journal import HEAD, LEASE, Journal
+from millstream.state.ledger.journal import HEAD, LEASE, Journal, now
 from millstream.state.ledger.outcomes import Outcomes
 from millstream.state.ledger.tables import metadata
 from tests.postgres import Server
@@ -56,6 +56,19 @@ def test_opening_an_up_to_date_journal_does_not_import_alembic(journal: Journal,
         "sys.exit('alembic' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_rejected_rows_are_found_by_sync_and_by_person(journal: Journal) -> None:
+    facts = {"operation": "add", "payload_hash": "h", "status": "rejected", "attempts": 1}
+    facts |= {"first_at": now(), "last_at": now()}
+    for sync in ("mail", "ads"):
+        rows = [{**facts, "sync": sync, "match_hash": who, "profile_id": who} for who in ("ann", "bob", "cem")]
+        journal.replace_rejected(sync, [], rows)
+    found = [(row["sync"], row["profile_id"]) for row in journal.rejected_rows(profile_ids=["bob", "nobody"])]
+    assert found == [("ads", "bob"), ("mail", "bob")]
+    assert [row["profile_id"] for row in journal.rejected_rows("ads", profile_ids=["cem"])] == ["cem"]
+    assert journal.rejected_rows(profile_ids=[]) == []
+    assert len(journal.rejected_rows()) == 6
 
 
 def test_batches_come_back_in_order_with_their_outcomes(journal: Journal, tmp_path: Path) -> None:

@@ -318,6 +318,9 @@ def test_a_store_of_the_version_before_is_judged_anew(world: EventWorld) -> None
     for sql in (
         "ALTER TABLE customers.events DROP COLUMN value_base",
         "ALTER TABLE customers.events DROP COLUMN violations",
+        "ALTER TABLE customers.identifiers DROP COLUMN record_hash",
+        "ALTER TABLE customers.identifiers DROP COLUMN value_hash",
+        "DROP TABLE customers.hashed_by",
         "DROP TABLE customers.judged_by",
         "DROP TABLE customers.converted_by",
         "UPDATE customers.events SET plan_status = 'missing: p'",
