@@ -243,7 +243,7 @@ def _stories(
         ids,
     ).fetchall()
     names = ("operation", "status", "code", "reason", "at", "profile_id")
-    waiting = [row for row in workspace.journal.rejected_rows() if row["profile_id"] in ids]
+    waiting = workspace.journal.rejected_rows(profile_ids=ids)
     stories = []
     for sync in workspace.project.syncs:
         holder, present, at, external_id = known.get(sync, (profile_id, False, None, None))
