@@ -281,7 +281,7 @@ class Delivery:
             report.suppressed = plan.suppressed
             if not plan.operations:
                 report.planned = plan
-                if "destination" in plan.tripped and not override_guards:
+                if {"destination", "audience"} & plan.tripped.keys() and not override_guards:
                     # As nothing differs from what the other one holds, this one would get nobody, for ever.
                     report.end(plan.guard_error(), waiting=False)
                 keep_run(connection, report.as_row(run_id, self.sync, started_at=request.now, finished_at=now()))

@@ -93,9 +93,15 @@ def make_plan(connection: Connection, request: PlanRequest) -> PlanReport:
 
 def _remember(connection: Connection, name: str, sync: Sync, columns: Mapping[str, str]) -> None:
     """Keep what the next plan's guards compare with."""
-    facts = [name, orjson.dumps(dict(columns)).decode(), orjson.dumps(sync.match).decode(), sync.destination]
-    known = "SELECT count(*) FROM delivery.syncs WHERE sync = ? AND columns = ? AND matched_by = ? AND destination = ?"
-    if not count(connection, known, facts):
+    facts = {
+        "sync": name,
+        "columns": orjson.dumps(dict(columns)).decode(),
+        "matched_by": orjson.dumps(sync.match).decode(),
+        "destination": sync.destination,
+        "audience": orjson.dumps(sync.audience_name).decode(),
+    }
+    values, as_known = list(facts.values()), " AND ".join(f"{column} = ?" for column in facts)
+    if not count(connection, f"SELECT count(*) FROM delivery.syncs WHERE {as_known}", values):
         connection.execute("DELETE FROM delivery.syncs WHERE sync = ?", [name])
-        named = "sync, columns, matched_by, destination"
-        connection.execute(f"INSERT INTO delivery.syncs ({named}) VALUES (?, ?, ?, ?)", facts)
+        places = ", ".join("?" for _ in facts)
+        connection.execute(f"INSERT INTO delivery.syncs ({', '.join(facts)}) VALUES ({places})", values)

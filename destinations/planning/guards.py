@@ -19,8 +19,7 @@ if TYPE_CHECKING:
 
 GUARDS = ("removals", "size", "missing", "types", "match", "destination", "audience")
 """Names of the guards: taking out too many, an unusual number of people, required fields, changed types, another match
-key, another destination and (looked at when the vendor is asked for it, see ``destinations/same_audience.py``) another
-audience."""
+key, another destination, another audience (for which the vendor is asked, too: ``destinations/same_audience.py``)."""
 
 SIZES_LOOKED_AT = 10
 """Earlier runs whose number of people gives the median."""
@@ -48,6 +47,7 @@ def look_at_guards(
         "types": _types(connection, sync, report, columns),
         "match": _match(connection, sync, report),
         "destination": _destination(connection, sync, report),
+        "audience": _audience(connection, sync, report),
     }
     report.tripped = {name: reason for name, reason in reasons.items() if reason}
     report.guards += report.tripped.values()
@@ -168,4 +168,21 @@ def _destination(connection: Connection, sync: Sync, report: PlanReport) -> str 
     return (
         f"The sync goes to {sync.destination}, and what was acknowledged is of {before}: give it another name, unless "
         "both are the same account."
+    )
+
+
+def _audience(connection: Connection, sync: Sync, report: PlanReport) -> str | None:
+    """Nobody who was acknowledged would be put into it. Where there is something to send, the vendor knows better."""
+    row = connection.execute("SELECT audience FROM delivery.syncs WHERE sync = ?", [report.sync]).fetchone()
+    if row is None or row[0] is None or sync.audience_name is None or sync.mode is SyncMode.REPLACE:
+        return None
+    before: str | None = orjson.loads(row[0])
+    if before == sync.audience_name or (before is not None and report.operations):
+        return None
+    if not count(connection, "SELECT count(*) FROM delivery.acknowledged WHERE sync = ?", [report.sync]):
+        return None
+    other = "no audience" if before is None else repr(before)
+    return (
+        f"The sync puts people into {sync.audience_name!r}, and whoever was acknowledged was put into {other}: only "
+        "changes would be sent. Give the sync another name to have all sent anew, unless both are the same audience."
     )

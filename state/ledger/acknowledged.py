@@ -57,7 +57,8 @@ CREATE TABLE IF NOT EXISTS delivery.syncs (
     sync TEXT PRIMARY KEY,
     columns TEXT NOT NULL,              -- JSON: mapped column and type
     matched_by TEXT,                    -- JSON: match key and column; NULL: planned by an older version
-    destination TEXT                    -- NULL: as above
+    destination TEXT,                   -- NULL: as above
+    audience TEXT                       -- JSON: its name, null where there is none; NULL: as above
 );
 
 -- Every activation of a sync.
@@ -170,7 +171,7 @@ def create_tables(connection: Connection) -> None:
     if "field_hashes" not in column_types(connection, "delivery", "acknowledged"):
         connection.execute("ALTER TABLE delivery.acknowledged ADD COLUMN field_hashes TEXT")
     known = column_types(connection, "delivery", "syncs")
-    for column in ("matched_by", "destination"):
+    for column in ("matched_by", "destination", "audience"):
         if column not in known:
             connection.execute(f"ALTER TABLE delivery.syncs ADD COLUMN {column} TEXT")
     if as_postgres(connection) is None:

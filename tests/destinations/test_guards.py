@@ -223,3 +223,40 @@ def test_another_destination_stops_the_sync_also_where_nothing_changed(a_bench: 
             assert "what was acknowledged is of memory" in str(report.error)
         for override in (True, False):
             assert bench.run(override_guards=override).status == "completed"
+
+
+def test_an_audience_of_another_name_stops_the_sync_where_nothing_changed(a_bench: MakeBench) -> None:
+    with a_bench() as bench:
+        bench.want(dict.fromkeys(PEOPLE, "Ann"))
+        bench.run()
+        before = bench.delivery.sync
+        bench.delivery.sync = before.model_copy(update={"into": "Others"})
+        for _ in range(2):
+            report = bench.run()
+            assert (report.status, report.requests) == ("stopped", 0)
+            assert "into 'Others', and whoever was acknowledged was put into 'Everyone'" in str(report.error)
+        bench.delivery.sync = before
+        assert bench.run().status == "completed"
+        bench.delivery.sync = before.model_copy(update={"into": "Others"})
+        for override in (True, False):
+            assert bench.run(override_guards=override).status == "completed"
+
+
+def test_a_sync_that_gets_an_audience_does_not_go_on_as_if_all_were_in(a_bench: MakeBench) -> None:
+    with a_bench(mode="upsert", into=None) as bench:
+        bench.want({PEOPLE[0]: "Ann"})
+        bench.run()
+        bench.delivery.sync = bench.delivery.sync.model_copy(update={"into": "VIP"})
+        bench.want({PEOPLE[0]: "Ann", PEOPLE[1]: "Bob"})
+        report = bench.run()
+        assert (report.status, report.accepted) == ("stopped", 0)
+        assert "was put into no audience" in str(report.error)
+
+
+def test_a_store_of_before_learns_which_audience_it_is(a_bench: MakeBench) -> None:
+    with a_bench() as bench:
+        bench.want({PEOPLE[0]: "Ann"})
+        bench.run()
+        bench.execute("ALTER TABLE delivery.syncs DROP COLUMN audience")
+        assert bench.run().status == "completed"
+        assert bench.ask("SELECT audience FROM delivery.syncs") == [('"Everyone"',)]
