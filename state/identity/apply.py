@@ -144,6 +144,27 @@ def write_merged_members(connection: Connection, run_id: str, now: datetime) -> 
         )
 
 
+def write_later_members(connection: Connection, now: datetime) -> None:
+    """Remember which records came to a profile that an id had been merged into; not those which an id brought along."""
+    if not is_empty(connection, "customers.later_members"):
+        connection.execute(
+            f"""
+            DELETE FROM customers.later_members
+            WHERE record_id IN (SELECT record_id FROM resolve_moved WHERE now IS NULL UNION ALL {_CAME})
+            """
+        )
+    if not is_empty(connection, "customers.profile_aliases"):
+        connection.execute(f"INSERT INTO customers.later_members SELECT record_id, ? FROM ({_CAME}) AS came", [now])
+
+
+_CAME = """
+SELECT record_id FROM resolve_moved AS moved
+WHERE now IN (SELECT profile_id FROM customers.profile_aliases)
+  AND now NOT IN (SELECT profile_id FROM resolve_new UNION ALL SELECT profile_id FROM resolve_revived)
+  AND NOT EXISTS (SELECT 1 FROM resolve_merges AS merged WHERE merged.loser = moved.was AND merged.survivor = moved.now)
+"""
+
+
 def queue_changed_profiles(connection: Connection) -> int:
     """Note the profiles to describe anew: other members, a changed record, or a value that turned (un)blocked.
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from millstream.state.identity.joining import HASHED, is_empty
+from millstream.state.identity.overlap import count_overlap
 
 if TYPE_CHECKING:
     from millstream.state.store import Connection
@@ -22,7 +23,7 @@ def name_parts(connection: Connection, run_id: str) -> None:
     On the way: ``resolve_overlap``, ``resolve_heirs``, ``resolve_revived`` and ``resolve_new``. New ids are proposed
     first, so that one look into the history tells both which id is the oldest and which is taken.
     """
-    _count_overlap(connection)
+    count_overlap(connection)
     _find_rivals(connection)
     _propose_new_ids(connection, run_id, _NAMELESS)
     _look_up_births(connection, "SELECT profile_id FROM resolve_rivals UNION ALL SELECT profile_id FROM resolve_new")
@@ -54,85 +55,6 @@ def name_first_parts(connection: Connection, run_id: str) -> None:
     _propose_new_ids(connection, run_id, _ALL)
     _look_up_births(connection, "SELECT profile_id FROM resolve_new")
     _replace_taken_ids(connection, run_id)
-
-
-def _count_overlap(connection: Connection) -> None:
-    """``resolve_overlap (label, profile_id, members, rank)``: rank 1 is the part that an old id goes with.
-
-    Of parts that are as large the one that has most members which no alias brought along. Where people were taken
-    apart by hand, only these members count at first: the alias gets back what it brought, however many they are.
-    """
-    connection.execute(
-        """
-        CREATE OR REPLACE TEMP TABLE resolve_overlap AS
-        SELECT part.label, before.profile_id, count(*) AS members, 1 AS rank
-        FROM resolve_parts AS part JOIN resolve_before AS before ON before.record_id = part.record_id
-        GROUP BY part.label, before.profile_id
-        """
-    )
-    _collect_taken_apart(connection)
-    if is_empty(connection, f"({_FALLING_APART}) AS falling_apart"):
-        return
-    connection.execute(
-        f"""
-        CREATE OR REPLACE TEMP TABLE resolve_ranks AS
-        WITH brought AS (
-            SELECT part.label, before.profile_id, count(DISTINCT part.record_id) AS records
-            FROM resolve_parts AS part
-            JOIN resolve_before AS before ON before.record_id = part.record_id
-            JOIN customers.merged_members AS merged ON merged.record_id = part.record_id
-            JOIN customers.profile_aliases AS alias
-              ON alias.alias_id = merged.from_id AND alias.profile_id = before.profile_id
-            WHERE before.profile_id IN ({_FALLING_APART})
-            GROUP BY part.label, before.profile_id
-        ),
-        counted AS (
-            SELECT overlap.label, overlap.profile_id, overlap.members,
-                   overlap.members - coalesce(brought.records, 0) AS own, apart.profile_id IS NOT NULL AS by_hand
-            FROM resolve_overlap AS overlap
-            LEFT JOIN brought ON brought.label = overlap.label AND brought.profile_id = overlap.profile_id
-            LEFT JOIN (SELECT DISTINCT profile_id FROM resolve_taken_apart) AS apart
-              ON apart.profile_id = overlap.profile_id
-            WHERE overlap.profile_id IN ({_FALLING_APART})
-        )
-        SELECT label, profile_id,
-               row_number() OVER (PARTITION BY profile_id
-                                  ORDER BY CASE WHEN by_hand THEN own ELSE members END DESC,
-                                           CASE WHEN by_hand THEN members ELSE own END DESC, label) AS rank
-        FROM counted
-        """
-    )
-    connection.execute(
-        """
-        UPDATE resolve_overlap SET rank = ranks.rank FROM resolve_ranks AS ranks
-        WHERE ranks.label = resolve_overlap.label AND ranks.profile_id = resolve_overlap.profile_id
-        """
-    )
-
-
-_FALLING_APART = "SELECT profile_id FROM resolve_overlap GROUP BY profile_id HAVING count(*) > 1"
-
-
-def _collect_taken_apart(connection: Connection) -> None:
-    """``resolve_taken_apart (profile_id, decision_id)``: profiles that fall apart because people want it.
-
-    A decision holds their records apart from now on, or the one that had merged them was revoked since the last run.
-    """
-    connection.execute("CREATE OR REPLACE TEMP TABLE resolve_taken_apart (profile_id TEXT, decision_id TEXT)")
-    if is_empty(connection, "customers.identity_decisions"):
-        return
-    connection.execute(
-        """
-        INSERT INTO resolve_taken_apart
-        SELECT before.profile_id, decision.decision_id
-        FROM customers.identity_decisions AS decision
-        JOIN resolve_before AS before ON before.record_id = decision.record_id
-        WHERE (decision.decision = 'unmerge' AND decision.revoked_at IS NULL)
-           OR (decision.decision = 'merge' AND decision.revoked_at IS NOT NULL
-               AND decision.record_id IN (SELECT record_id FROM customers.rejoin))
-        GROUP BY before.profile_id, decision.decision_id HAVING min(decision.side) < max(decision.side)
-        """
-    )
 
 
 def _find_rivals(connection: Connection) -> None:
@@ -180,8 +102,9 @@ def _choose_survivors(connection: Connection) -> None:
 def _give_back(connection: Connection) -> None:
     """``resolve_revived (label, profile_id)``: parts that go by an id that was merged away.
 
-    More than half of the part's records came in under that id, with the profile that it now stands for. If several ids
-    brought them, the one that brought the fewest others; of several parts, the one with most of its records.
+    More than half of the part's records came in under that id, with the profile that it now stands for; of those that a
+    decision by hand names, where there are such. If several ids brought them, the one that brought the fewest others;
+    of several parts, the one with most of its records.
     """
     connection.execute("CREATE OR REPLACE TEMP TABLE resolve_revived (label BIGINT, profile_id TEXT)")
     if is_empty(connection, "customers.merged_members") or is_empty(connection, "resolve_overlap WHERE rank > 1"):
@@ -191,10 +114,16 @@ def _give_back(connection: Connection) -> None:
 
 _GIVE_BACK = """
 INSERT INTO resolve_revived
-WITH apart AS (
-    SELECT part.label, part.record_id
-    FROM resolve_parts AS part LEFT JOIN resolve_heirs AS heir ON heir.label = part.label
+WITH nameless AS (
+    SELECT part.label, part.record_id, named.record_id IS NOT NULL AS named
+    FROM resolve_parts AS part
+    LEFT JOIN resolve_heirs AS heir ON heir.label = part.label
+    LEFT JOIN resolve_named AS named ON named.record_id = part.record_id
     WHERE heir.label IS NULL
+),
+apart AS (
+    SELECT label, record_id FROM nameless
+    WHERE named OR label NOT IN (SELECT label FROM nameless WHERE named)
 ),
 sizes AS (SELECT label, count(*) AS records FROM apart GROUP BY label),
 brought AS (

@@ -15,7 +15,14 @@ from typing import TYPE_CHECKING
 from millstream.state.errors import ConfigurationError
 from millstream.state.identity.joining import create_joining, create_kinds, write_rows
 from millstream.state.identity.limits import forbidden_together
-from millstream.state.identity.parties import alias_meant, brought_by, check_other, living_profile, members_of
+from millstream.state.identity.parties import (
+    alias_meant,
+    brought_by,
+    came_since,
+    check_other,
+    living_profile,
+    members_of,
+)
 from millstream.state.identity.rules import IdentityRules
 from millstream.state.identity.tables import create_identity_tables
 
@@ -101,7 +108,8 @@ def unmerge(
         now: The time to write down, aware.
 
     Returns:
-        The decision's id. Decisions that had merged the two sides are revoked.
+        The decision's id. Decisions that had merged the two sides are revoked. What came only after an id had been
+        merged away is on neither side, and goes where it belongs.
 
     Raises:
         ConfigurationError: An id or a record is unknown, or there is nothing to undo.
@@ -109,15 +117,27 @@ def unmerge(
     create_identity_tables(connection)
     living = living_profile(connection, profile_or_alias)
     members = members_of(connection, living)
+    came, were_brought = set[str](), set[str]()
     if records is None:
-        parting = brought_by(connection, alias_meant(connection, profile_or_alias, from_profile, living)) & members
+        alias = alias_meant(connection, profile_or_alias, from_profile, living)
+        parting = brought_by(connection, alias) & members
+        came, were_brought = came_since(connection, alias, living)
     else:
         check_other(connection, from_profile, living)
         parting = set(records)
     _check_parting(parting, members, living)
-    sides = {record: "b" if record in parting else "a" for record in members}
-    _revoke_merges_across(connection, sides, now)
+    staying = members - parting
+    if staying <= came | were_brought:
+        # Nothing is left of whom it was merged into: all the others are the other side.
+        came, were_brought = set(), set()
+    # Whom somebody brought here by hand stays here, by that decision.
+    _revoke_merges_across(connection, _sides(staying - came, parting), now)
+    sides = _sides(staying - came - were_brought, parting)
     return _write(connection, "unmerge", sides, reason=reason, made_by=made_by, now=now)
+
+
+def _sides(staying: Iterable[str], parting: Iterable[str]) -> dict[str, str]:
+    return dict.fromkeys(staying, "a") | dict.fromkeys(parting, "b")
 
 
 def _check_parting(parting: set[str], members: set[str], living: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from millstream.state.errors import ConfigurationError
@@ -37,6 +38,40 @@ def brought_by(connection: Connection, alias: str) -> set[str]:
     """The records that an id which was merged away brought along."""
     rows = connection.execute("SELECT record_id FROM customers.merged_members WHERE from_id = ?", [alias]).fetchall()
     return {str(record_id) for (record_id,) in rows}
+
+
+def came_since(connection: Connection, alias: str, living: str) -> tuple[set[str], set[str]]:
+    """The records of a living profile that it did not have yet when an id was merged into it.
+
+    Returns:
+        Those that came by themselves, and those that other ids brought along.
+    """
+    survivors, since = _merged_into(connection, alias)
+    if since is None:
+        return set(), set()
+    of_profile = "changed_at >= ? AND record_id IN (SELECT record_id FROM customers.members WHERE profile_id = ?)"
+    later = connection.execute(
+        f"SELECT record_id FROM customers.later_members WHERE {of_profile}", [since, living]
+    ).fetchall()
+    brought = connection.execute(
+        f"SELECT record_id, from_id FROM customers.merged_members WHERE {of_profile}", [since, living]
+    ).fetchall()
+    mine = {alias, *survivors}
+    return {str(record_id) for (record_id,) in later}, {str(record_id) for record_id, by in brought if by not in mine}
+
+
+def _merged_into(connection: Connection, alias: str) -> tuple[list[str], datetime | None]:
+    """The ids that have stood for one that was merged away, the first survivor first, and when it was merged."""
+    survivors: list[str] = []
+    since = None
+    loser = alias
+    while merged := connection.execute(
+        "SELECT into_id, changed_at FROM customers.merged_members WHERE from_id = ? LIMIT 1", [loser]
+    ).fetchone():
+        loser = str(merged[0])
+        survivors.append(loser)
+        since = since or merged[1]
+    return survivors, since
 
 
 def alias_meant(connection: Connection, one: str, other: str | None, living: str) -> str:

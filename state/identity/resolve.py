@@ -12,7 +12,7 @@ The steps, each with temporary tables named ``resolve_…`` that its docstring e
     shared.py      which values several people share, and whom each joins
     graph.py       what hangs together (components.py)
     limits.py      where that is cut (settling.py)
-    assign.py      which id each part goes by
+    assign.py      which id each part goes by (overlap.py)
     apply.py       members, aliases; history.py: what happened, and why
     households.py  who lives together
 """
@@ -183,6 +183,7 @@ def _write_down(connection: Connection, seen: scope.SeenState | None, *, run_id:
     apply.collect_merges(connection)
     apply.write_aliases(connection, run_id, now)
     apply.write_merged_members(connection, run_id, now)
+    apply.write_later_members(connection, now)
     history.write_new(connection, run_id, now)
     history.write_removed(connection, run_id, now)
     history.write_merges(connection, run_id, now)

@@ -31,6 +31,13 @@ CREATE TABLE IF NOT EXISTS customers.merged_members (
     changed_at TIMESTAMPTZ NOT NULL
 );
 
+-- Records that came to a profile which an id had been merged into, by then or with them. An unmerge leaves them free to
+-- go where they belong, as they were nobody's when the two became one.
+CREATE TABLE IF NOT EXISTS customers.later_members (
+    record_id TEXT NOT NULL,
+    changed_at TIMESTAMPTZ NOT NULL     -- when it came
+);
+
 -- Everything that ever happened to profile ids. No id is made twice.
 CREATE TABLE IF NOT EXISTS customers.profile_history (
     changed_at TIMESTAMPTZ NOT NULL,
@@ -89,7 +96,7 @@ CREATE TABLE IF NOT EXISTS customers.contested (
 );
 
 -- What people decided by hand, one row for each record. merge: all of a decision's records are one person; unmerge:
--- those of side a are not the person that those of side b are.
+-- those of side a are not the person that those of side b are, and others may be either.
 CREATE TABLE IF NOT EXISTS customers.identity_decisions (
     decision_id TEXT NOT NULL,
     decision TEXT NOT NULL,             -- merge, unmerge

@@ -18,6 +18,10 @@ class Change(NamedTuple):
     other_id: str | None
 
 
+TakenApart = Mapping[str, Collection[str]]
+"""The profiles that somebody took apart by hand, each with the records that the decision names."""
+
+
 @dataclass(frozen=True)
 class Held:
     """What the store held at a moment.
@@ -70,14 +74,14 @@ def parts_of(labels: Mapping[str, str]) -> dict[str, frozenset[str]]:
     return {label: frozenset(members) for label, members in parts.items()}
 
 
-def check_ids(before: Held, after: Held, changes: list[Change], taken_apart: Collection[str]) -> None:
-    """Everything that is promised about profile ids; somebody took the profiles ``taken_apart`` apart by hand."""
+def check_ids(before: Held, after: Held, changes: list[Change], taken_apart: TakenApart) -> None:
+    """Everything that is promised about profile ids."""
     old, new = parts_of(before.profile), parts_of(after.profile)
     came = {alias: before.brought.get(alias, frozenset()) for alias in before.aliases}
     guests = {label: set().union(*(came[a] for a in came if before.aliases[a] == label)) for label in old}
     returned = set(before.aliases) & set(new)
     _check_who_keeps(old, new, before.born, returned=returned, guests=guests, taken_apart=taken_apart)
-    _check_returned(before, new)
+    _check_returned(before, new, taken_apart)
     _check_aliases(after, new)
     _check_history(before, after, changes)
 
@@ -89,7 +93,7 @@ def check_households(before: Held, after: Held, changes: list[Change]) -> None:
         label: frozenset(after.aliases.get(profile_id, profile_id) for profile_id in members)
         for label, members in parts_of(before.household).items()
     }
-    _check_who_keeps(old, new, before.household_born, returned=set(), guests={}, taken_apart=())
+    _check_who_keeps(old, new, before.household_born, returned=set(), guests={}, taken_apart={})
     appeared = {change.id for change in changes if change.change == "new"}
     gone = {change.id for change in changes if change.change == "removed"}
     gone |= {str(change.other_id) for change in changes if change.change == "merge"}
@@ -104,20 +108,23 @@ def _check_who_keeps(
     *,
     returned: set[str],
     guests: Mapping[str, set[str]],
-    taken_apart: Collection[str],
+    taken_apart: TakenApart,
 ) -> None:
     """An id goes with the part that holds most of its members; of several the oldest stays.
 
     Of parts that are as large it goes with the one that has fewest guests, which an alias brought along. The parts of
-    people who were taken apart by hand go by whose they were, not by how many they are.
+    people who were taken apart by hand go by whose they were, not by how many they are, and what came later counts for
+    nobody: only the records that the decision names are asked.
     """
     kept: dict[str, set[str]] = defaultdict(set)
     unsure: dict[str, set[str]] = defaultdict(set)
     for label, members in old.items():
         shared = {other: members & part for other, part in new.items() if members & part}
-        own = {other: (len(some), len(some - guests.get(label, set()))) for other, some in shared.items()}
+        invited = guests.get(label, set())
+        own = {other: (len(some), -len(some & invited), len(some)) for other, some in shared.items()}
         if label in taken_apart:
-            own = {other: (mine, all_of_it) for other, (all_of_it, mine) in own.items()}
+            named = {other: some & set(taken_apart[label]) for other, some in shared.items()}
+            own = {o: (len(named[o] - invited), -len(named[o] & invited), len(some)) for o, some in shared.items()}
         largest = [other for other, size in own.items() if size == max(own.values())]
         for other in largest:
             (kept if len(largest) == 1 else unsure)[other].add(label)
@@ -138,11 +145,13 @@ def _check_who_keeps(
             assert new.get(label) == members, f"nothing happened to {label}, yet its id changed"
 
 
-def _check_returned(before: Held, new: Mapping[str, frozenset[str]]) -> None:
-    """An id that comes back stands for records that it brought along."""
+def _check_returned(before: Held, new: Mapping[str, frozenset[str]], taken_apart: TakenApart) -> None:
+    """An id that comes back stands for records that it brought along, among those that a decision names if any does."""
+    named = set().union(*taken_apart.values())
     for label in set(before.aliases) & set(new):
-        mine = before.brought.get(label, frozenset()) & new[label]
-        assert 2 * len(mine) > len(new[label] & set(before.profile)), f"{label} came back for strangers"
+        asked = new[label] & named or new[label] & set(before.profile)
+        mine = before.brought.get(label, frozenset()) & asked
+        assert 2 * len(mine) > len(asked), f"{label} came back for strangers"
 
 
 def _check_aliases(after: Held, new: Mapping[str, frozenset[str]]) -> None:

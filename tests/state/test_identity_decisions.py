@@ -151,6 +151,99 @@ def test_of_a_merge_of_three_the_other_two_stay_one(customers: Customers) -> Non
     assert customers.profile("c.contacts:1") == cleo
 
 
+@pytest.mark.parametrize("by", ["hand", "a record of both", "a link"])
+def test_what_came_after_a_merge_goes_where_it_belongs(customers: Customers, by: str) -> None:
+    """However much of it there is, both get their ids back, and nobody new comes about."""
+    ana, bob = two_people(customers)
+    merge_in_some_way(customers, by)
+    customers.resolve()
+    later = {"e.orders:1": BOB, "e.orders:2": BOB, "e.orders:3": BOB, "f.orders:1": ANA, "f.orders:2": ANA}
+    for record_id, value in later.items():
+        customers.record(record_id, value)
+        customers.resolve()
+    assert {customers.profile(record_id) for record_id in later} == {ana}
+
+    unmerge(customers, bob)
+    report = customers.resolve()
+
+    assert (report.profiles, report.new) == (2, 0)
+    assert {record_id: customers.profile(record_id) for record_id in later} == {
+        record_id: bob if value is BOB else ana for record_id, value in later.items()
+    }
+    assert (customers.profile("a.contacts:1"), customers.profile("b.contacts:1")) == (ana, bob)
+    assert customers.rows("SELECT * FROM customers.profile_aliases") == []
+
+
+def merge_in_some_way(customers: Customers, by: str) -> None:
+    if by == "hand":
+        merge(customers, "a.contacts:1", "b.contacts:1")
+    elif by == "a link":
+        customers.connection.execute(
+            "INSERT INTO customers.links VALUES "
+            "('l1', 'a.contacts:1', 'b.contacts:1', 0.97, 5, '{}', 'merged', NULL, 'r', ?)",
+            [customers.tick()],
+        )
+        customers.connection.execute("INSERT INTO customers.rejoin VALUES ('a.contacts:1'), ('b.contacts:1')")
+    else:
+        customers.record("c.orders:1", ANA, BOB)
+
+
+def test_a_merge_that_is_revoked_after_more_came_gives_the_id_back(customers: Customers) -> None:
+    ana, bob = two_people(customers)
+    made = merge(customers, "a.contacts:1", "b.contacts:1")
+    customers.resolve()
+    for number in range(4):
+        customers.record(f"e.orders:{number}", BOB)
+    customers.resolve()
+    decisions.revoke(customers.connection, made, now=customers.tick())
+    assert customers.resolve().new == 0
+    assert (customers.profile("a.contacts:1"), customers.profile("e.orders:3")) == (ana, bob)
+
+
+def test_who_was_merged_by_hand_later_stays_with_the_survivor(customers: Customers) -> None:
+    ana, bob = two_people(customers)
+    merge(customers, "a.contacts:1", "b.contacts:1")
+    customers.record("c.contacts:1", CLEO)
+    customers.resolve()
+    customers.record("e.orders:1", BOB)
+    customers.resolve()
+    merge(customers, "a.contacts:1", "c.contacts:1")
+    customers.resolve()
+    unmerge(customers, bob)
+    customers.resolve()
+    assert customers.profile("c.contacts:1") == customers.profile("a.contacts:1") == ana
+    assert customers.profile("e.orders:1") == customers.profile("b.contacts:1") == bob
+
+
+def test_who_was_merged_later_goes_with_whom_they_were_merged(customers: Customers) -> None:
+    ana, bob = two_people(customers)
+    merge(customers, "a.contacts:1", "b.contacts:1")
+    customers.resolve()
+    customers.record("c.contacts:1", CLEO)
+    customers.resolve()
+    customers.record("e.orders:1", BOB, CLEO)
+    customers.resolve()
+    unmerge(customers, bob)
+    assert customers.resolve().new == 0
+    assert customers.profile("a.contacts:1") == ana
+    assert customers.profile("c.contacts:1") == customers.profile("e.orders:1") == customers.profile("b.contacts:1")
+    assert customers.profile("b.contacts:1") == bob
+
+
+def test_where_nothing_is_left_of_the_survivor_all_others_are_the_other_side(customers: Customers) -> None:
+    ana, bob = two_people(customers)
+    merge(customers, "a.contacts:1", "b.contacts:1")
+    customers.resolve()
+    customers.record("e.orders:1", BOB)
+    customers.resolve()
+    customers.erase("a.contacts:1")
+    customers.resolve()
+    unmerge(customers, bob)
+    assert customers.resolve().profiles == 2
+    assert customers.profile("b.contacts:1") == bob
+    assert customers.profile("e.orders:1") == ana
+
+
 def test_listed_records_part_from_the_others(customers: Customers) -> None:
     for number in range(3):
         customers.record(f"a.contacts:{number}", ANA)

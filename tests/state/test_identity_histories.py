@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import random
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 
@@ -129,6 +129,7 @@ class Histories(RuleBasedStateMachine):
         self.customers.rules = RULES
         create_identity_tables(self.connection)
         self.held = self.before = hold(self.customers.rows)
+        self.had: dict[str, frozenset[str]] = {}
         self.records: list[dict[str, bool]] = [{} for _ in range(TOWNS)]
         self.links: list[list[tuple[str, str, str]]] = [[] for _ in range(TOWNS)]
         self.order = random.Random(0)
@@ -283,6 +284,7 @@ class Histories(RuleBasedStateMachine):
         profile_id = self.held.aliases[alias]
         came = self.held.brought.get(alias, frozenset()) & profiles[profile_id]
         if self.unmerge(profile_id if named else alias, came, profiles[profile_id], alias if named else None):
+            self.check_named(alias, profiles[profile_id] - came)
             return lambda _: self.assert_came_back(alias, came, profile_id)
         return None
 
@@ -300,6 +302,26 @@ class Histories(RuleBasedStateMachine):
             self.unmerge(profile_id, frozenset(sorted(profiles[profile_id])[:size]), profiles[profile_id], None)
         return None
 
+    def check_named(self, alias: str, others: frozenset[str]) -> None:
+        """Opposite to what an id brought along is whom the survivor had then; all others, where none of these is left.
+
+        What came later is free to go where it belongs.
+        """
+        opposite = {record_id for record_id, side in self.last_unmerge().items() if side == "a"}
+        assert opposite
+        assert opposite <= others
+        if alias in self.had:
+            assert opposite == (self.had[alias] & others or others)
+
+    def last_unmerge(self) -> Mapping[str, str]:
+        ((newest, _), *_) = self.customers.rows(
+            """
+            SELECT decision_id, made_at FROM customers.identity_decisions WHERE decision = 'unmerge'
+            ORDER BY made_at DESC LIMIT 1
+            """
+        )
+        return read(self.customers.rows).unmerges[newest]
+
     def unmerge(self, profile: str, side: frozenset[str], whole: frozenset[str], other: str | None) -> bool:
         """Part these records of a profile from its others; they have to be named where no merged-away id is."""
         named = None if other or profile not in self.held.profile.values() else sorted(side)
@@ -310,8 +332,9 @@ class Histories(RuleBasedStateMachine):
         )
         assert allowed == (side not in (frozenset(), whole)), f"unmerge of {side} from {whole}"
         if allowed:
-            decided = read(self.customers.rows).unmerges.values()
-            assert {side, whole - side} in [set(parts_of(sides).values()) for sides in decided]
+            parts = parts_of(self.last_unmerge())
+            assert parts["b"] == side
+            assert not named or parts["a"] == whole - side
         return allowed
 
     def allowed(self, decide: Callable) -> bool:
@@ -349,6 +372,7 @@ class Histories(RuleBasedStateMachine):
         self.connection.execute("COMMIT")
         self.resolved_at = self.customers.now
         self.before, self.held = self.held, hold(self.customers.rows)
+        self.note_merges()
         self.check_outcome(outcome)
         assert (report.records, report.profiles) == (len(self.held.profile), len(outcome.profiles))
         assert (report.households, report.refused) == (len(outcome.households), len(outcome.refused_joins))
@@ -357,6 +381,17 @@ class Histories(RuleBasedStateMachine):
         check_households(self.before, self.held, self.changes("household"))
         self.pending, self.sound = False, True
         return outcome
+
+    def note_merges(self) -> None:
+        """Whom the survivor of each merge had then and has had ever since; not where it was merged away itself."""
+        was, now = parts_of(self.before.profile), parts_of(self.held.profile)
+        had = {}
+        for alias, survivor in self.held.aliases.items():
+            if alias not in self.before.aliases:
+                had[alias] = was[survivor] & now[survivor]
+            elif alias in self.had and survivor == self.before.aliases[alias]:
+                had[alias] = self.had[alias] & now[survivor]
+        self.had = had
 
     def check_outcome(self, outcome: Outcome) -> None:
         """Every table that follows from what is known says what the reference says."""
@@ -421,18 +456,23 @@ class Histories(RuleBasedStateMachine):
         assert other.partition() == self.customers.partition()
         other.connection.close()
 
-    def taken_apart(self) -> set[str]:
-        """The profiles that people no longer want to be one."""
-        sides: dict[tuple[str, str], set[str]] = defaultdict(set)
-        for decision_id, record_id, side in self.customers.rows(
+    def taken_apart(self) -> dict[str, set[str]]:
+        """The profiles that people no longer want to be one, and whom they named: an unmerge knows best."""
+        sides: dict[tuple[bool, str, str], dict[str, str]] = defaultdict(dict)
+        for decision, decision_id, record_id, side in self.customers.rows(
             """
-            SELECT decision_id, record_id, side FROM customers.identity_decisions
+            SELECT decision, decision_id, record_id, side FROM customers.identity_decisions
             WHERE CASE decision WHEN 'unmerge' THEN revoked_at IS NULL ELSE revoked_at > ? END
             """,
             self.resolved_at,
         ):
-            sides[decision_id, self.held.profile.get(record_id, "")].add(side)
-        return {profile_id for (_, profile_id), both in sides.items() if len(both) == 2} - {""}
+            if profile_id := self.held.profile.get(record_id):
+                sides[decision == "unmerge", decision_id, profile_id][record_id] = side
+        apart: dict[bool, dict[str, set[str]]] = {True: defaultdict(set), False: defaultdict(set)}
+        for (unmerged, _, profile_id), named in sides.items():
+            if len(set(named.values())) == 2:
+                apart[unmerged][profile_id] |= named.keys()
+        return apart[False] | apart[True]
 
     def changes(self, what: str) -> list[Change]:
         query = f"SELECT change, {what}_id, other_id FROM customers.{what}_history WHERE run_id = ?"
