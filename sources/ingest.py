@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+import traceback
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -18,7 +19,7 @@ from millstream.sources.first_load import FirstLoads
 from millstream.sources.pages import PULLED_AT
 from millstream.sources.stored import StoredRows
 from millstream.sources.stream_report import StreamReport
-from millstream.state.errors import IncompleteError, MillstreamError, SchemaError
+from millstream.state.errors import FatalError, IncompleteError, MillstreamError, SchemaError
 from millstream.state.store import Store
 
 if TYPE_CHECKING:
@@ -154,12 +155,27 @@ class _dlt_errors:  # noqa: N801 - reads as a statement
         for cause in _causes(error):
             if isinstance(cause, MillstreamError):
                 raise cause.at(self._name) from error
-        deepest = list(_causes(error))[-1]
+        causes = list(_causes(error))
+        deepest, frames = causes[-1], traceback.extract_tb(causes[-1].__traceback__)
+        if not isinstance(deepest, DltException) and (reader := _reader(causes)) and frames:
+            raise FatalError(
+                f"The source's own code failed: {type(deepest).__name__}: {str(deepest)[:300]} "
+                f"({Path(frames[-1].filename).name}, line {frames[-1].lineno}).",
+                where=f"{self._name}.{reader}",
+                remedy="what was stored before is kept; correct the source's code, or report it to who wrote it.",
+            ) from error
         raise SchemaError(
             f"dlt could not load the rows: {type(deepest).__name__}: {str(deepest)[:300]}",
             where=self._name,
             remedy="what was stored before is kept; run again, or report the connector's declaration.",
         ) from error
+
+
+def _reader(causes: Iterable[BaseException]) -> str | None:
+    """The stream whose reader dlt could not read to the end."""
+    from dlt.extract.exceptions import ResourceExtractionError
+
+    return next((cause.pipe_name for cause in causes if isinstance(cause, ResourceExtractionError)), None)
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:

@@ -55,18 +55,18 @@ def confirmed(
         about: The source that it is about.
 
     Raises:
-        ConfigurationError: There is nobody to ask.
+        ConfigurationError: It cannot be done; or it could, and there is nobody to ask.
     """
     from millstream.flows import steps
     from millstream.flows.cli.asking import agreed, someone_is_there
     from millstream.flows.project import load_project
 
+    workspace, run_id = steps.Workspace.open(load_project(project)), steps.new_run_id()
+    tried = work(workspace, run_id, False)
     if not (yes or dry_run) and (as_json or not someone_is_there()):
         raise ConfigurationError(
             "Nobody is there to confirm it.", remedy="add --yes, or --dry-run to only see what would happen."
         )
-    workspace, run_id = steps.Workspace.open(load_project(project)), steps.new_run_id()
-    tried = work(workspace, run_id, False)
     if not yes or dry_run:
         show(tried)
         if dry_run or not agreed():

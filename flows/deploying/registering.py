@@ -10,7 +10,7 @@ import asyncio
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,6 +23,7 @@ from millstream.state.errors import ConfigurationError, FatalError
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient
+    from prefect.client.schemas.responses import DeploymentResponse
 
     from millstream.flows.project import Project
 
@@ -93,7 +94,10 @@ def _register(project: Project, path: Path, deployments: Sequence[Deployment]) -
         _find_server(client, path)
         _make_work_pool(client)
         _run_prefect_deploy(project, path)
-        return tuple(_take_off(client, project, deployments))
+        registered = _registered(client, project)
+        for deployment in registered.values():
+            _refuse_unknown_parameters(client, deployment)
+        return tuple(_take_off(client, registered, deployments))
 
 
 def _find_server(client: SyncPrefectClient, path: Path) -> None:
@@ -145,14 +149,32 @@ def _run_prefect_deploy(project: Project, path: Path) -> None:
         )
 
 
-def _take_off(client: SyncPrefectClient, project: Project, deployments: Sequence[Deployment]) -> Iterator[str]:
-    """Remove this project's deployments and schedules that its file no longer has: they would run for ever."""
+def _registered(client: SyncPrefectClient, project: Project) -> dict[str, DeploymentResponse]:
+    """This project's deployments that the server has, by their full names."""
     from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterTags
 
-    wanted = {deployment.full_name: deployment for deployment in deployments}
     ours = DeploymentFilter(tags=DeploymentFilterTags(all_=[TAG, project_tag(project)]))
-    for found in client.read_deployments(deployment_filter=ours, limit=200):
-        name = f"{client.read_flow(found.flow_id).name}/{found.name}"
+    found = client.read_deployments(deployment_filter=ours, limit=200)
+    return {f"{client.read_flow(one.flow_id).name}/{one.name}": one for one in found}
+
+
+def _refuse_unknown_parameters(client: SyncPrefectClient, deployment: DeploymentResponse) -> None:
+    """Let the server refuse a run with a parameter that the flow does not have; else the run would start and crash.
+
+    Prefect's schemas say nothing of other parameters, and its client has no word for changing them.
+    """
+    schema = {**(deployment.parameter_openapi_schema or {}), "additionalProperties": False}
+    client.request(
+        "PATCH", "/deployments/{id}", path_params={"id": deployment.id}, json={"parameter_openapi_schema": schema}
+    )
+
+
+def _take_off(
+    client: SyncPrefectClient, registered: Mapping[str, DeploymentResponse], deployments: Sequence[Deployment]
+) -> Iterator[str]:
+    """Remove this project's deployments and schedules that its file no longer has: they would run for ever."""
+    wanted = {deployment.full_name: deployment for deployment in deployments}
+    for name, found in registered.items():
         if name not in wanted:
             client.delete_deployment(found.id)
             yield name

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from millstream.state.ledger.rejected_counts import rejected_counts
 from millstream.state.store import column_types, count_rows
 
 if TYPE_CHECKING:
@@ -71,11 +73,13 @@ def status(workspace: Workspace) -> StatusReport:
             report.audiences = [_audience(connection, name) for name in workspace.project.audiences]
         acknowledged = _acknowledged(connection) if column_types(connection, "delivery", "acknowledged") else {}
         held = _suppressed_counts(connection) if column_types(connection, "delivery", "suppressed") else {}
-    refused = [row["sync"] for row in workspace.journal.rejected_rows()]
+    rejected: Counter[str] = Counter()
+    for one in rejected_counts(workspace.journal):
+        rejected[one.sync] += one.rows
     for name in workspace.project.syncs:
         count, latest = acknowledged.get(name, (0, None))
         unsettled = len(workspace.journal.unsettled_plans(name))
-        report.syncs.append(SyncStatus(name, count, latest, held.get(name, 0), refused.count(name), unsettled))
+        report.syncs.append(SyncStatus(name, count, latest, held.get(name, 0), rejected[name], unsettled))
     return report
 
 

@@ -117,9 +117,9 @@ def told(value: float | None, unit: str) -> str:
     if value is None:
         return "-"
     if unit == "share":
-        return f"{100 * value:.2f} %"
+        return f"{value:.2%}"
     return f"{value:,.0f}" if unit in ("people", "orders", "events") else f"{value:,.2f}"
 
 
 def _share(part: int, whole: int) -> str:
-    return f"{100 * part / whole:.1f} %" if whole else "-"
+    return f"{part / whole:.1%}" if whole else "-"

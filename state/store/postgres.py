@@ -20,7 +20,7 @@ from millstream.state.errors import (
     MillstreamError,
     UnreachableError,
 )
-from millstream.state.sql import literal
+from millstream.state.sql import literal, quoted
 from millstream.state.store.contract import SILENCE, Store
 from millstream.state.store.postgres_arrow import NUMERIC_OID
 from millstream.state.store.postgres_connection import PostgresConnection
@@ -47,7 +47,6 @@ _SESSION = {
 _KEPT_ALIVE = {"keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 6}
 _IN_THE_URL = ("user", "password", "host", "port", "dbname")
 _JSON_OIDS = (114, 3802)
-CREATE_DATABASE = "CREATE DATABASE millstream ENCODING 'UTF8' LC_COLLATE 'C' LC_CTYPE 'C.UTF-8' TEMPLATE template0"
 
 
 class PostgresStore(Store):
@@ -160,8 +159,14 @@ class PostgresStore(Store):
         if "password" in lowered or "authentication" in lowered or "pg_hba" in lowered or "role" in lowered:
             return AuthenticationError(what, where="store", remedy="check user and password in the store's URL.")
         if "database" in lowered and "does not exist" in lowered:
-            return ConfigurationError(what, where="store", remedy=f"make it: {CREATE_DATABASE}")
+            made = _creation(self._parts.get("dbname", "millstream"))
+            return ConfigurationError(what, where="store", remedy=f"make it: {made}")
         return UnreachableError(what, where="store", remedy="check host and port, and that the server runs.")
+
+
+def _creation(database: str) -> str:
+    """The statement that makes a database which is fit."""
+    return f"CREATE DATABASE {quoted(database)} ENCODING 'UTF8' LC_COLLATE 'C' LC_CTYPE 'C.UTF-8' TEMPLATE template0"
 
 
 def _parsed(url: str) -> dict[str, str]:
@@ -206,7 +211,7 @@ def _prepare(raw: RawConnection, name: str) -> None:
             raise ConfigurationError(
                 f"The database {name} does not compare text byte by byte in UTF-8, as Millstream needs it to.",
                 where="store",
-                remedy=f"make one that does: {CREATE_DATABASE}",
+                remedy=f"make another that does: {_creation('millstream')}",
             )
         if installed != version:
             cursor.execute(script)

@@ -428,9 +428,11 @@ class TestLooking:
         )
         try:
             shown = " ".join(call("explain", profile_id, "-p", str(ran)).stdout.split())
+            waiting = {one["sync"]: one["rejected"] for one in call_json("status", "-p", str(ran))["syncs"]}
         finally:
             journal.replace_rejected("customers_to_hubspot", [("m", "update")], [])
             journal.close()
+        assert waiting["customers_to_hubspot"] == 1
         assert "update: waits, tried 1 time, who has to act: vendor" in shown
         assert "when the row changes, or by `millstream rejected --retry --unknown`: sent without an answer" in shown
 

@@ -195,8 +195,10 @@ class TestSource:
         with Workspace.open(load_project()).store.open() as connection:
             connection.execute("CREATE SCHEMA raw_material")
             connection.execute("CREATE TABLE raw_material.stones (stone TEXT)")
-        refused = call("delete", "--source", "material", "--yes")
-        assert "Allowed: club, shop, shop_staging, till." in " ".join(refused.stderr.split())
+        for asking in (["--yes"], []):
+            refused = call("delete", "--source", "material", *asking)
+            assert "Allowed: club, shop, shop_staging, till." in " ".join(refused.stderr.split())
+        assert "Nobody is there to confirm it." in call("delete", "--source", "shop").stderr
         assert call("delete", "--source", "shop", "--yes").exit_code == 0
         assert rows("SELECT count(*) FROM raw_shop_staging.receipts") == [(2,)]
         assert call_json("delete", "--source", "shop_staging", "--yes")["deletion"]["raw_rows"] == 2

@@ -131,6 +131,20 @@ class TestOnAServer:
         audiences = form("select/shop")["audiences"]["anyOf"][0]["items"]["enum"]
         assert audiences == ["customers", "promoters", "cart_abandoners", "detractors", "high_value_at_risk"]
 
+    def test_a_run_with_a_parameter_that_the_flow_does_not_have_is_refused(
+        self, prefect_server: LocalPrefect, project: Project
+    ) -> None:
+        from prefect.client.orchestration import get_client
+        from prefect.exceptions import PrefectHTTPStatusError
+
+        deploy_project(project)
+        deploy_project(project)
+        with get_client(sync_client=True) as client:
+            for flow in ("pipeline/shop", "ingest/shop-hubspot"):
+                deployment = client.read_deployment_by_name(flow)
+                with pytest.raises(PrefectHTTPStatusError, match="soruces"):
+                    client.create_flow_run_from_deployment(deployment.id, parameters={"soruces": ["hubspot"]})
+
     def test_what_the_project_no_longer_has_is_taken_off(self, prefect_server: LocalPrefect, project: Project) -> None:
         deploy_project(project)
         document = yaml.safe_load(project.path.read_text(encoding="utf-8"))

@@ -24,6 +24,7 @@ from millstream.sources.pages import PageReader
 from millstream.sources.pull import Pull, Window
 from millstream.state.errors import (
     AuthenticationError,
+    FatalError,
     IncompleteError,
     MillstreamError,
     PermissionDeniedError,
@@ -306,6 +307,22 @@ def test_a_backfill_leaves_place_and_notes_alone(bench: Bench) -> None:
     after = Told([], [])
     bench.pull(stream([], after, cursor=CURSOR))
     assert (after.since, after.notes) == ([at(5)], [{"pulls": 1}])
+
+
+def test_a_mistake_in_a_readers_own_code_is_told_with_its_place(bench: Bench) -> None:
+    bench.pull(stream([[thing(1)]]))
+
+    def read(pull: Pull) -> Iterator[list[dict[str, Any]]]:
+        yield [thing(2)]
+        pull.stately()  # type: ignore[attr-defined]
+
+    mistaken = Stream(name="things", description="", primary_key=("id",), columns=COLUMNS, read=read)
+    with pytest.raises(
+        FatalError, match=r"own code failed: AttributeError: .*stately.* \(test_engine\.py, line"
+    ) as told:
+        bench.pull(mistaken)
+    assert told.value.where == "shop.things"
+    assert bench.ids() == [1]
 
 
 # A reader's notes

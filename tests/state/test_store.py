@@ -334,6 +334,7 @@ def test_a_database_that_cannot_be_used_is_named_without_the_password(
         attempt()
     assert named in str(raised.value)
     assert raised.value.remedy
+    assert (f'CREATE DATABASE "{named[1:]}"' in raised.value.remedy) == (wrong is without_database)
     assert "secret" not in str(raised.value)
     result = run_check("store", "store", attempt)
     assert (result.ok, result.problem) == (False, problem)
