@@ -55,8 +55,9 @@ def build_profiles(
 ) -> ProfilesReport:
     """Bring profiles, the origins of their values, and their consents in step with the records.
 
-    Only the profiles that ``resolve`` has put into ``customers.changed_profiles`` are described anew. All are, when the
-    rules changed or a trait's type no longer fits its column.
+    Only the profiles that ``resolve`` has put into ``customers.changed_profiles`` are described anew, and those of whom
+    an event has happened by now that lay ahead. All are, when the rules changed or a trait's type no longer fits its
+    column.
 
     Args:
         connection: The open store.
@@ -77,7 +78,7 @@ def build_profiles(
     before = connection.execute("SELECT rules_fingerprint FROM customers.describe_state").fetchone()
     full = full or before != (rules.fingerprint(),)
     if not full:
-        full = not _take_changed(connection, rules)
+        full = not _take_changed(connection, rules, now)
     if full:
         _take_all(connection)
     described, gone = _counts(connection)
@@ -111,8 +112,17 @@ def _take_all(connection: Connection) -> None:
     )
 
 
-def _take_changed(connection: Connection, rules: SurvivorshipRules) -> bool:
+def _take_changed(connection: Connection, rules: SurvivorshipRules, now: datetime) -> bool:
     """The scope of a partial run; False where the columns' types do not allow one."""
+    connection.execute(
+        """
+        INSERT INTO customers.changed_profiles
+        SELECT profile_id FROM customers.awaited_profiles
+        WHERE due_at <= CAST(? AS TIMESTAMPTZ)
+          AND profile_id NOT IN (SELECT profile_id FROM customers.changed_profiles)
+        """,
+        [now],
+    )
     _take(
         connection,
         """
@@ -170,12 +180,13 @@ def _describe(
     # The largest of the working tables makes room for what is written now.
     connection.execute("DROP TABLE describe_said")
     if not full:
-        for table in ("profiles", "profile_traits_origin"):
+        for table in ("profiles", "profile_traits_origin", "awaited_profiles"):
             connection.execute(
                 f"DELETE FROM customers.{table} WHERE profile_id IN (SELECT profile_id FROM describe_scope)"
             )
     _insert_profiles(connection, columns, now)
     _insert_origins(connection)
+    _insert_awaited(connection, now)
     connection.execute(
         "DELETE FROM customers.changed_profiles WHERE profile_id IN (SELECT profile_id FROM describe_scope)"
     )
@@ -188,7 +199,8 @@ def _make_anew(connection: Connection, wanted: list[TraitColumn]) -> None:
     columns = FIXED | {each.column: each.sql_type for each in wanted}
     let_columns_go(connection, "profiles", columns)
     connection.execute(f"CREATE OR REPLACE TABLE customers.profiles ({definitions(columns)})")
-    connection.execute("DELETE FROM customers.profile_traits_origin")
+    for table in ("profile_traits_origin", "awaited_profiles"):
+        connection.execute(f"DELETE FROM customers.{table}")
 
 
 def _fit_columns(connection: Connection, wanted: list[TraitColumn]) -> list[TraitColumn]:
@@ -262,4 +274,17 @@ def _insert_origins(connection: Connection) -> None:
         JOIN describe_records AS record ON record.record = chosen.record
         JOIN (SELECT DISTINCT trait, column_name FROM describe_columns) AS named ON named.trait = chosen.trait
         """
+    )
+
+
+def _insert_awaited(connection: Connection, now: datetime) -> None:
+    connection.execute(
+        """
+        INSERT INTO customers.awaited_profiles
+        SELECT record.profile_id, min(event.happened_at)
+        FROM customers.events AS event JOIN describe_records AS record ON record.record_id = event.record_id
+        WHERE event.happened_at > CAST(? AS TIMESTAMPTZ)
+        GROUP BY record.profile_id
+        """,
+        [now],
     )

@@ -57,6 +57,9 @@ CREATE TABLE IF NOT EXISTS customers.denied_values (
     value TEXT NOT NULL
 );
 
+-- Profiles with an event that is still to happen, and when the first one does: described anew then, whatever changed.
+CREATE TABLE IF NOT EXISTS customers.awaited_profiles (profile_id TEXT NOT NULL, due_at TIMESTAMPTZ NOT NULL);
+
 -- The rules the profiles were described by: one row.
 CREATE TABLE IF NOT EXISTS customers.describe_state (rules_fingerprint TEXT NOT NULL);
 """

@@ -56,6 +56,6 @@ def contents(customers: Customers) -> tuple[Sequence[tuple[object, ...]], ...]:
         customers.rows(f"SELECT {names} FROM customers.profiles ORDER BY profile_id"),
         *(
             sorted(customers.rows(f"SELECT * FROM customers.{table}"))
-            for table in ("profile_traits_origin", "profile_consents", "denied_values")
+            for table in ("profile_traits_origin", "profile_consents", "denied_values", "awaited_profiles")
         ),
     )

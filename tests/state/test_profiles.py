@@ -106,6 +106,26 @@ def test_only_changed_profiles_are_described_and_columns_are_added(customers: Cu
     assert describe(customers).described == 0
 
 
+def test_an_event_that_lay_ahead_is_seen_once_it_has_happened(customers: Customers) -> None:
+    for number in range(2):
+        customers.record(f"a.contacts:{number}", ("user_id", f"u{number}"))
+    soon, later = (customers.now + timedelta(days=days) for days in (3, 5))
+    customers.event("a.contacts:1", "Appointment", soon)
+    customers.event("a.contacts:1", "Appointment", later)
+    describe(customers)
+    assert row(customers, "a.contacts:1")["last_seen"] < soon
+    for due in (soon, later):
+        assert describe(customers).described == 0
+        customers.now = due
+        assert describe(customers).described == 1
+        assert row(customers, "a.contacts:1")["last_seen"] == due
+    customers.event("a.contacts:1", "Appointment", customers.now + timedelta(days=1))
+    describe(customers)
+    customers.delete("a.contacts:1")
+    describe(customers)
+    assert customers.rows("SELECT * FROM customers.awaited_profiles") == []
+
+
 def test_merged_and_removed_profiles_leave_the_table(customers: Customers) -> None:
     for number in range(3):
         customers.record(f"a.contacts:{number}", ("user_id", f"u{number}"))
