@@ -17,6 +17,7 @@ from millstream.destinations.planning import PlanReport, PlanRequest, make_plan
 from millstream.destinations.preview import Look, PlanPreview, SavedPlan, check_saved, latency_of, look_at, settings_of
 from millstream.destinations.rules import DeliveryRules, Holdout, Restraints, Suppression
 from millstream.destinations.same_audience import check_same_audience
+from millstream.destinations.same_destination import check_same_destination
 from millstream.destinations.sending import AnyDestination, KeptBack, Sender, Staying, Withdrawals
 from millstream.destinations.sending.jobs import StillRunningError
 from millstream.destinations.sending.long_lived import only_new_objects_collected
@@ -24,7 +25,7 @@ from millstream.destinations.settling import settle
 from millstream.destinations.stopping import STOP
 from millstream.destinations.sync import Sync
 from millstream.destinations.sync_report import SyncReport
-from millstream.state.errors import ConfigurationError, MillstreamError
+from millstream.state.errors import ConfigurationError, GuardError, MillstreamError
 from millstream.state.ledger.acknowledged import forget_old, keep_run
 from millstream.state.ledger.journal import Journal, PlanEntry, now
 from millstream.state.ledger.suppressions import salt, suppressions_for
@@ -105,7 +106,7 @@ class Delivery:
             died = self.journal.unsettled_plans(self.name) if mine else []
             if not mine:
                 report.status = "skipped"
-            elif self.settle_earlier(report):
+            elif self.settle_earlier(report, override_guards=override_guards):
                 self._sweep()
                 plan = report.planned = self._plan(run_id, report, override_guards=override_guards)
                 if saved:
@@ -161,16 +162,12 @@ class Delivery:
             fields=tuple(self.sync.fields),
         )
 
-    def settle_earlier(self, report: SyncReport) -> bool:
+    def settle_earlier(self, report: SyncReport, *, override_guards: bool = False) -> bool:
         """Settle what an earlier run left; False while a job of it has not ended, or cannot be asked after."""
-        error: MillstreamError | None = None
-        for plan in self.journal.unsettled_plans(self.name):
-            if jobs := self.journal.open_jobs(plan.plan_id):
-                destination = self.destination()
-                sender = self._make_sender(destination, plan.plan_id, plan.path, plan.audience_id, None)
-                sender.finish_jobs(jobs)
-                report.requests += destination.calls
-                error = error or sender.error
+        try:
+            error = self._finish_jobs(report, override_guards=override_guards)
+        except GuardError as problem:
+            error = problem
         if error and not isinstance(error, StillRunningError):
             # A job that could not be looked for may be running: its rows must not be sent anew before it is found.
             report.end(error, waiting=False)
@@ -181,6 +178,20 @@ class Delivery:
         if waiting:
             report.end(None, waiting=True)
         return not waiting
+
+    def _finish_jobs(self, report: SyncReport, *, override_guards: bool) -> MillstreamError | None:
+        """Ask after the jobs of earlier runs; what stopped one of them."""
+        error: MillstreamError | None = None
+        for plan in self.journal.unsettled_plans(self.name):
+            if jobs := self.journal.open_jobs(plan.plan_id):
+                if not override_guards:
+                    check_same_destination(self.store, self.name, self.sync, jobs)
+                destination = self.destination()
+                sender = self._make_sender(destination, plan.plan_id, plan.path, plan.audience_id, None)
+                sender.finish_jobs(jobs)
+                report.requests += destination.calls
+                error = error or sender.error
+        return error
 
     def _sender(
         self,

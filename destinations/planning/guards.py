@@ -146,10 +146,8 @@ def _said(match: Mapping[str, str]) -> str:
     return ", ".join(f"{key} (column {column})" for key, column in match.items())
 
 
-def _destination(connection: Connection, sync: Sync, report: PlanReport) -> str | None:
-    """Ids that one vendor gave are other people's at another, and whoever one holds is not known to be at the other."""
-    if sync.mode is SyncMode.REPLACE:
-        return None
+def planned_destination(connection: Connection, sync: str) -> str | None:
+    """Where a sync went when it was last planned; None where it never was. ``delivery.syncs`` must be there."""
     row = connection.execute(
         """
         SELECT coalesce(
@@ -158,9 +156,16 @@ def _destination(connection: Connection, sync: Sync, report: PlanReport) -> str 
             (SELECT destination FROM delivery.runs WHERE sync = $sync AND status <> 'stopped'
              ORDER BY started_at DESC LIMIT 1))
         """,
-        {"sync": report.sync},
+        {"sync": sync},
     ).fetchone()
-    before = row[0] if row else None
+    return row[0] if row else None
+
+
+def _destination(connection: Connection, sync: Sync, report: PlanReport) -> str | None:
+    """Ids that one vendor gave are other people's at another, and whoever one holds is not known to be at the other."""
+    if sync.mode is SyncMode.REPLACE:
+        return None
+    before = planned_destination(connection, report.sync)
     if before in (None, sync.destination):
         return None
     if not count(connection, "SELECT count(*) FROM delivery.acknowledged WHERE sync = ?", [report.sync]):

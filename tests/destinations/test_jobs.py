@@ -77,6 +77,31 @@ def test_a_job_of_before_a_field_was_unmapped_is_still_asked_after(on_duckdb: Ma
         assert bench.run().recovered == 1
 
 
+def test_a_job_is_not_asked_after_at_another_destination(bench: Bench) -> None:
+    bench.killed(2, after_work=False)
+    there = bench.delivery.sync
+    bench.delivery.sync = there.model_copy(update={"destination": "elsewhere"})
+    polls = dict(bench.memory.jobs)
+    for _ in range(2):
+        report = bench.run()
+        assert report.status == "stopped"
+        assert "may still be running at memory" in str(report.error)
+        assert "point it back to memory" in report.error.remedy
+    assert bench.memory.jobs == polls
+    bench.delivery.sync = there
+    bench.run()
+    bench.run()
+    assert bench.memory.members == set(PEOPLE)
+    assert len(bench.memory.sent) == len(PEOPLE)
+
+
+def test_a_job_of_a_destination_that_was_renamed_is_asked_after_when_told_so(bench: Bench) -> None:
+    bench.killed(2, after_work=False)
+    bench.delivery.sync = bench.delivery.sync.model_copy(update={"destination": "renamed"})
+    assert bench.run(override_guards=True).recovered > 0
+    assert len(bench.memory.sent) == len(PEOPLE)
+
+
 class Forgetful(MemoryWithJobs):
     """Knows only the jobs that it has not forgotten."""
 
