@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 import time
-import traceback
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -19,7 +18,7 @@ from millstream.sources.first_load import FirstLoads
 from millstream.sources.pages import PULLED_AT
 from millstream.sources.stored import StoredRows
 from millstream.sources.stream_report import StreamReport
-from millstream.state.errors import FatalError, IncompleteError, MillstreamError, SchemaError
+from millstream.state.errors import MISTAKES, IncompleteError, MillstreamError, SchemaError, mistaken
 from millstream.state.store import Store
 
 if TYPE_CHECKING:
@@ -156,14 +155,9 @@ class _dlt_errors:  # noqa: N801 - reads as a statement
             if isinstance(cause, MillstreamError):
                 raise cause.at(self._name) from error
         causes = list(_causes(error))
-        deepest, frames = causes[-1], traceback.extract_tb(causes[-1].__traceback__)
-        if not isinstance(deepest, DltException) and (reader := _reader(causes)) and frames:
-            raise FatalError(
-                f"The source's own code failed: {type(deepest).__name__}: {str(deepest)[:300]} "
-                f"({Path(frames[-1].filename).name}, line {frames[-1].lineno}).",
-                where=f"{self._name}.{reader}",
-                remedy="what was stored before is kept; correct the source's code, or report it to who wrote it.",
-            ) from error
+        deepest, stream = causes[-1], _unread(causes)
+        if isinstance(deepest, MISTAKES) and stream:
+            raise mistaken(deepest).at(f"{self._name}.{stream}") from error
         raise SchemaError(
             f"dlt could not load the rows: {type(deepest).__name__}: {str(deepest)[:300]}",
             where=self._name,
@@ -171,7 +165,7 @@ class _dlt_errors:  # noqa: N801 - reads as a statement
         ) from error
 
 
-def _reader(causes: Iterable[BaseException]) -> str | None:
+def _unread(causes: Iterable[BaseException]) -> str | None:
     """The stream whose reader dlt could not read to the end."""
     from dlt.extract.exceptions import ResourceExtractionError
 

@@ -201,12 +201,13 @@ MISTAKES = (
 
 
 def mistaken(error: Exception) -> FatalError:
-    """A mistake in a connector or in ours, by its kind and place: what it says may be somebody's data."""
+    """What a connector could not read, or a mistake, by its kind and place: what it says may be somebody's data."""
     place = error.__traceback__
     while place is not None and place.tb_next is not None:
         place = place.tb_next
     where = f" in {place.tb_frame.f_globals.get('__name__', '?')}, line {place.tb_lineno}" if place else ""
     return FatalError(
-        f"Unexpected {type(error).__name__}{where}.",
-        remedy="report it to whoever wrote the connector, or to us; what is stored stays, and the next run goes on.",
+        f"Unexpected {type(error).__name__}{where}: an answer was not of the documented shape, or the code is wrong.",
+        remedy="run again, which goes on from what is stored; if it stays, report it to who wrote the connector, or "
+        "to us.",
     )
