@@ -145,7 +145,10 @@ def write_merged_members(connection: Connection, run_id: str, now: datetime) -> 
 
 
 def write_later_members(connection: Connection, now: datetime) -> None:
-    """Remember which records came to a profile that an id had been merged into; not those which an id brought along."""
+    """Remember which records came to a profile that an id had been merged into, but by an id that they came along with.
+
+    Where such an id comes back without them, they are remembered here, too: to be done while ``merged_members`` tells.
+    """
     if not is_empty(connection, "customers.later_members"):
         connection.execute(
             f"""
@@ -154,7 +157,20 @@ def write_later_members(connection: Connection, now: datetime) -> None:
             """
         )
     if not is_empty(connection, "customers.profile_aliases"):
-        connection.execute(f"INSERT INTO customers.later_members SELECT record_id, ? FROM ({_CAME}) AS came", [now])
+        connection.execute(
+            f"INSERT INTO customers.later_members SELECT record_id, NULL, ? FROM ({_CAME}) AS came", [now]
+        )
+    if not is_empty(connection, "resolve_revived"):
+        connection.execute(
+            """
+            INSERT INTO customers.later_members
+            SELECT merged.record_id, merged.from_id, merged.changed_at
+            FROM customers.merged_members AS merged
+            JOIN resolve_revived AS revived ON revived.profile_id = merged.from_id
+            JOIN resolve_after AS after ON after.record_id = merged.record_id
+            WHERE after.profile_id <> merged.from_id
+            """
+        )
 
 
 _CAME = """

@@ -259,7 +259,13 @@ def _revoke_merges_across(connection: Connection, sides: Mapping[str, str], now:
 def _origins(connection: Connection, records: Iterable[str]) -> set[frozenset[str]]:
     """The different ways that records came in: the ids, merged away, that brought them."""
     brought: dict[str, set[str]] = {record: set() for record in records}
-    for record_id, from_id in connection.execute("SELECT record_id, from_id FROM customers.merged_members").fetchall():
+    for record_id, from_id in connection.execute(
+        """
+        SELECT record_id, from_id FROM customers.merged_members
+        UNION ALL
+        SELECT record_id, from_id FROM customers.later_members WHERE from_id IS NOT NULL
+        """
+    ).fetchall():
         if record_id in brought:
             brought[record_id].add(from_id)
     return {frozenset(ids) for ids in brought.values()}

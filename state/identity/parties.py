@@ -49,15 +49,19 @@ def came_since(connection: Connection, alias: str, living: str) -> tuple[set[str
     survivors, since = _merged_into(connection, alias)
     if since is None:
         return set(), set()
-    of_profile = "changed_at >= ? AND record_id IN (SELECT record_id FROM customers.members WHERE profile_id = ?)"
-    later = connection.execute(
-        f"SELECT record_id FROM customers.later_members WHERE {of_profile}", [since, living]
-    ).fetchall()
-    brought = connection.execute(
-        f"SELECT record_id, from_id FROM customers.merged_members WHERE {of_profile}", [since, living]
+    rows = connection.execute(
+        """
+        SELECT record_id, from_id FROM (
+            SELECT record_id, from_id, changed_at FROM customers.later_members
+            UNION ALL
+            SELECT record_id, from_id, changed_at FROM customers.merged_members) AS later
+        WHERE changed_at >= ? AND record_id IN (SELECT record_id FROM customers.members WHERE profile_id = ?)
+        """,
+        [since, living],
     ).fetchall()
     mine = {alias, *survivors}
-    return {str(record_id) for (record_id,) in later}, {str(record_id) for record_id, by in brought if by not in mine}
+    brought = {str(record_id) for record_id, by in rows if by is not None and by not in mine}
+    return {str(record_id) for record_id, by in rows if by is None} - brought, brought
 
 
 def _merged_into(connection: Connection, alias: str) -> tuple[list[str], datetime | None]:

@@ -35,6 +35,7 @@ CREATE TABLE IF NOT EXISTS customers.merged_members (
 -- go where they belong, as they were nobody's when the two became one.
 CREATE TABLE IF NOT EXISTS customers.later_members (
     record_id TEXT NOT NULL,
+    from_id TEXT,                       -- the id that brought it along and came back without it; NULL: by itself
     changed_at TIMESTAMPTZ NOT NULL     -- when it came
 );
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from millstream.destinations import delivery
 from millstream.state.store import Connection
 from tests.destinations.bench import PEOPLE, Bench, MakeBench
 
+_DELIVERY = import_module("millstream.destinations.delivery")
 _SETTLE = import_module("millstream.destinations.settling.settle")  # its package has a function of this name
 
 
@@ -42,7 +42,7 @@ def test_settling_has_one_thread_and_gives_the_others_back(
 ) -> None:
     planning: list[int] = []
     settling: list[int] = []
-    monkeypatch.setattr(delivery, "make_plan", _noting(delivery.make_plan, planning))
+    monkeypatch.setattr(_DELIVERY, "make_plan", _noting(_DELIVERY.make_plan, planning))
     monkeypatch.setattr(_SETTLE, "acknowledge", _noting(_SETTLE.acknowledge, settling))
     with on_duckdb(**source) as bench:
         bench.want(dict.fromkeys(PEOPLE, "Ann"))

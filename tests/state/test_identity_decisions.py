@@ -215,6 +215,30 @@ def test_who_was_merged_by_hand_later_stays_with_the_survivor(customers: Custome
     assert customers.profile("e.orders:1") == customers.profile("b.contacts:1") == bob
 
 
+def test_who_stayed_when_a_later_id_came_back_still_came_later(customers: Customers) -> None:
+    ana, bob = two_people(customers)
+    merge(customers, "a.contacts:1", "b.contacts:1")
+    customers.resolve()
+    for number in (1, 2):
+        customers.record(f"c.contacts:{number}", CLEO)
+    customers.resolve()
+    cleo = customers.profile("c.contacts:1")
+    merge(customers, "a.contacts:1", "c.contacts:1")
+    customers.resolve()
+    unmerge(customers, ana, records=["c.contacts:1"])
+    customers.resolve()
+    assert customers.profile("c.contacts:1") == cleo
+
+    made = unmerge(customers, bob)
+    customers.resolve()
+
+    named = next(each.records for each in decisions.decisions(customers.connection) if each.decision_id == made)
+    assert named == (("a.contacts:1", "a"), ("b.contacts:1", "b"), ("b.contacts:2", "b"))
+    assert customers.profile("c.contacts:2") == ana, "somebody brought it there by hand"
+    assert customers.profile("c.contacts:1") == cleo
+    assert customers.profile("b.contacts:2") == bob
+
+
 def test_who_was_merged_later_goes_with_whom_they_were_merged(customers: Customers) -> None:
     ana, bob = two_people(customers)
     merge(customers, "a.contacts:1", "b.contacts:1")
