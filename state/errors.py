@@ -28,9 +28,12 @@ address in clear: text from outside passes ``millstream.state.privacy.redact`` o
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from millstream.state.privacy import redact
+
+MANY = 15
+"""So many names are read on the way to what comes behind them."""
 
 
 class MillstreamError(Exception):
@@ -60,11 +63,17 @@ class MillstreamError(Exception):
         text = f"{self.where}: {self.what}" if self.where else self.what
         if (self.allowed or self.remedy) and text[-1:] not in ".!?:":
             text += "."
-        if self.allowed:
-            text += f" Allowed: {', '.join(self.allowed)}."
-        if self.remedy:
-            text += f" What to do: {self.remedy}"
-        return text
+        return text + allowed_and_remedy(self.allowed, self.remedy)
+
+
+def allowed_and_remedy(allowed: Sequence[str], remedy: str | None) -> str:
+    """What is allowed and what to do, to stand behind what happened. A long list stands last, or nobody reads on."""
+    said = [f"Allowed: {', '.join(allowed)}."] if allowed else []
+    if remedy:
+        said.append(f"What to do: {remedy}")
+    if len(allowed) > MANY:
+        said.reverse()
+    return "".join(f" {one}" for one in said)
 
 
 class ConfigurationError(MillstreamError):

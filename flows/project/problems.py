@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from millstream.state.errors import ConfigurationError
+from millstream.state.errors import ConfigurationError, allowed_and_remedy
 from millstream.state.privacy import redact
 
 Key = tuple[str | int, ...]
@@ -33,11 +33,7 @@ class Problem:
 
     def __str__(self) -> str:
         text = f"{self.place}: {self.key}: {self.what}" if self.key else f"{self.place}: {self.what}"
-        if self.allowed:
-            text += f" Allowed: {', '.join(self.allowed)}."
-        if self.remedy:
-            text += f" What to do: {self.remedy}"
-        return text
+        return text + allowed_and_remedy(self.allowed, self.remedy)
 
 
 class ProjectError(ConfigurationError):
