@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import duckdb
@@ -150,3 +152,15 @@ def test_joins_that_are_moved_to_disk_lose_no_row(tmp_path: Path, monkeypatch: p
 
     assert in_little_memory(store, work) == [400_000] * 4
     assert tried == [1]
+
+
+@pytest.mark.parametrize(("told", "used"), [(None, "system"), ("mimalloc", "mimalloc")])
+def test_arrow_takes_memory_from_the_system_unless_told_otherwise(
+    told: str | None, used: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if told is None:
+        monkeypatch.delenv("ARROW_DEFAULT_MEMORY_POOL", raising=False)
+    else:
+        monkeypatch.setenv("ARROW_DEFAULT_MEMORY_POOL", told)
+    program = "import millstream, pyarrow; print(pyarrow.default_memory_pool().backend_name)"
+    assert subprocess.check_output([sys.executable, "-c", program], text=True).strip() == used
