@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from millstream.destinations.planning.guards import planned_destination
+from millstream.destinations.planning.last_plan import last_plan, planned_destination
 from millstream.state.amounts import counted
 from millstream.state.errors import GuardError
 from millstream.state.ledger.acknowledged import create_tables
@@ -31,7 +31,7 @@ def check_same_destination(store: Store, name: str, sync: Sync, jobs: Sequence[B
     """
     with store.open() as connection:
         create_tables(connection)
-        before = planned_destination(connection, name)
+        before = planned_destination(connection, name, last_plan(connection, name))
     if before in (None, sync.destination):
         return
     raise GuardError(

@@ -13,11 +13,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import orjson
-
 from millstream.destinations.planning.differences import make_operations
 from millstream.destinations.planning.eligible import hold_back
 from millstream.destinations.planning.guards import look_at_guards
+from millstream.destinations.planning.last_plan import last_plan, remember
 from millstream.destinations.planning.report import PlanReport
 from millstream.destinations.planning.source_rows import make_desired
 from millstream.destinations.rules import Restraints
@@ -79,29 +78,14 @@ def make_plan(connection: Connection, request: PlanRequest) -> PlanReport:
     plan_id = f"plan_{uuid.uuid4().hex[:16]}"
     part = request.folder / f"{name}.{plan_id}.part" if request.folder else None
     make_operations(connection, name, sync, still, report, path=part)
-    look_at_guards(connection, sync, report, report.columns, request.required)
+    last = last_plan(connection, name)
+    look_at_guards(connection, sync, report, last, request.required)
     if part and report.operations:
         report.plan_id, report.path = plan_id, part.with_suffix(".parquet")
         part.rename(report.path)
     elif part:
         part.unlink(missing_ok=True)
     if report.ok or request.override_guards:
-        _remember(connection, name, sync, report.columns)
+        remember(connection, name, sync, report.columns, last)
     connection.execute("DROP TABLE desired")
     return report
-
-
-def _remember(connection: Connection, name: str, sync: Sync, columns: Mapping[str, str]) -> None:
-    """Keep what the next plan's guards compare with."""
-    facts = {
-        "sync": name,
-        "columns": orjson.dumps(dict(columns)).decode(),
-        "matched_by": orjson.dumps(sync.match).decode(),
-        "destination": sync.destination,
-        "audience": orjson.dumps(sync.audience_name).decode(),
-    }
-    values, as_known = list(facts.values()), " AND ".join(f"{column} = ?" for column in facts)
-    if not count(connection, f"SELECT count(*) FROM delivery.syncs WHERE {as_known}", values):
-        connection.execute("DELETE FROM delivery.syncs WHERE sync = ?", [name])
-        places = ", ".join("?" for _ in facts)
-        connection.execute(f"INSERT INTO delivery.syncs ({', '.join(facts)}) VALUES ({places})", values)

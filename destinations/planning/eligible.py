@@ -12,16 +12,20 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from millstream.destinations.modes import SyncMode
+from millstream.destinations.planning.places import row_place
 from millstream.destinations.rules import Holdout, Restraints, Suppression
 from millstream.destinations.sync import Sync
 from millstream.state.amounts import counted
 from millstream.state.consent import ConsentRequirement
 from millstream.state.errors import ConfigurationError
 from millstream.state.sql import literal, union_all
-from millstream.state.store import column_types, count, write_arrow
+from millstream.state.store import column_types, count_rows, write_arrow
 
 if TYPE_CHECKING:
     from millstream.state.store import Connection
+
+_NO_CONSENT = "consent"
+"""A reason until what the person said instead is put to it."""
 
 
 def hold_back(
@@ -35,31 +39,63 @@ def hold_back(
         How many are held back, by why.
     """
     reasons = _reasons(connection, name, sync, restraints)
-    reason = f"CASE {' '.join(f'WHEN {when} THEN {then}' for when, then in reasons)} END" if reasons else "NULL"
+    by_why: dict[str, int] = {}
+    if reasons and _judge(connection, reasons, _joins(sync, restraints)):
+        _make_held(connection, sync)
+        connection.execute("DELETE FROM desired WHERE match_value IN (SELECT match_value FROM held)")
+        _keep_held(connection, name, run_id, now)
+        by_why = _held_by_why(connection)
+        connection.execute("DROP TABLE held")
+    else:
+        connection.execute("DELETE FROM delivery.suppressed WHERE sync = ?", [name])
+    connection.execute("DROP TABLE IF EXISTS judged; DROP TABLE IF EXISTS suppressed_rows")
+    return by_why
+
+
+def _judge(connection: Connection, reasons: Sequence[tuple[str, str]], joins: str) -> int:
+    """``judged``: the places in ``desired`` of rows that are held back, and why; how many they are.
+
+    Nearly nobody is, in most runs, so that only what judging takes is read of everybody.
+    """
+    reason = " ".join(f"WHEN {when} THEN {then}" for when, then in reasons)
+    connection.execute(
+        f"""
+        CREATE OR REPLACE TEMP TABLE judged AS
+        WITH everybody AS (
+            SELECT desired.{row_place(connection)} AS place, CAST(CASE {reason} END AS TEXT) AS reason
+            FROM desired {joins}
+        )
+        SELECT * FROM everybody WHERE reason IS NOT NULL
+        """
+    )
+    return count_rows(connection, "judged")
+
+
+def _make_held(connection: Connection, sync: Sync) -> None:
+    """``held``: match value and profile of those rows, and the reason in full: also what people said for a consent."""
+    reason, joined = "judged.reason", ""
+    if sync.consent != "not_needed":
+        said = "'consent: ' || coalesce(consents.status, 'no consent record')"
+        reason = f"CASE WHEN judged.reason = {literal(_NO_CONSENT)} THEN {said} ELSE judged.reason END"
+        joined = f"LEFT JOIN ({consents_for(sync.consent)}) AS consents ON consents.profile_id = desired.profile_id"
     connection.execute(
         f"""
         CREATE OR REPLACE TEMP TABLE held AS
-        WITH judged AS (
-            SELECT desired.match_value, desired.profile_id, CAST({reason} AS TEXT) AS reason
-            FROM desired {_joins(sync, restraints) if reasons else ""}
-        )
-        SELECT * FROM judged WHERE reason IS NOT NULL
+        SELECT desired.match_value, desired.profile_id, {reason} AS reason
+        FROM judged JOIN desired ON desired.{row_place(connection)} = judged.place {joined}
         """
     )
-    if count(connection, "SELECT count(*) FROM held"):
-        connection.execute("DELETE FROM desired WHERE match_value IN (SELECT match_value FROM held)")
-        _keep_held(connection, name, run_id, now)
-    else:
-        connection.execute("DELETE FROM delivery.suppressed WHERE sync = ?", [name])
-    counted = connection.execute(
+
+
+def _held_by_why(connection: Connection) -> dict[str, int]:
+    found = connection.execute(
         """
         SELECT CASE WHEN reason LIKE 'suppression list%' THEN 'suppression list' WHEN reason LIKE 'consent%' THEN
             'consent' WHEN reason LIKE 'holdout%' THEN 'holdout' ELSE 'priority' END AS why, count(*)
         FROM held GROUP BY why ORDER BY why
         """
     ).fetchall()
-    connection.execute("DROP TABLE held; DROP TABLE IF EXISTS suppressed_rows")
-    return {str(why): int(rows) for why, rows in counted}
+    return {str(why): int(rows) for why, rows in found}
 
 
 def _reasons(connection: Connection, name: str, sync: Sync, restraints: Restraints) -> list[tuple[str, str]]:
@@ -71,8 +107,7 @@ def _reasons(connection: Connection, name: str, sync: Sync, restraints: Restrain
         find_suppressed(connection, "desired", restraints.suppressions)
         reasons.append(("suppressed_rows.reason IS NOT NULL", "'suppression list: ' || suppressed_rows.reason"))
     if sync.consent != "not_needed":
-        status = "coalesce(consents.status, 'no consent record')"
-        reasons.append((f"{status} <> 'granted'", f"'consent: ' || {status}"))
+        reasons.append(("granted.granted IS DISTINCT FROM true", literal(_NO_CONSENT)))
     if sync.has_holdouts:
         reasons += _held_out(connection, name, restraints.holdouts)
         reasons += [(_is_member(audience), literal(f"priority: {audience}")) for audience in restraints.earlier]
@@ -84,9 +119,8 @@ def _joins(sync: Sync, restraints: Restraints) -> str:
     if restraints.suppressions:
         joins.append("LEFT JOIN suppressed_rows ON suppressed_rows.match_value = desired.match_value")
     if sync.consent != "not_needed":
-        joins.append(
-            f"LEFT JOIN ({consents_for(sync.consent)}) AS consents ON consents.profile_id = desired.profile_id"
-        )
+        granted = f"SELECT profile_id, status = 'granted' AS granted FROM ({consents_for(sync.consent)}) AS consents"
+        joins.append(f"LEFT JOIN ({granted}) AS granted ON granted.profile_id = desired.profile_id")
     return " ".join(joins)
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import orjson
 
 from millstream.destinations.modes import SyncMode
+from millstream.destinations.planning.last_plan import LastPlan, planned_destination
 from millstream.destinations.planning.report import PlanReport
 from millstream.destinations.sync import Sync
 from millstream.state.amounts import people_counted
@@ -29,7 +30,7 @@ SMALLEST_LOOKED_AT = 100
 
 
 def look_at_guards(
-    connection: Connection, sync: Sync, report: PlanReport, columns: Mapping[str, str], required: Sequence[str]
+    connection: Connection, sync: Sync, report: PlanReport, last: LastPlan | None, required: Sequence[str]
 ) -> None:
     """Note in the report what a guard has against the plan.
 
@@ -37,17 +38,17 @@ def look_at_guards(
         connection: Open on the store, with ``desired``.
         sync: What the sync is.
         report: The plan so far; reasons go here.
-        columns: The mapped columns and their types.
+        last: What the sync was when it was last planned.
         required: Destination fields that must have a value.
     """
     reasons = {
         "removals": _removals(connection, sync, report),
         "size": _size(connection, sync, report),
         "missing": _missing(connection, sync, report, required),
-        "types": _types(connection, sync, report, columns),
-        "match": _match(connection, sync, report),
-        "destination": _destination(connection, sync, report),
-        "audience": _audience(connection, sync, report),
+        "types": _types(sync, report, last),
+        "match": _match(connection, sync, report, last),
+        "destination": _destination(connection, sync, report, last),
+        "audience": _audience(connection, sync, report, last),
     }
     report.tripped = {name: reason for name, reason in reasons.items() if reason}
     report.guards += report.tripped.values()
@@ -109,27 +110,23 @@ def _missing(connection: Connection, sync: Sync, report: PlanReport, required: S
     return None
 
 
-def _types(connection: Connection, sync: Sync, report: PlanReport, columns: Mapping[str, str]) -> str | None:
-    if sync.guards.schema_changes == "allow":
+def _types(sync: Sync, report: PlanReport, last: LastPlan | None) -> str | None:
+    if last is None or sync.guards.schema_changes == "allow":
         return None
-    row = connection.execute("SELECT columns FROM delivery.syncs WHERE sync = ?", [report.sync]).fetchone()
-    if row is None:
-        return None
-    before: Mapping[str, str] = orjson.loads(row[0])
+    before: Mapping[str, str] = orjson.loads(last.columns)
     changed = [
         f"{column} was {before[column]} and is {kind}"
-        for column, kind in columns.items()
+        for column, kind in report.columns.items()
         if before.get(column, kind) != kind
     ]
     return f"Mapped columns changed their type since the last run: {'; '.join(changed)}." if changed else None
 
 
-def _match(connection: Connection, sync: Sync, report: PlanReport) -> str | None:
+def _match(connection: Connection, sync: Sync, report: PlanReport, last: LastPlan | None) -> str | None:
     """By another key nobody is known: all are sent anew, and who was sent before is found only by the vendor's ids."""
-    if sync.mode is SyncMode.REPLACE:
+    if last is None or last.matched_by is None or sync.mode is SyncMode.REPLACE:
         return None
-    row = connection.execute("SELECT matched_by FROM delivery.syncs WHERE sync = ?", [report.sync]).fetchone()
-    before: Mapping[str, str] = orjson.loads(row[0]) if row and row[0] else sync.match
+    before: Mapping[str, str] = orjson.loads(last.matched_by)
     if before == sync.match or (before.keys() == sync.match.keys() and not report.adds and not report.removes):
         return None
     known = count(connection, "SELECT count(*) FROM delivery.acknowledged WHERE sync = ?", [report.sync])
@@ -146,26 +143,11 @@ def _said(match: Mapping[str, str]) -> str:
     return ", ".join(f"{key} (column {column})" for key, column in match.items())
 
 
-def planned_destination(connection: Connection, sync: str) -> str | None:
-    """Where a sync went when it was last planned; None where it never was. ``delivery.syncs`` must be there."""
-    row = connection.execute(
-        """
-        SELECT coalesce(
-            (SELECT destination FROM delivery.syncs WHERE sync = $sync),
-            -- What an older version planned; a run that was killed is not among these.
-            (SELECT destination FROM delivery.runs WHERE sync = $sync AND status <> 'stopped'
-             ORDER BY started_at DESC LIMIT 1))
-        """,
-        {"sync": sync},
-    ).fetchone()
-    return row[0] if row else None
-
-
-def _destination(connection: Connection, sync: Sync, report: PlanReport) -> str | None:
+def _destination(connection: Connection, sync: Sync, report: PlanReport, last: LastPlan | None) -> str | None:
     """Ids that one vendor gave are other people's at another, and whoever one holds is not known to be at the other."""
     if sync.mode is SyncMode.REPLACE:
         return None
-    before = planned_destination(connection, report.sync)
+    before = planned_destination(connection, report.sync, last)
     if before in (None, sync.destination):
         return None
     if not count(connection, "SELECT count(*) FROM delivery.acknowledged WHERE sync = ?", [report.sync]):
@@ -176,12 +158,11 @@ def _destination(connection: Connection, sync: Sync, report: PlanReport) -> str 
     )
 
 
-def _audience(connection: Connection, sync: Sync, report: PlanReport) -> str | None:
+def _audience(connection: Connection, sync: Sync, report: PlanReport, last: LastPlan | None) -> str | None:
     """Nobody who was acknowledged would be put into it. Where there is something to send, the vendor knows better."""
-    row = connection.execute("SELECT audience FROM delivery.syncs WHERE sync = ?", [report.sync]).fetchone()
-    if row is None or row[0] is None or sync.audience_name is None or sync.mode is SyncMode.REPLACE:
+    if last is None or last.audience is None or sync.audience_name is None or sync.mode is SyncMode.REPLACE:
         return None
-    before: str | None = orjson.loads(row[0])
+    before: str | None = orjson.loads(last.audience)
     if before == sync.audience_name or (before is not None and report.operations):
         return None
     if not count(connection, "SELECT count(*) FROM delivery.acknowledged WHERE sync = ?", [report.sync]):

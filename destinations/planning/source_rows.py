@@ -66,10 +66,12 @@ def make_desired(
             _check_columns(name, sync, columns)
             packed = _Packed(connection, name, sync, source, columns, required, sql_seconds)
             packed.write(with_known=sync.mode in _SENDS_ALL)
-            unmatched = _drop_unmatched(connection)
-            if _has_repeated(connection):
+            unmatched, repeated = _unmatched_and_repeated(connection)
+            if repeated:
                 packed.write(with_known=True)
-                _drop_unmatched(connection)
+            if unmatched:
+                connection.execute("DELETE FROM desired WHERE match_value IS NULL")
+            if repeated:
                 _keep_one_of_each(connection)
     except QueryError as error:
         raise ConfigurationError(
@@ -161,19 +163,16 @@ class _Packed:
         return "".join(f", {condition} AS lacks_{number}" for number, condition in enumerate(lacks))
 
 
-def _drop_unmatched(connection: Connection) -> int:
-    unmatched = count(connection, "SELECT count(*) FROM desired WHERE match_value IS NULL")
-    if unmatched:
-        connection.execute("DELETE FROM desired WHERE match_value IS NULL")
-    return unmatched
-
-
-def _has_repeated(connection: Connection) -> bool:
-    """Whether several rows have the same match value."""
-    repeated = "SELECT count(*) - count(DISTINCT {}) FROM desired"
-    if as_postgres(connection) is None and not count(connection, repeated.format("hash(match_value)")):
-        return False  # numbers take less memory than texts; two texts of one number are told apart below
-    return count(connection, repeated.format("match_value")) > 0
+def _unmatched_and_repeated(connection: Connection) -> tuple[int, bool]:
+    """How many rows have no match value, and whether several have the same."""
+    # Numbers take less memory than texts; the texts decide where two may be of one number.
+    short = "match_value" if as_postgres(connection) else "CASE WHEN match_value IS NOT NULL THEN hash(match_value) END"
+    rows, matched, different = connection.execute(
+        f"SELECT count(*), count(match_value), count(DISTINCT {short}) FROM desired"
+    ).fetchall()[0]
+    if different < matched:
+        different = count(connection, "SELECT count(DISTINCT match_value) FROM desired")
+    return rows - matched, different < matched
 
 
 def _keep_one_of_each(connection: Connection) -> None:
