@@ -106,7 +106,7 @@ class Delivery:
             died = self.journal.unsettled_plans(self.name) if mine else []
             if not mine:
                 report.status = "skipped"
-            elif self.settle_earlier(report, override_guards=override_guards):
+            elif not died or self.settle_earlier(report, override_guards=override_guards):
                 self._sweep()
                 plan = report.planned = self._plan(run_id, report, override_guards=override_guards)
                 if saved:
