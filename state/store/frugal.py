@@ -9,7 +9,7 @@ from typing import TypeVar
 from millstream.state.store.arrow import as_postgres
 from millstream.state.store.contract import Connection, Store
 
-_MEGABYTES = 60
+_MEGABYTES = 80
 _MEGABYTES_A_THREAD = 20
 """What DuckDB keeps in memory before it writes to files beside the store. Each of its threads needs some."""
 
