@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import ClassVar, Generic, TypeVar
 
 import orjson
@@ -31,6 +31,7 @@ from millstream.destinations.exchange import (
 from millstream.destinations.fields import DestinationField, FieldType, FieldValue, HashRule
 from millstream.destinations.http import Http
 from millstream.destinations.modes import Leaving, Operation, SyncMode
+from millstream.destinations.stopping import sleep_unless_stopped
 from millstream.state.errors import MillstreamError
 from millstream.state.http import Answer, Budgets, Caution, Classify, RateLimit
 
@@ -103,6 +104,7 @@ class Destination(ABC, Generic[SettingsT]):
         plan: What is being sent; the engine says so before the audience is made. None outside of a delivery.
         staying: Names by ``known_as`` of people who leave that somebody who stays has, too, by ``stays_as``; the engine
             says so before anybody is taken out, and leaves alone whose id is among them.
+        check_lease: Raises where another run has taken over the sync; the engine says how to tell.
 
     ``fields`` and the sizes of batches may also be set on an instance, where they follow from its settings.
     """
@@ -141,6 +143,7 @@ class Destination(ABC, Generic[SettingsT]):
         self.settings = settings
         self.plan: PlanFacts | None = None
         self.staying: frozenset[str] = frozenset()
+        self.check_lease: Callable[[], None] = lambda: None
         self._https: dict[str, Http] = {}
         self._budgets: Budgets | None = None
         self._rehearses = False
@@ -187,6 +190,7 @@ class Destination(ABC, Generic[SettingsT]):
                     budget=self._budgets.of(budget_name, self.settings, limit) if self._budgets else None,
                     repeats=self.idempotent >= frozenset(Operation),
                     caution=caution,
+                    sleep=self.wait,
                 )
                 made.rehearses = self._rehearses
                 self._https[part] = made
@@ -201,6 +205,16 @@ class Destination(ABC, Generic[SettingsT]):
         self._rehearses = rehearses
         for http in self._https.values():
             http.rehearses = rehearses
+
+    def wait(self, seconds: float) -> None:
+        """Wait before a request is made, or made again.
+
+        Raises:
+            UnavailableError: This process was asked to stop.
+            OvertakenError: Another run has taken over the sync: it may have sent newer values meanwhile.
+        """
+        sleep_unless_stopped(seconds)
+        self.check_lease()
 
     @property
     def calls(self) -> int:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from glob import escape
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -22,11 +23,12 @@ from millstream.destinations.sending import AnyDestination, KeptBack, Sender, St
 from millstream.destinations.sending.jobs import StillRunningError
 from millstream.destinations.sending.long_lived import only_new_objects_collected
 from millstream.destinations.settling import settle
-from millstream.destinations.stopping import STOP
+from millstream.destinations.stopping import STOP, OvertakenError, overtaken
 from millstream.destinations.sync import Sync
 from millstream.destinations.sync_report import SyncReport
 from millstream.state.errors import ConfigurationError, GuardError, MillstreamError
 from millstream.state.ledger.acknowledged import forget_old, keep_run
+from millstream.state.ledger.deliveries import lease_of
 from millstream.state.ledger.journal import Journal, PlanEntry, now
 from millstream.state.ledger.suppressions import salt, suppressions_for
 from millstream.state.store import SECONDS, Connection, Store, in_little_memory
@@ -102,7 +104,7 @@ class Delivery:
         started, began = time.monotonic(), now()
         report = SyncReport(self.name)
         self._lost.clear()
-        with self.journal.lease(f"sync {self.name}", run_id, lost=self._lost) as mine:
+        with self.journal.lease(lease_of(self.name), run_id, lost=self._lost) as mine:
             died = self.journal.unsettled_plans(self.name) if mine else []
             if not mine:
                 report.status = "skipped"
@@ -112,7 +114,7 @@ class Delivery:
                 if saved:
                     self._check_saved(saved, plan)
                 if plan.operations:
-                    self._send(plan, died, report, override_guards=override_guards, progress=progress)
+                    self._send(run_id, plan, died, report, override_guards=override_guards, progress=progress)
                     self._audit(run_id, report, began)
         report.seconds = time.monotonic() - started
         return report
@@ -122,13 +124,13 @@ class Delivery:
             settings = settings_of(self.destination().settings)
             check_saved(saved, self.name, self.sync, plan.path, plan.counts, settings=settings)
         except ConfigurationError:
-            if plan.plan_id and plan.path:
-                self.journal.plan_settled(plan.plan_id)
+            if plan.path:
                 plan.path.unlink(missing_ok=True)
             raise
 
     def _send(
         self,
+        run_id: str,
         plan: PlanReport,
         died: Sequence[PlanEntry],
         report: SyncReport,
@@ -137,8 +139,10 @@ class Delivery:
         progress: Progress | None,
     ) -> None:
         destination = self.destination()
+        destination.check_lease = partial(self._check_lease, run_id)
         error: MillstreamError | None = None
         try:
+            self._keep(run_id, plan)
             if not override_guards:
                 plan.check_guards()
             sender = self._sender(destination, plan, died, progress, override_guards=override_guards)
@@ -149,12 +153,29 @@ class Delivery:
                 sender.send()
             error = sender.error
         report.requests += destination.calls
-        waiting = self._settle_all(report)
+        waiting = False
+        try:
+            mine = [one for one in self.journal.unsettled_plans(self.name) if one.plan_id == plan.plan_id]
+            waiting = self._settle(mine, report, own=True)
+        except OvertakenError as problem:
+            error = error or problem
         report.end(None if isinstance(error, StillRunningError) else error, waiting=waiting)
+
+    def _keep(self, run_id: str, plan: PlanReport) -> None:
+        """Keep the plan in the journal before anything of it is sent."""
+        assert plan.plan_id is not None
+        assert plan.path is not None
+        if not self.journal.add_plan(plan.plan_id, sync=self.name, run_id=run_id, path=plan.path, counts=plan.counts):
+            plan.path.unlink(missing_ok=True)
+            raise overtaken()
+
+    def _check_lease(self, run_id: str) -> None:
+        if not self.journal.holds(self.name, run_id):
+            raise overtaken()
 
     def _facts(self, plan_id: str, died: Sequence[PlanEntry]) -> PlanFacts:
         """What connectors are told of a plan: under the name of one that an earlier run died over, if there was one."""
-        earlier = next((one for one in reversed(died) if one.status == "sending"), None)
+        earlier = next((one for one in reversed(died) if one.status != "planned"), None)
         return PlanFacts(
             sync=self.name,
             plan=earlier.plan_id if earlier else plan_id,
@@ -173,7 +194,11 @@ class Delivery:
             report.end(error, waiting=False)
             return False
         earlier = SyncReport(self.name)
-        waiting = self._settle_all(earlier)
+        try:
+            waiting = self._settle(self.journal.unsettled_plans(self.name), earlier, own=False)
+        except OvertakenError as problem:
+            report.end(problem, waiting=False)
+            return False
         report.recovered = earlier.accepted
         if waiting:
             report.end(None, waiting=True)
@@ -210,7 +235,8 @@ class Delivery:
         audience_id = destination.ensure_audience(audience) if audience else None
         if audience_id is not None and not override_guards:
             check_same_audience(self.journal, plan, self.sync, audience_id)
-        self.journal.plan_sending(plan.plan_id, audience_id)
+        if not self.journal.plan_sending(plan.plan_id, audience_id):
+            raise overtaken()
 
         def batch_done(rows: int) -> None:
             if progress:
@@ -299,10 +325,7 @@ class Delivery:
             return plan
 
         # A second thread takes more memory and hardly less time; only what somebody else wrote may gain by it.
-        plan = in_little_memory(self.store, planned, threads=None if self.sync.sql else 1)
-        if plan.plan_id and plan.path:
-            self.journal.add_plan(plan.plan_id, sync=self.name, run_id=run_id, path=plan.path, counts=plan.counts)
-        return plan
+        return in_little_memory(self.store, planned, threads=None if self.sync.sql else 1)
 
     def _sweep(self) -> None:
         """Delete this sync's files that no open plan has: a run died between writing or settling one and noting it."""
@@ -311,19 +334,27 @@ class Delivery:
             if path not in open_plans:
                 path.unlink(missing_ok=True)
 
-    def _settle_all(self, report: SyncReport) -> bool:
-        """Settle every plan of this sync that is not settled yet, and count its rows in the report.
+    def _settle(self, plans: Sequence[PlanEntry], report: SyncReport, *, own: bool) -> bool:
+        """Settle plans, and count their rows in the report.
+
+        Args:
+            plans: Those of this sync that are to be settled.
+            report: The counts go here.
+            own: Whether they are of this run.
 
         Returns:
             Whether one is left because a job of it has not ended.
+
+        Raises:
+            OvertakenError: Another run has taken over the sync, and settles them.
         """
-        # Who lost the lease leaves it to whoever has it: a plan that is being sent is not to be settled.
-        plans = [] if self._lost.is_set() else self.journal.unsettled_plans(self.name)
         waiting = False
         for plan in plans:
             if any(batch.job_id for batch in self.journal.open_jobs(plan.plan_id)):
                 waiting = True
                 continue
+            if self._lost.is_set() or not self.journal.close_plan(plan.plan_id, own=own):
+                raise overtaken()
             settled = settle(
                 self.store,
                 self.journal,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -90,6 +90,7 @@ class Http:
         repeats: Whether requests other than GET may be repeated when nobody knows if they were carried out, unless
             one says otherwise.
         caution: What holds where the host is not trusted.
+        sleep: Waits before a request, or raises where it is not to be made any more.
     """
 
     def __init__(
@@ -104,11 +105,12 @@ class Http:
         budget: Budget | None = None,
         repeats: bool = True,
         caution: Caution | None = None,
+        sleep: Callable[[float], None] = sleep_unless_stopped,
     ) -> None:
         self.rehearses = False
         self._repeats = repeats
         longest = (retries or Retries()).longest_retry_after
-        self.pacer = Pacer(limit, budget=budget, longest_pause=longest, sleep=sleep_unless_stopped)
+        self.pacer = Pacer(limit, budget=budget, longest_pause=longest, sleep=sleep)
         self._base_url = base_url.rstrip("/")
         self._session = VendorSession(
             system=system, auth=auth, pacer=self.pacer, classify=classify, retries=retries, caution=caution

@@ -57,9 +57,13 @@ def interrupted() -> InterruptedRunError:
     return InterruptedRunError("The run was asked to stop: what was sent is settled, the rest goes with the next run.")
 
 
-def overtaken() -> FatalError:
-    """The error of a run that was not heard of for so long that another one took over its sync."""
-    return FatalError(
+class OvertakenError(FatalError):
+    """A run was not heard of for so long that another one took over its sync."""
+
+
+def overtaken() -> OvertakenError:
+    """The error of such a run."""
+    return OvertakenError(
         "Another run took over the sync, because this one gave no sign of life for too long; nothing more is sent.",
         remedy="look whether the machine was asleep, or the journal out of reach; the other run does the rest.",
     )

@@ -18,10 +18,11 @@ from millstream.destinations.modes import SyncMode
 from millstream.destinations.reconciling.comparing import compare, keep, table_of
 from millstream.destinations.reconciling.repairing import forget_unanswered, repair
 from millstream.destinations.reconciling.report import DriftReport
-from millstream.destinations.stopping import STOP
+from millstream.destinations.stopping import STOP, overtaken
 from millstream.destinations.sync_report import SyncReport
 from millstream.state.errors import InterruptedRunError, MillstreamError
 from millstream.state.ledger.acknowledged import create_tables
+from millstream.state.ledger.deliveries import lease_of
 from millstream.state.ledger.drift import ReconciliationRow, keep_reconciliation
 from millstream.state.ledger.drift import create_tables as create_drift_tables
 from millstream.state.ledger.journal import now
@@ -51,7 +52,7 @@ def reconcile(delivery: Delivery, run_id: str, *, repair: bool = False, beside: 
     started = time.monotonic()
     report = DriftReport(delivery.name, delivery.sync.destination)
     lost = threading.Event()
-    with delivery.journal.lease(f"sync {delivery.name}", run_id, lost=lost) as mine:
+    with delivery.journal.lease(lease_of(delivery.name), run_id, lost=lost) as mine:
         if not mine:
             report.status = "skipped"
         else:
@@ -81,7 +82,8 @@ class _Reconciling:
             return
         try:
             found = self._read(destination)
-            self._check_lease()
+            if not self._delivery.journal.holds(report.sync, self._run_id):
+                raise overtaken()
         except MillstreamError as error:
             report.status, report.error = "stopped", error
         else:
@@ -119,7 +121,7 @@ class _Reconciling:
     def _check_lease(self) -> None:
         """What was acknowledged meanwhile by another run is not to be judged by what was there before."""
         if self._lost.is_set():
-            raise InterruptedRunError("Another run took over the sync while its members were read.")
+            raise overtaken()
 
     def _compare(self, found: pa.Table, *, repairs: bool, beside: Sequence[str]) -> None:
         report, delivery, at = self._report, self._delivery, now()

@@ -14,6 +14,7 @@ from millstream.destinations.sending.performing import checked, unanswered
 from millstream.destinations.sending.plan_rows import AnyDestination
 from millstream.destinations.sending.reasons import name_nobody, without_people
 from millstream.destinations.sending.unwanted import NOT_TAKEN_OUT
+from millstream.destinations.stopping import overtaken
 from millstream.state.errors import (
     AuthenticationError,
     ConfigurationError,
@@ -60,8 +61,15 @@ class Attempts:
     _lock: threading.Lock = field(default_factory=threading.Lock, init=False)
 
     def begin(self, operation: Operation, numbers: Sequence[int], *, label: str | None = None) -> int:
-        """Commit the intent to send rows, which have these numbers in the plan; gives the batch's number."""
-        return self.journal.start_batch(self.plan_id, operation.value, numbers, label=label)
+        """Commit the intent to send rows, which have these numbers in the plan; gives the batch's number.
+
+        Raises:
+            OvertakenError: Another run has taken over the sync.
+        """
+        batch = self.journal.start_batch(self.plan_id, operation.value, numbers, label=label)
+        if batch is None:
+            raise overtaken()
+        return batch
 
     def carry_out(
         self,

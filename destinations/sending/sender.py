@@ -20,7 +20,7 @@ from millstream.destinations.sending.performing import Performer, checked
 from millstream.destinations.sending.plan_rows import AnyDestination, Batch, PlanRows
 from millstream.destinations.sending.replacing import Everybody
 from millstream.destinations.sending.unwanted import Unwanted
-from millstream.destinations.stopping import interrupted, overtaken
+from millstream.destinations.stopping import OvertakenError, interrupted, overtaken
 from millstream.destinations.sync import Sync
 from millstream.state.errors import InterruptedRunError, MillstreamError
 from millstream.state.ledger.journal import BatchEntry, Journal
@@ -90,9 +90,15 @@ class Sender:
         goes alone, so that a wrong credential or mapping costs its requests only. Nobody is taken out before those are
         in who come, so that it is known who is still there, under another match value.
         """
-        if self.sync.mode is SyncMode.REPLACE:
-            self._replace()
-            return
+        try:
+            if self.sync.mode is SyncMode.REPLACE:
+                self._replace()
+            else:
+                self._send_in_turns()
+        except OvertakenError as error:
+            self._halt(error)
+
+    def _send_in_turns(self) -> None:
         at_once, alone = self.destination.rate_limit.concurrency, True
         with ThreadPoolExecutor(at_once) as threads:
             try:

@@ -21,6 +21,7 @@ from millstream.destinations.sending.enrolments import NOT_ENROLLED
 from millstream.destinations.sending.plan_rows import AnyDestination, PlanRows
 from millstream.destinations.settling.final_outcomes import Sent, final_outcomes
 from millstream.destinations.settling.rejected import list_rejected
+from millstream.destinations.stopping import overtaken
 from millstream.destinations.sync import Sync
 from millstream.state.errors import FatalError
 from millstream.state.ledger.acknowledged import acknowledge, create_tables
@@ -66,12 +67,14 @@ def settle(
 
     Raises:
         FatalError: The plan's file is gone although rows of it were sent.
+        OvertakenError: Another run has settled it meanwhile; nothing is kept.
     """
     kept_of = partial(_kept_of, plan, sync, destination)
     sent = final_outcomes(journal, plan.plan_id, destination.idempotent, kept_of)
     settled = Settled()
     if sent.outcomes is not None:
         if not plan.path.exists():
+            _check_open(journal, plan)
             raise FatalError(
                 f"The file of plan {plan.plan_id} is gone, and rows of it were sent.",
                 where=f"sync {plan.sync}",
@@ -88,6 +91,7 @@ def settle(
             told = _tells_people(connection)
             connection.execute(f"DROP {_kind(connection)} settling")
             connection.execute("DROP TABLE IF EXISTS planned; DROP TABLE answers; DROP TABLE verdicts")
+            _check_open(journal, plan)
             return counted, rows, told
 
         pa.default_memory_pool().release_unused()  # what reading took, beside what DuckDB takes
@@ -112,6 +116,12 @@ def _kept_of(plan: PlanEntry, sync: Sync, destination: AnyDestination, batch: Ba
     rows = PlanRows(plan.path, sync, destination).of_numbers(operation, batch.numbers)
     kept = {row.number: destination.kept_as(row, match_key=sync.match_key) for row in rows}
     return [kept.get(number) for number in batch.numbers]
+
+
+def _check_open(journal: Journal, plan: PlanEntry) -> None:
+    """Stop where another run has settled the plan: it may have sent newer values since, which these would overwrite."""
+    if journal.is_settled(plan.plan_id):
+        raise overtaken()
 
 
 def _merge(

@@ -11,11 +11,21 @@ from typing import Any
 import sqlalchemy as sa
 
 from millstream.state.ledger.database import Database, now
+from millstream.state.ledger.holders import this_process
 from millstream.state.ledger.outcomes import Outcomes, packed, unpacked
-from millstream.state.ledger.tables import batches, plans, rejected
+from millstream.state.ledger.tables import batches, leases, plans, rejected
 
 # Made once: they run twice a batch.
-_START = batches.insert()
+_INTENT = ("operation", "rows", "started_at", "label")
+_SENDING = sa.select(plans.c.plan_id, *(sa.bindparam(name, type_=batches.c[name].type) for name in _INTENT)).where(
+    plans.c.plan_id == sa.bindparam("of_plan"), plans.c.status == "sending"
+)
+# The plan is locked meanwhile: whoever closes it sees every batch that was begun before.
+_START = (
+    batches.insert()
+    .from_select(["plan_id", *_INTENT], _SENDING.with_for_update(read=True))
+    .returning(batches.c.batch_id)
+)
 _FINISH = (
     batches.update()
     .where(batches.c.batch_id == sa.bindparam("of_batch"))
@@ -24,6 +34,11 @@ _FINISH = (
 
 
 _OPEN_JOBS = sa.and_(batches.c.label.is_not(None), batches.c.outcomes.is_(None))
+
+
+def lease_of(sync: str) -> str:
+    """The name that a run holds while it plans, sends and settles a sync."""
+    return f"sync {sync}"
 
 
 @dataclass(frozen=True)
@@ -66,32 +81,64 @@ class BatchEntry:
 class Deliveries(Database):
     """Plans, batches and rejected rows."""
 
-    def add_plan(self, plan_id: str, *, sync: str, run_id: str, path: Path, counts: Mapping[str, int]) -> None:
-        """Keep a plan before anything of it is sent."""
-        with self.writing() as connection:
-            connection.execute(
-                plans.insert().values(
-                    plan_id=plan_id,
-                    sync=sync,
-                    run_id=run_id,
-                    made_at=now(),
-                    path=str(path),
-                    status="planned",
-                    counts=dict(counts),
-                )
-            )
+    def add_plan(self, plan_id: str, *, sync: str, run_id: str, path: Path, counts: Mapping[str, int]) -> bool:
+        """Keep a plan before anything of it is sent; False where the run does not hold the sync any more.
 
-    def plan_sending(self, plan_id: str, audience_id: str | None) -> None:
-        """Note that sending begins, and into which audience."""
-        self._set_plan(plan_id, status="sending", audience_id=audience_id)
+        The lease is locked meanwhile: whoever takes it over sees the plan.
+        """
+        values: dict[str, object] = {
+            "plan_id": plan_id,
+            "sync": sync,
+            "run_id": run_id,
+            "made_at": now(),
+            "path": str(path),
+            "status": "planned",
+            "counts": dict(counts),
+        }
+        new = [sa.literal(value, plans.c[name].type) for name, value in values.items()]
+        held = sa.select(*new).where(leases.c.name == lease_of(sync), leases.c.holder == this_process(run_id))
+        with self.writing() as connection:
+            made = connection.execute(plans.insert().from_select(list(values), held.with_for_update(read=True)))
+            return made.rowcount > 0
+
+    def holds(self, sync: str, run_id: str) -> bool:
+        """Whether a run of this process still holds a sync."""
+        held = sa.select(leases.c.name).where(leases.c.name == lease_of(sync), leases.c.holder == this_process(run_id))
+        with self.engine.connect() as connection:
+            return connection.execute(held).first() is not None
+
+    def plan_sending(self, plan_id: str, audience_id: str | None) -> bool:
+        """Note that sending begins, and into which audience; False where another run has closed the plan."""
+        return self._set_plan(plan_id, ("planned",), status="sending", audience_id=audience_id)
+
+    def close_plan(self, plan_id: str, *, own: bool) -> bool:
+        """Note that a plan is being settled: no batch of it is begun from now on, whoever may think that it sends it.
+
+        Args:
+            plan_id: The plan.
+            own: Whether it is of the run that asks; else the run that it is of left it.
+
+        Returns:
+            False where the run that asks has lost it: another one has closed it, or settled it.
+        """
+        open_ = ("planned", "sending") if own else ("planned", "sending", "settling")
+        return self._set_plan(plan_id, open_, status="settling")
 
     def plan_settled(self, plan_id: str) -> None:
         """Note that the outcomes of a plan are in the store."""
-        self._set_plan(plan_id, status="settled", settled_at=now())
+        self._set_plan(plan_id, ("planned", "sending", "settling"), status="settled", settled_at=now())
 
-    def _set_plan(self, plan_id: str, **values: object) -> None:
+    def is_settled(self, plan_id: str) -> bool:
+        """Whether the outcomes of a plan are in the store."""
+        query = sa.select(plans.c.status).where(plans.c.plan_id == plan_id)
+        with self.engine.connect() as connection:
+            return connection.execute(query).scalar() == "settled"
+
+    def _set_plan(self, plan_id: str, before: Sequence[str], **values: object) -> bool:
+        """Change a plan that has one of these statuses; False where it has another one."""
+        chosen = plans.update().where(plans.c.plan_id == plan_id, plans.c.status.in_(before))
         with self.writing() as connection:
-            connection.execute(plans.update().where(plans.c.plan_id == plan_id).values(**values))
+            return connection.execute(chosen.values(**values)).rowcount > 0
 
     def latest_audience(self, sync: str) -> str | None:
         """The vendor's id of the audience that the sync sent into last; None where it never did, or long ago."""
@@ -113,18 +160,22 @@ class Deliveries(Database):
                 for row in connection.execute(query)
             ]
 
-    def start_batch(self, plan_id: str, operation: str, numbers: Sequence[int], *, label: str | None = None) -> int:
-        """Keep the intent to send these rows; committed before the request."""
+    def start_batch(
+        self, plan_id: str, operation: str, numbers: Sequence[int], *, label: str | None = None
+    ) -> int | None:
+        """Keep the intent to send these rows; committed before the request.
+
+        Returns:
+            The batch's number; None where nothing of the plan is to be sent any more, as another run has closed it.
+        """
         values = {
-            "plan_id": plan_id,
+            "of_plan": plan_id,
             "operation": operation,
             "rows": packed(list(numbers)),
             "started_at": now(),
             "label": label,
         }
-        key = self.together.execute(_START, values)
-        assert key is not None
-        return key
+        return self.together.execute(_START, values)
 
     def job_submitted(self, batch_id: int, job_id: str) -> None:
         """Keep the vendor's id of a batch that goes as a job; committed before it is asked after."""

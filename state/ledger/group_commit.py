@@ -37,7 +37,7 @@ class GroupCommit:
         """Execute a statement; when this returns, it is committed.
 
         Returns:
-            The key of the row that an INSERT made.
+            The number that it gives back, by RETURNING, of the row that it made; None where it made none.
         """
         mine = _Entry(statement, values)
         self._waiting.append(mine)
@@ -53,7 +53,8 @@ class GroupCommit:
         try:
             with self._writing() as connection:
                 for entry in entries:
-                    entry.key = _key(connection.execute(entry.statement, entry.values), entry.statement)
+                    result = connection.execute(entry.statement, entry.values)
+                    entry.key = result.scalar() if result.returns_rows else None
         except BaseException as error:
             for entry in entries:
                 entry.error = error
@@ -61,8 +62,3 @@ class GroupCommit:
         finally:
             for entry in entries:
                 entry.done = True
-
-
-def _key(result: sa.CursorResult[Any], statement: sa.Insert | sa.Update) -> int | None:
-    key = result.inserted_primary_key if isinstance(statement, sa.Insert) else None
-    return None if key is None else int(key[0])

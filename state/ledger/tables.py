@@ -65,7 +65,7 @@ plans = Table(
     Column("made_at", Moment, nullable=False),
     Column("path", Text, nullable=False),  # the Parquet file with the operations
     Column("audience_id", Text),  # the vendor's id of the audience
-    Column("status", String(16), nullable=False),  # planned, sending, sent, settled
+    Column("status", String(16), nullable=False),  # planned, sending, settling, settled
     Column("counts", JSON, nullable=False),
     Column("settled_at", Moment),
 )

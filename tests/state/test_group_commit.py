@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from millstream.state.ledger.group_commit import GroupCommit
 
 _TABLE = sa.Table("notes", sa.MetaData(), sa.Column("id", sa.Integer, primary_key=True), sa.Column("text", sa.Text))
+_INSERT = _TABLE.insert().returning(_TABLE.c.id)
 
 
 class Disk:
@@ -46,7 +47,7 @@ def test_threads_share_commits_and_each_gets_its_own_key(tmp_path: Path) -> None
     committed: list[bool] = []
 
     def write(text: str) -> tuple[int | None, str]:
-        key = together.execute(_TABLE.insert(), {"text": text})
+        key = together.execute(_INSERT, {"text": text})
         committed.append(key in disk.texts())
         return key, text
 
@@ -61,7 +62,7 @@ def test_threads_share_commits_and_each_gets_its_own_key(tmp_path: Path) -> None
 def test_an_update_has_no_key(tmp_path: Path) -> None:
     disk = Disk(tmp_path / "notes.sqlite")
     together = GroupCommit(disk.writing)
-    key = together.execute(_TABLE.insert(), {"text": "before"})
+    key = together.execute(_INSERT, {"text": "before"})
 
     assert together.execute(_TABLE.update(), {"text": "after"}) is None
     assert disk.texts() == {key: "after"}
@@ -75,7 +76,7 @@ def test_whose_commit_fails_is_told_so_whoever_made_it(tmp_path: Path) -> None:
     def write(text: str) -> None:
         begun.wait(10)
         with pytest.raises(OSError, match="full"):
-            together.execute(_TABLE.insert(), {"text": text})
+            together.execute(_INSERT, {"text": text})
 
     with ThreadPoolExecutor(4) as threads:
         list(threads.map(write, "abcd"))

@@ -18,6 +18,7 @@ from alembic.script import ScriptDirectory
 
 from millstream.state.errors import ConfigurationError, UnreachableError
 from millstream.state.ledger import migrations
+from millstream.state.ledger.deliveries import lease_of
 from millstream.state.ledger.journal import HEAD, LEASE, Journal, now
 from millstream.state.ledger.outcomes import Outcomes
 from millstream.state.ledger.tables import metadata
@@ -71,14 +72,51 @@ def test_rejected_rows_are_found_by_sync_and_by_person(journal: Journal) -> None
     assert len(journal.rejected_rows()) == 6
 
 
-def test_batches_come_back_in_order_with_their_outcomes(journal: Journal, tmp_path: Path) -> None:
-    journal.add_plan("plan", sync="sync", run_id="run", path=tmp_path / "plan.parquet", counts={"add": 2})
-    first = journal.start_batch("plan", "add", [0, 1])
-    journal.start_batch("plan", "add", [2])
+@pytest.fixture
+def plan(journal: Journal, tmp_path: Path) -> Iterator[str]:
+    """A plan that is being sent, by a run that holds its sync."""
+    with journal.lease(lease_of("sync"), "run"):
+        facts = {"sync": "sync", "run_id": "run", "path": tmp_path / "plan.parquet", "counts": {"add": 2}}
+        assert journal.add_plan("plan", **facts)
+        assert journal.plan_sending("plan", None)
+        yield "plan"
+
+
+def test_batches_come_back_in_order_with_their_outcomes(journal: Journal, plan: str) -> None:
+    first = journal.start_batch(plan, "add", [0, 1])
+    assert first is not None
+    journal.start_batch(plan, "add", [2])
     outcomes = Outcomes([0, 1], ["accepted", "rejected"], ["x-1", None], {1: ("bad", "A bad row.", "data")})
     journal.finish_batch(first, outcomes)
-    batches = journal.batches_of("plan")
+    batches = journal.batches_of(plan)
     assert [(batch.numbers, batch.outcomes) for batch in batches] == [([0, 1], outcomes), ([2], None)]
+
+
+def test_nothing_of_a_plan_is_begun_once_it_is_closed(journal: Journal, plan: str) -> None:
+    assert journal.close_plan(plan, own=True)
+    assert journal.start_batch(plan, "add", [0, 1]) is None
+    assert not journal.plan_sending(plan, None)
+    assert list(journal.batches_of(plan)) == []
+
+
+def test_a_plan_is_closed_by_its_run_or_by_the_next_one_and_settled_once(journal: Journal, plan: str) -> None:
+    assert journal.close_plan(plan, own=False)
+    assert not journal.close_plan(plan, own=True), "another run has it"
+    assert journal.close_plan(plan, own=False), "that one may die, too"
+    assert not journal.is_settled(plan)
+    journal.plan_settled(plan)
+    assert journal.is_settled(plan)
+    assert not journal.close_plan(plan, own=False)
+
+
+def test_a_plan_is_kept_only_of_a_run_that_holds_its_sync(journal: Journal, tmp_path: Path) -> None:
+    path = tmp_path / "plan.parquet"
+    with journal.lease(lease_of("sync"), "another"):
+        assert not journal.add_plan("plan", sync="sync", run_id="run", path=path, counts={})
+        assert not journal.holds("sync", "run")
+        assert journal.holds("sync", "another")
+    assert not journal.add_plan("plan", sync="sync", run_id="another", path=path, counts={})
+    assert journal.unsettled_plans("sync") == []
 
 
 def test_times_come_back_aware(journal: Journal) -> None:
