@@ -114,6 +114,47 @@ def test_a_run_that_slept_for_too_long_leaves_its_sync_to_the_next(world: World)
     assert in_step(world)
 
 
+def test_a_process_that_is_stopped_and_goes_on_later_sends_nothing_old(world: World) -> None:
+    other = Runs(world.folder)
+    assert other.run("--version").code == 0
+    world.order("hubspot", "slow", seconds=2, when="after", path="batch/upsert", times=1)
+    with ThreadPoolExecutor(1) as threads:
+        sleeper = threads.submit(world.activate, "hubspot_mirror")
+        while not ask(world, "SELECT 1 FROM batches WHERE outcomes IS NULL"):
+            time.sleep(0.01)
+        stop_between_commits(world)
+        while not ask(world, f"SELECT 1 FROM leases WHERE expires < {time.time()}"):
+            time.sleep(0.1)
+        world.syncs["hubspot_mirror"].now = dict.fromkeys(world.syncs["hubspot_mirror"].everybody, ("Newer", "Values"))
+        world.write()
+        ended = other.run("activate", "hubspot_mirror", "--project", str(world.folder))
+        world.witness.take()
+        batches = ask(world, "SELECT count(*) FROM batches")
+        world.runs.signal_now(signal.SIGCONT)
+        slept = sleeper.result()
+    other.close()
+    assert ended.code == 0, ended.output
+    assert slept.code == 1
+    assert "took over" in slept.output
+    assert world.witness.take() == [], "it sent nothing more"
+    assert ask(world, "SELECT count(*) FROM batches") == batches
+    assert ask(world, "SELECT count(*) FROM plans WHERE status <> 'settled'") == [(0,)]
+    assert in_step(world)
+
+
+def stop_between_commits(world: World) -> None:
+    """Stop the run that is on while it does not write to the journal, as whoever comes after it could not, either."""
+    while True:
+        world.runs.signal_now(signal.SIGSTOP)
+        with closing(sqlite3.connect(world.journal, timeout=0.5, isolation_level=None)) as journal:
+            try:
+                journal.execute("BEGIN IMMEDIATE")
+            except sqlite3.OperationalError:
+                world.runs.signal_now(signal.SIGCONT)
+            else:
+                return
+
+
 def what_is_known(world: World) -> list[object]:
     """What was acknowledged, what is listed as not accepted, and what is not done."""
     known: list[object] = []
