@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 _EPOCH = 1e9
 """No vendor lets anyone wait for thirty years: numbers from here on are moments, in seconds or milliseconds."""
 
+LONGEST_WAIT = 31 * 86_400.0
+"""Seconds after which everything is asked anew: no budget lasts longer than a month, and some headers are garbage."""
+
 _SPAN = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 
@@ -87,18 +90,20 @@ def _count(value: str | None) -> int | None:
 
 def _wait(value: str | None) -> float | None:
     """Seconds from now: a number of them, a moment (since 1970, or a date), or a span such as ``6m0s``."""
-    if value is None:
+    seconds = None if value is None else _seconds(value.strip())
+    if seconds is None or not math.isfinite(seconds):
         return None
-    value = value.strip()
+    return min(max(0.0, seconds), LONGEST_WAIT)
+
+
+def _seconds(value: str) -> float | None:
     try:
         number = float(value)
     except ValueError:
         return _span(value) if _SPAN.match(value) else _until(value)
-    if math.isnan(number):
-        return None
-    if number >= _EPOCH:
-        number = (number / 1000 if number >= _EPOCH * 1000 else number) - time.time()
-    return max(0.0, number)
+    if number < _EPOCH:
+        return number
+    return (number / 1000 if number >= _EPOCH * 1000 else number) - time.time()
 
 
 def _span(value: str) -> float | None:
@@ -112,8 +117,8 @@ def _until(value: str) -> float | None:
     for read in (datetime.fromisoformat, parsedate_to_datetime):
         try:
             moment = read(value)
-        except (ValueError, TypeError):
+            aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+            return (aware - datetime.now(UTC)).total_seconds()
+        except (ValueError, TypeError, OverflowError):
             continue
-        aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-        return max(0.0, (aware - datetime.now(UTC)).total_seconds())
     return None

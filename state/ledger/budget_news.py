@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from millstream.state.http.adaptive import AdaptivePace
 from millstream.state.http.pacing import RateLimit
-from millstream.state.ledger.shares import State
+from millstream.state.ledger.shares import LONGEST_PAUSE, State
 
 PROBE = 30.0
 """Seconds that one process has for the first request after a pause."""
@@ -53,7 +53,7 @@ def tell(state: State, news: News, limit: RateLimit, holder: str, wall: float) -
     if alone or limit.connections is not None:
         state.connections = limit.connections
     if news.paused is not None:
-        state.paused_until = max(state.paused_until, wall + news.paused)
+        state.paused_until = max(state.paused_until, wall + min(news.paused, LONGEST_PAUSE))
         state.probing, state.prober = True, None
     elif news.taken:
         state.probing, state.prober = False, None

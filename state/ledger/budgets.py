@@ -289,6 +289,7 @@ class SharedBudget:
         self._look_at = self._clock() + self._look_every()
 
     def _tidy(self, state: State, wall: float) -> None:
+        shares.set_right(state, wall, lease=LEASE)
         shares.tidy(state, wall, is_gone, we_count_days=self.limit.daily is not None)
 
     def _agree(self, state: State, mine: Slice, wall: float) -> None:

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from millstream.state.http.limit_headers import LONGEST_WAIT
+
 MARGIN = 1 / 20
 """Of a window: how much longer than it a place stays used after its holder was last heard of."""
 
@@ -61,6 +63,27 @@ class State:
     daily_renews: float | None = None
     daily_at: float | None = None
     slices: dict[str, Slice] = field(default_factory=dict)
+
+
+LONGEST_PAUSE = 86_400.0
+"""Seconds for which a vendor's word holds everybody up; after that one asks whether it still stands."""
+
+
+def set_right(state: State, now: float, *, lease: float) -> None:
+    """Bring moments near that lie further ahead than any can: the journal's clock was set back, or a vendor was wrong.
+
+    Args:
+        state: The budget.
+        now: The journal's time.
+        lease: Seconds for which a process holds what it has.
+    """
+    state.paused_until = min(state.paused_until, now + LONGEST_PAUSE)
+    if state.daily_renews is not None:
+        state.daily_renews = min(state.daily_renews, now + LONGEST_WAIT)
+    for its in state.slices.values():
+        its.expires = min(its.expires, now + lease)
+    latest = now + state.seconds * (1 + MARGIN)
+    state.cooling = [(min(moment, latest), places) for moment, places in state.cooling]
 
 
 def tidy(state: State, now: float, is_gone: Callable[[str], bool], *, we_count_days: bool = False) -> None:

@@ -95,6 +95,7 @@ class World:
 
     def __init__(self, engine: sa.Engine, vendor: Vendor, *, seed: int = 1, longest: float = 0.02) -> None:
         self.now = 0.0
+        self.clock_set_back = 0.0  # seconds by which the journal's clock is behind what it was
         self.vendor = vendor
         self.engine = engine
         self.visits = 0
@@ -193,7 +194,7 @@ class World:
             yield connection
 
     def _wall(self) -> float:
-        return AT_FIRST + self.now
+        return AT_FIRST + self.now - self.clock_set_back
 
 
 def journal_in_memory() -> sa.Engine:

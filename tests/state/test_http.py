@@ -30,7 +30,7 @@ from millstream.state.errors import (
     UnknownOutcomeError,
 )
 from millstream.state.http import BearerAuth, Pacer, RateLimit, Retries, TokenGrantAuth, VendorSession
-from millstream.state.http.pacing import retry_after
+from millstream.state.http.limit_headers import LONGEST_WAIT, retry_after
 from millstream.state.privacy import redact
 
 URL = "https://vendor.example/things"
@@ -328,3 +328,33 @@ def test_retry_after_may_be_a_date() -> None:
     assert retry_after({"Retry-After": later}) == pytest.approx(30, abs=2)
     assert retry_after({"Retry-After": "soon"}) is None
     assert retry_after({}) is None
+
+
+@pytest.mark.parametrize(
+    ("said", "seconds"),
+    [
+        ("inf", None),
+        ("nan", None),
+        ("1e400", None),
+        ("-inf", None),
+        ("-5", 0.0),
+        ("Thu, 01 Jan 1970 00:00:00 GMT", 0.0),
+        ("0001-01-01T00:00:00+23:59", 0.0),
+        ("9" * 20, LONGEST_WAIT),
+        ("9" * 400 + "d", None),
+        ("9" * 20 + "d", LONGEST_WAIT),
+        ("Fri, 31 Dec 9999 23:59:59 GMT", LONGEST_WAIT),
+        ("Fri, 99 Dec 2026 99:99:99 GMT", None),
+    ],
+)
+def test_garbage_in_retry_after_holds_nobody_up_for_ever(said: str, seconds: float | None) -> None:
+    assert retry_after({"Retry-After": said}) == seconds
+
+
+@pytest.mark.parametrize("said", ["9" * 20, "Fri, 31 Dec 9999 23:59:59 GMT"])
+def test_a_wait_beyond_reason_ends_the_run_with_an_error_that_says_so(
+    said: str, vendor: responses.RequestsMock, session: Callable[..., VendorSession]
+) -> None:
+    vendor.get(URL, status=503, headers={"Retry-After": said})
+    with pytest.raises(QuotaExhaustedError, match="asks to make no request before"):
+        session().get(URL)

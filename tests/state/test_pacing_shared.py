@@ -14,7 +14,7 @@ from millstream.state.http import RateLimit
 from millstream.state.http.budget import Place, Wait, credential_key
 from millstream.state.http.limit_headers import Said
 from millstream.state.ledger.budgets import LEASE, SharedBudget
-from millstream.state.ledger.shares import Slice, State, cool, fair_shares, taken_from_pool
+from millstream.state.ledger.shares import LONGEST_PAUSE, Slice, State, cool, fair_shares, taken_from_pool
 from millstream.state.ledger.tables import budget_slices, budgets
 from tests.state.pacing_world import AT_FIRST, Vendor, World, journal_in_memory
 
@@ -247,6 +247,38 @@ def test_a_pause_that_one_is_told_stops_all_and_one_tries_first(engine: sa.Engin
     prober.answered(Place(number))
     world.now += 0.6
     assert all(isinstance(budget.take(), Place) for budget in (one, other, third))
+
+
+def test_a_pause_beyond_reason_is_asked_about_after_a_day(engine: sa.Engine) -> None:
+    world = World(engine, Vendor(100, 1.0))
+    limit = RateLimit(requests=100, seconds=1.0)
+    one = world.budget(limit)
+    one.take()
+    one.pause(1e12)
+    one.release()
+    world.now += LONGEST_PAUSE / 2
+    other = world.budget(limit)
+    other.take()
+    answer = other.take()
+    assert answer == Wait(pytest.approx(LONGEST_PAUSE / 2, abs=5), paused=True)  # type: ignore[arg-type]
+    world.now += LONGEST_PAUSE / 2 + 5
+    assert isinstance(world.budget(limit).take(), Place)
+
+
+@pytest.mark.parametrize("earlier", [60.0, 86_400.0])
+def test_a_clock_that_is_set_back_holds_nobody_up(engine: sa.Engine, earlier: float) -> None:
+    """What a killed process held, and what cools, are dated ahead then."""
+    world = World(engine, Vendor(10, 2.0))
+    limit = RateLimit(requests=10, seconds=2.0)
+    killed = world.budget(limit)
+    assert all(isinstance(killed.take(), Place) for _ in range(10))
+    world.clock_set_back = earlier
+    other = world.budget(limit)
+    assert isinstance(other.take(), Wait)
+    world.now += LEASE + 1
+    other.take()
+    world.now += 2 * 2.0
+    assert isinstance(other.take(), Place)
 
 
 def test_a_pause_outlives_the_process_that_was_told(engine: sa.Engine) -> None:
