@@ -13,6 +13,7 @@ from itertools import count
 
 import pytest
 
+from millstream.state.ledger.deliveries import lease_of
 from millstream.state.store.duckdb import DuckDBStore
 from tests.chaos.points import differences
 from tests.chaos.runs import Runs
@@ -123,7 +124,8 @@ def test_a_process_that_is_stopped_and_goes_on_later_sends_nothing_old(world: Wo
         while not ask(world, "SELECT 1 FROM batches WHERE outcomes IS NULL"):
             time.sleep(0.01)
         stop_between_commits(world)
-        while not ask(world, f"SELECT 1 FROM leases WHERE expires < {time.time()}"):
+        lease = f"name = '{lease_of('hubspot_mirror')}'"
+        while not ask(world, f"SELECT 1 FROM leases WHERE {lease} AND expires < {time.time()}"):
             time.sleep(0.1)
         world.syncs["hubspot_mirror"].now = dict.fromkeys(world.syncs["hubspot_mirror"].everybody, ("Newer", "Values"))
         world.write()
