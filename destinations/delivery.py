@@ -139,7 +139,7 @@ class Delivery:
         progress: Progress | None,
     ) -> None:
         destination = self.destination()
-        destination.check_lease = partial(self._check_lease, run_id)
+        destination.check_lease = partial(self.check_lease, run_id)
         error: MillstreamError | None = None
         try:
             self._keep(run_id, plan)
@@ -169,7 +169,12 @@ class Delivery:
             plan.path.unlink(missing_ok=True)
             raise overtaken()
 
-    def _check_lease(self, run_id: str) -> None:
+    def check_lease(self, run_id: str) -> None:
+        """Look into the journal whether a run of this process still holds the sync.
+
+        Raises:
+            OvertakenError: Another run has taken it over.
+        """
         if not self.journal.holds(self.name, run_id):
             raise overtaken()
 

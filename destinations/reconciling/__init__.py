@@ -82,8 +82,7 @@ class _Reconciling:
             return
         try:
             found = self._read(destination)
-            if not self._delivery.journal.holds(report.sync, self._run_id):
-                raise overtaken()
+            self._delivery.check_lease(self._run_id)
         except MillstreamError as error:
             report.status, report.error = "stopped", error
         else:

@@ -36,9 +36,18 @@ _FINISH = (
 _OPEN_JOBS = sa.and_(batches.c.label.is_not(None), batches.c.outcomes.is_(None))
 
 
+_OPEN = ("planned", "sending", "settling")
+"""What a plan may be before it is settled."""
+
+
 def lease_of(sync: str) -> str:
     """The name that a run holds while it plans, sends and settles a sync."""
     return f"sync {sync}"
+
+
+def _is_held(sync: str, run_id: str) -> sa.ColumnElement[bool]:
+    """The condition on a lease that a run of this process holds a sync."""
+    return sa.and_(leases.c.name == lease_of(sync), leases.c.holder == this_process(run_id))
 
 
 @dataclass(frozen=True)
@@ -96,14 +105,14 @@ class Deliveries(Database):
             "counts": dict(counts),
         }
         new = [sa.literal(value, plans.c[name].type) for name, value in values.items()]
-        held = sa.select(*new).where(leases.c.name == lease_of(sync), leases.c.holder == this_process(run_id))
+        held = sa.select(*new).where(_is_held(sync, run_id))
         with self.writing() as connection:
             made = connection.execute(plans.insert().from_select(list(values), held.with_for_update(read=True)))
             return made.rowcount > 0
 
     def holds(self, sync: str, run_id: str) -> bool:
         """Whether a run of this process still holds a sync."""
-        held = sa.select(leases.c.name).where(leases.c.name == lease_of(sync), leases.c.holder == this_process(run_id))
+        held = sa.select(leases.c.name).where(_is_held(sync, run_id))
         with self.engine.connect() as connection:
             return connection.execute(held).first() is not None
 
@@ -121,12 +130,11 @@ class Deliveries(Database):
         Returns:
             False where the run that asks has lost it: another one has closed it, or settled it.
         """
-        open_ = ("planned", "sending") if own else ("planned", "sending", "settling")
-        return self._set_plan(plan_id, open_, status="settling")
+        return self._set_plan(plan_id, ("planned", "sending") if own else _OPEN, status="settling")
 
     def plan_settled(self, plan_id: str) -> None:
         """Note that the outcomes of a plan are in the store."""
-        self._set_plan(plan_id, ("planned", "sending", "settling"), status="settled", settled_at=now())
+        self._set_plan(plan_id, _OPEN, status="settled", settled_at=now())
 
     def is_settled(self, plan_id: str) -> bool:
         """Whether the outcomes of a plan are in the store."""
